@@ -1,0 +1,223 @@
+// trace.h: the public header of the trace floor.
+//
+// Owns: the trace file of FORMAT.md, its writer, its reader and its checker.
+// Does not know: how events were recorded or what they are replayed against.
+//
+// Words: an *event* is one row of the total order; an *object* is one life of one block, from
+// the call that created it to the call that freed it; a *node* is one frame of a stack, linked to
+// its caller; a *tick* is the unit of the time column, tick_ns long; a *chunk* is one zstd frame.
+//
+// Threads: a writer or reader belongs to one thread at a time; different ones are independent.
+// Errors: functions return 0 (or a count) on success and -1 on failure, with one line in *error
+// that names file, offset and what was expected. They never abort on bad input.
+#ifndef HAK_TRACE_H
+#define HAK_TRACE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define TRACE_VERSION_MAJOR 1
+#define TRACE_VERSION_MINOR 0
+
+enum trace_op {
+    TRACE_MALLOC = 1,
+    TRACE_CALLOC = 2,
+    TRACE_ALIGNED = 3,
+    TRACE_FREE = 4,
+    TRACE_FREE_NULL = 5,
+    TRACE_REALLOC_RELEASE = 6,
+    TRACE_REALLOC_ACQUIRE = 7,
+    TRACE_REALLOC_FAIL = 8,
+    TRACE_ALLOC_FAIL = 9,
+    TRACE_USABLE = 10,
+    TRACE_THREAD_CREATE = 11,
+    TRACE_THREAD_START = 12,
+    TRACE_THREAD_EXIT = 13,
+    TRACE_THREAD_JOIN = 14,
+    TRACE_FREE_UNKNOWN = 15,
+    TRACE_FORK = 16,
+    TRACE_LOST = 17,
+    TRACE_OP_COUNT = 18
+};
+
+enum trace_entry {
+    TRACE_ENTRY_UNKNOWN = 0,
+    TRACE_ENTRY_MALLOC = 1,
+    TRACE_ENTRY_CALLOC = 2,
+    TRACE_ENTRY_REALLOC = 3,
+    TRACE_ENTRY_REALLOCARRAY = 4,
+    TRACE_ENTRY_MEMALIGN = 5,
+    TRACE_ENTRY_POSIX_MEMALIGN = 6,
+    TRACE_ENTRY_ALIGNED_ALLOC = 7,
+    TRACE_ENTRY_VALLOC = 8,
+    TRACE_ENTRY_PVALLOC = 9,
+    TRACE_ENTRY_FREE = 10,
+    TRACE_ENTRY_FREE_SIZED = 11,
+    TRACE_ENTRY_FREE_ALIGNED_SIZED = 12,
+    TRACE_ENTRY_CFREE = 13,
+    TRACE_ENTRY_OPERATOR_NEW = 14,
+    TRACE_ENTRY_OPERATOR_DELETE = 15,
+    TRACE_ENTRY_COUNT = 16
+};
+
+// What an op does and which columns it has; the one table that writer, reader, checker and
+// haktrace share (trace_op_info in trace_event.c).
+enum trace_op_flag {
+    TRACE_OP_CREATES = 1 << 0,
+    TRACE_OP_REFERS = 1 << 1,
+    TRACE_OP_HAS_SIZE = 1 << 2,
+    TRACE_OP_HAS_ALIGN = 1 << 3,
+    TRACE_OP_HAS_STACK = 1 << 4,
+    TRACE_OP_HAS_VALUE = 1 << 5,
+    TRACE_OP_HAS_PEER = 1 << 6,
+    TRACE_OP_HAS_ENTRY = 1 << 7
+};
+struct trace_op_info {
+    const char *name; // lower case, as haktrace dump prints it: "malloc", "realloc-release"
+    unsigned flags;   // enum trace_op_flag
+};
+extern const struct trace_op_info trace_op_table[TRACE_OP_COUNT];
+
+// One event. Fields that the op does not have are 0.
+struct trace_event {
+    uint64_t number;     // place in the total order, from 0 (set by reader and writer)
+    uint64_t time_ticks; // since the recording began; never less than the event's before
+    uint64_t object;     // created or referred to (set by the writer for creating events)
+    uint64_t size;       // bytes asked for
+    uint64_t address;    // returned by a creating call, 0 where not recorded
+    uint64_t value;      // USABLE, ALLOC_FAIL (errno), FORK (pid), LOST (count)
+    uint32_t thread;     // thread number, dense from 0
+    uint32_t stack;      // node number, 0 = none
+    uint32_t peer;       // THREAD_CREATE, THREAD_JOIN
+    uint8_t op;          // enum trace_op
+    uint8_t align_log2;  // 0 = none asked
+    uint8_t entry;       // enum trace_entry
+};
+
+struct trace_node {
+    uint32_t parent; // node number of the caller, 0 = outermost; less than the node's own number
+    uint32_t module; // module number from 1, 0 = not known
+    uint64_t offset; // of the call within the module, or the address where module is 0
+};
+
+struct trace_error {
+    char text[512]; // "FILE: offset N: expected ..., found ..."; empty where there is none
+};
+
+// ---------------------------------------------------------------- writer (trace_writer.c)
+
+struct trace_writer;
+
+struct trace_writer_options {
+    int compression_level;   // zstd, 0 = the default (3)
+    uint32_t rows_per_chunk; // 0 = the default (65,536)
+    bool addresses;          // keep the ADDRESS column
+    bool overwrite;          // replace an existing file
+};
+
+// Creates `path` and writes the identity and META frames. meta_json: the text of META, whole.
+// Fails without touching anything if the file exists (unless overwrite) or cannot be written.
+struct trace_writer *trace_writer_create(const char *path, const char *meta_json,
+                                         const struct trace_writer_options *options,
+                                         struct trace_error *error);
+
+// Appends one event. For creating events sets event->object; always sets event->number. A time
+// less than the previous event's is raised to it. Rows are buffered until the chunk is full.
+int trace_writer_event(struct trace_writer *writer, struct trace_event *event,
+                       struct trace_error *error);
+
+// Appends a node; returns its number (from 1), or 0 on failure.
+uint32_t trace_writer_node(struct trace_writer *writer, const struct trace_node *node,
+                           struct trace_error *error);
+
+// Appends a module (JSON text of one row's object); returns its number (from 1), or 0 on failure.
+uint32_t trace_writer_module(struct trace_writer *writer, const char *module_json,
+                             struct trace_error *error);
+
+// Appends an INFO chunk with this JSON text.
+int trace_writer_info(struct trace_writer *writer, const char *info_json,
+                      struct trace_error *error);
+
+// Ends the current chunks and writes them out as whole frames (modules, nodes, events, in this
+// order). What has been flushed survives a kill.
+int trace_writer_flush(struct trace_writer *writer, struct trace_error *error);
+
+struct trace_writer_totals {
+    uint64_t events, objects, file_bytes, nodes, modules, chunks;
+};
+void trace_writer_totals(const struct trace_writer *writer, struct trace_writer_totals *totals);
+
+// Flushes, writes END (end_json: the whole text of END) and the index, closes, frees the writer,
+// also on failure. NULL end_json closes without END and index (an interrupted recording).
+int trace_writer_close(struct trace_writer *writer, const char *end_json,
+                       struct trace_error *error);
+
+// ---------------------------------------------------------------- reader (trace_reader.c)
+
+struct trace_reader;
+
+// Opens a trace and reads META. A file that is missing, empty, foreign or newer is refused here.
+struct trace_reader *trace_reader_open(const char *path, struct trace_error *error);
+void trace_reader_close(struct trace_reader *reader);
+
+// Decodes the next up to `capacity` events, in order. Returns how many; 0 at the end of what is
+// whole; -1 on damage. Nodes and modules that the events name are readable after the call.
+ptrdiff_t trace_reader_next(struct trace_reader *reader, struct trace_event *events,
+                            size_t capacity, struct trace_error *error);
+
+// Positions before event `number` (0 ≤ number ≤ events), in O(log n) with an index.
+int trace_reader_seek(struct trace_reader *reader, uint64_t number, struct trace_error *error);
+// Positions before the first event with time_ticks ≥ time.
+int trace_reader_seek_time(struct trace_reader *reader, uint64_t time_ticks,
+                           struct trace_error *error);
+
+// A stack frame; false if the node has not been read yet or does not exist.
+bool trace_reader_node(const struct trace_reader *reader, uint32_t number, struct trace_node *node);
+// The JSON text of a module's row; NULL if there is none. Valid until the reader is closed.
+const char *trace_reader_module(const struct trace_reader *reader, uint32_t number);
+
+// What is known of the whole file. Complete after trace_reader_next has returned 0.
+struct trace_summary {
+    const char *meta_json;   // text of META; valid until close
+    const char *end_json;    // text of END, NULL while not read or missing
+    uint64_t tick_ns;        // from META
+    uint64_t events;         // read so far
+    uint64_t objects;        // created so far
+    uint32_t threads;        // greatest thread number seen + 1
+    uint32_t nodes, modules; // read so far, without node 0 and module 0
+    uint64_t file_bytes;
+    uint64_t hash;           // XXH3-64 of the file's bytes; names the trace in results
+    bool complete;           // END and index were found
+    uint64_t cut_bytes;      // bytes after the last whole frame of a cut file
+    uint64_t column_bytes[16]; // compressed share is not known per column: raw bytes by column id
+};
+void trace_reader_summary(const struct trace_reader *reader, struct trace_summary *summary);
+
+// ---------------------------------------------------------------- checker (trace_check.c)
+
+// What the order rules of FORMAT.md §3 forbid, counted. All zero: the trace is replayable as is.
+struct trace_anomalies {
+    uint64_t dead_reference;   // an event refers to an object that is not live
+    uint64_t address_overlap;  // an object created at an address that a live object covers
+    uint64_t thread_before_start; // an event before THREAD_START of a created thread
+    uint64_t thread_after_exit;   // an allocation after THREAD_EXIT was joined
+    uint64_t realloc_unpaired; // REALLOC_ACQUIRE or _FAIL without its release, or other events between
+    uint64_t total;
+    uint64_t first_event;      // number of the first anomalous event, UINT64_MAX if none
+    char first_text[160];
+};
+
+struct trace_check_result {
+    struct trace_anomalies anomalies;
+    uint64_t by_op[TRACE_OP_COUNT];
+    uint64_t cross_thread_frees; // FREE and REALLOC_RELEASE by another thread than the creator
+    uint64_t live_objects, live_bytes, peak_live_objects, peak_live_bytes;
+    uint64_t lost;
+};
+
+// Reads the whole trace once from its beginning, in memory bounded by the live objects.
+int trace_check(struct trace_reader *reader, struct trace_check_result *result,
+                struct trace_error *error);
+
+#endif
