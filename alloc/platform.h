@@ -1,0 +1,61 @@
+// platform.h: the only door of alloc/ to atomics, shared plain fields, clock, memory, futex and
+// thread identity.
+//
+// The files of alloc/ are compiled twice. For the *real* world the names below are C11 atomics,
+// mmap and futex (platform_real.h). For the *virtual* worlds (MF2_VIRTUAL defined) every one of
+// them is a *point*, at which world/ may run another fiber, and a call into the functions that
+// platform_virtual.h declares and world/ defines.
+//
+// Rules that make one source serve both:
+//   - A point is a full statement: never two in one expression, never one in a condition together
+//     with another. Compilers order arguments differently.
+//   - The memory order is part of the name. Beside each use stands what it pairs with.
+//   - A field that more than one thread touches is an mf2_atomic_*, or a plain field read and
+//     written through mf2_plain_read and mf2_plain_write, which say: ordered by something else.
+//   - No address decides anything: logic works on page numbers, units and thread numbers.
+//
+// Atomics (p points to an mf2_atomic_u32 or mf2_atomic_u64; all return the value before):
+//   mf2_load_relaxed(p)  mf2_load_acquire(p)
+//   mf2_store_relaxed(p, v)  mf2_store_release(p, v)
+//   mf2_exchange_acq_rel(p, v)
+//   mf2_fetch_add_relaxed(p, v)  mf2_fetch_add_acq_rel(p, v)  mf2_fetch_sub_relaxed(p, v)
+//   mf2_fetch_or_acq_rel(p, v)  mf2_fetch_and_acq_rel(p, v)
+//   mf2_cas_acq_rel(p, &expected, v)   strong: true on success, else *expected is what was found
+//   mf2_fence_seq_cst()
+// Shared plain fields: mf2_plain_read(p)  mf2_plain_write(p, v)
+//
+// Services (declared in the platform's own header):
+//   mf2_state()              the instance that the calling thread belongs to
+//   mf2_self()               the calling thread's MF2_ThreadPages, mf2_no_thread if it has none
+//   mf2_self_set(t)          makes t the calling thread's
+//   mf2_clock_ns()           monotonic nanoseconds
+//   mf2_commit(s, page, n)   pages become usable memory; false: the OS has none
+//   mf2_purge(s, page, n)    their memory goes back to the OS; it reads as zero afterwards
+//   mf2_futex_wait(p, expected, timeout_ns)  returns after a wake, a time-out or spuriously
+//   mf2_futex_wake(p, count)
+//   mf2_pause()              the calling thread waits for another one's progress
+//   mf2_helper_start(s)      starts the one helper thread, which runs mf2_helper_main
+//   mf2_fail(text, value)    one line on stderr, then abort; allocates nothing
+#ifndef MF2_PLATFORM_H
+#define MF2_PLATFORM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MF2_NORETURN __attribute__((noreturn))
+#define MF2_NOINLINE __attribute__((noinline))
+#define MF2_LIKELY(x) __builtin_expect(!!(x), 1)
+#define MF2_UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define MF2_WAIT_FOREVER UINT64_MAX
+
+struct mf2_state;
+struct MF2_ThreadPages;
+
+#ifdef MF2_VIRTUAL
+#include "platform_virtual.h"
+#else
+#include "platform_real.h"
+#endif
+
+#endif

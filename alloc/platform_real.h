@@ -1,0 +1,56 @@
+// platform_real.h: platform.h for the real world: C11 atomics, and platform_real.c for the OS.
+// Included by platform.h only.
+#ifndef MF2_PLATFORM_REAL_H
+#define MF2_PLATFORM_REAL_H
+
+#include <stdatomic.h>
+
+typedef struct {
+    _Atomic(uint32_t) value;
+} mf2_atomic_u32;
+typedef struct {
+    _Atomic(uint64_t) value;
+} mf2_atomic_u64;
+
+#define mf2_load_relaxed(p)      atomic_load_explicit(&(p)->value, memory_order_relaxed)
+#define mf2_load_acquire(p)      atomic_load_explicit(&(p)->value, memory_order_acquire)
+#define mf2_store_relaxed(p, v)  atomic_store_explicit(&(p)->value, (v), memory_order_relaxed)
+#define mf2_store_release(p, v)  atomic_store_explicit(&(p)->value, (v), memory_order_release)
+#define mf2_exchange_acq_rel(p, v) \
+    atomic_exchange_explicit(&(p)->value, (v), memory_order_acq_rel)
+#define mf2_fetch_add_relaxed(p, v) \
+    atomic_fetch_add_explicit(&(p)->value, (v), memory_order_relaxed)
+#define mf2_fetch_add_acq_rel(p, v) \
+    atomic_fetch_add_explicit(&(p)->value, (v), memory_order_acq_rel)
+#define mf2_fetch_sub_relaxed(p, v) \
+    atomic_fetch_sub_explicit(&(p)->value, (v), memory_order_relaxed)
+#define mf2_fetch_or_acq_rel(p, v) atomic_fetch_or_explicit(&(p)->value, (v), memory_order_acq_rel)
+#define mf2_fetch_and_acq_rel(p, v) \
+    atomic_fetch_and_explicit(&(p)->value, (v), memory_order_acq_rel)
+#define mf2_cas_acq_rel(p, expected, v)                                                  \
+    atomic_compare_exchange_strong_explicit(&(p)->value, (expected), (v), memory_order_acq_rel, \
+                                            memory_order_acquire)
+#define mf2_fence_seq_cst() atomic_thread_fence(memory_order_seq_cst)
+
+#define mf2_plain_read(p)     (*(p))
+#define mf2_plain_write(p, v) (*(p) = (v))
+
+// The two roots of the real world, owned by platform_real.c: the only mutable variables of alloc/.
+extern struct mf2_state *mf2_real_state __attribute__((visibility("hidden")));
+extern _Thread_local struct MF2_ThreadPages *mf2_real_self
+    __attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+static inline struct mf2_state *mf2_state(void) { return mf2_real_state; }
+static inline struct MF2_ThreadPages *mf2_self(void) { return mf2_real_self; }
+static inline void mf2_pause(void) { __builtin_ia32_pause(); }
+
+void mf2_self_set(struct MF2_ThreadPages *thread);
+uint64_t mf2_clock_ns(void);
+bool mf2_commit(struct mf2_state *state, uint32_t page, uint32_t count);
+void mf2_purge(struct mf2_state *state, uint32_t page, uint32_t count);
+void mf2_futex_wait(mf2_atomic_u32 *word, uint32_t expected, uint64_t timeout_ns);
+void mf2_futex_wake(mf2_atomic_u32 *word, uint32_t count);
+bool mf2_helper_start(struct mf2_state *state);
+MF2_NORETURN void mf2_fail(const char *text, uint64_t value);
+
+#endif
