@@ -1,0 +1,82 @@
+"""Every tool has --help and --version, refuses an unknown option in one line, and has a man page.
+
+A floor's tool is expected as soon as the floor is part of the build.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+
+import project_tree as tree
+
+# floor: (tool, exit status of a usage error). hakrec's are env(1)'s: its own errors must not look
+# like the recorded program's.
+TOOLS = {
+    "traces": ("haktrace", 2),
+    "recorder": ("hakrec", 125),
+    "replayer": ("hakreplay", 2),
+    "sim": ("haksim", 2),
+}
+REPORT = "analysis/reuse_report.py"
+UNKNOWN_OPTION = "--no-such-option"
+
+
+def run(command, *arguments):
+    return subprocess.run([*command, *arguments], stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True, errors="replace")
+
+
+def text_violations(name, command, option, must_hold):
+    done = run(command, option)
+    if done.returncode != 0:
+        yield f"{name}:1: {option} exits {done.returncode}, not 0"
+    if must_hold not in done.stdout:
+        yield f"{name}:1: {option} does not print '{must_hold}' on standard output"
+    if done.stderr:
+        yield f"{name}:1: {option} prints on standard error: {done.stderr.splitlines()[0]}"
+
+
+def refusal_violations(name, command, status):
+    done = run(command, UNKNOWN_OPTION)
+    lines = done.stderr.splitlines()
+    if done.returncode != status:
+        yield f"{name}:1: an unknown option exits {done.returncode}, not {status}"
+    if len(lines) != 1 or UNKNOWN_OPTION not in lines[0]:
+        yield f"{name}:1: an unknown option gives {len(lines)} line(s) of error, not one naming it"
+    if done.stdout:
+        yield f"{name}:1: an unknown option prints on standard output"
+
+
+def tool_violations(name, command, status, version):
+    yield from text_violations(name, command, "--help", "sage: ")
+    yield from text_violations(name, command, "--version", version)
+    yield from refusal_violations(name, command, status)
+
+
+def violations(root, binaries, python, version):
+    found = []
+    for floor, (tool, status) in TOOLS.items():
+        if not os.path.exists(os.path.join(root, floor, "CMakeLists.txt")):
+            continue
+        path = os.path.join(binaries, tool)
+        if not os.path.exists(path):
+            found.append(f"{floor}/CMakeLists.txt:1: builds no {tool}")
+            continue
+        found += tool_violations(tool, [path], status, version)
+        if not os.path.exists(os.path.join(root, "doc", "man", tool + ".1")):
+            found.append(f"doc/man/{tool}.1:1: missing")
+    report = os.path.join(root, REPORT)
+    if os.path.exists(report):
+        found += tool_violations(REPORT, [python, report], 2, version)
+    return found
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("root")
+    parser.add_argument("binaries")
+    parser.add_argument("version")
+    arguments = parser.parse_args()
+    sys.exit(tree.report(violations(arguments.root, arguments.binaries, os.environ["HAK_PYTHON"],
+                                    arguments.version), "tools"))
