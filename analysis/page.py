@@ -1,0 +1,129 @@
+"""The report as one HTML page without a reference to anything outside it: CSS and SVG are inline,
+both themes follow the reader's system, and a phone gets pictures drawn for its width."""
+from html import escape
+
+import figure_style as style
+import figures
+from results import VERSION
+from table import sections
+from wording import count, listing, plural
+
+WIDE, NARROW = 900, 358  # widths of the pictures, in CSS pixels
+
+DEFINITIONS = (
+    ("Page", "The unit in which the allocator takes memory for blocks of one size class."),
+    ("Held, H", "Pages mapped and not given back, in whatever state; empty pages kept for later are counted."),
+    ("Fewest, F", "For each size class the live blocks divided by the blocks of a page, rounded up; summed. No policy can hold fewer with these classes."),
+    ("Live bytes / page size, B", "What the program asked for and still has, in pages; it shows the cost of the size classes."),
+    ("C", "One page for each thread and size class in use: the least that an allocator with pages per thread pays beyond F."),
+    ("Stranded", "A page with room that no thread is going to use, by the reason why."),
+    ("Measured, sampled, modelled", "Counted on the allocator's code under the order named; under one of many interleavings; dependent on a cost model."),
+    ("Digest", "A hash over every operation, its result and all counters. Equal digests: the same run, bit for bit."),
+)
+
+CSS = """
+*{box-sizing:border-box}
+body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif}
+main{max-width:964px;margin:0 auto;padding:40px 32px 64px}
+h1{font-size:1.75rem;line-height:1.2;margin:0 0 .4rem;letter-spacing:-.01em}
+h2{font-size:1.2rem;line-height:1.3;margin:3rem 0 .3rem}
+h3{font-size:1rem;margin:1.1rem 0 .15rem}
+p{margin:.2rem 0 .6rem;max-width:44rem}
+.muted,figcaption{color:var(--muted);font-size:.9rem}
+.verdict{background:var(--shade);border-left:3px solid var(--blue);padding:.5rem 1.3rem .8rem;margin:1.6rem 0 0;max-width:50rem}
+.broken{border-left-color:var(--red)}
+figure{margin:0}
+figcaption{max-width:44rem;margin:0 0 .9rem}
+svg{display:block;width:100%;height:auto;overflow:visible}
+svg.narrow{display:none}
+.scroll{overflow-x:auto;margin-top:.9rem}
+table{border-collapse:collapse;font-size:.85rem;font-variant-numeric:tabular-nums}
+th,td{padding:.28rem .55rem;text-align:right;white-space:nowrap;vertical-align:top}
+th:first-child{text-align:left;padding-left:0;font-weight:400;position:sticky;left:0;background:var(--paper)}
+thead th{border-bottom:1px solid var(--muted);font-weight:600}
+tbody th[scope=rowgroup]{font-weight:600;padding-top:1rem}
+tbody tr+tr:not(.head) td,tbody tr+tr:not(.head) th{border-top:1px solid var(--rule)}
+dl{margin:.8rem 0 0;display:grid;grid-template-columns:max-content 1fr;gap:.35rem 1.4rem;font-size:.95rem}
+dt{font-weight:600}
+dd{margin:0;color:var(--muted)}
+code{font:.86em ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;overflow-wrap:anywhere}
+li{margin:.5rem 0}
+footer{margin-top:3.5rem;border-top:1px solid var(--rule);padding-top:.8rem}
+@media (max-width:720px){
+main{padding:24px 16px 48px}
+h1{font-size:1.45rem}
+.verdict{margin-left:-16px;margin-right:-16px;padding:.4rem 16px .7rem}
+svg.wide{display:none}
+svg.narrow{display:block}
+dl{display:block}
+dd{margin-bottom:.6rem}
+}
+@media print{svg.wide{display:block}svg.narrow{display:none}}
+"""
+
+
+def render(runs, title, subtitle, verdict, drawn):
+    """The whole page. `drawn` holds the figures twice: {WIDE: [Figure], NARROW: [Figure]}."""
+    theme = (f":root{{color-scheme:light dark;{style.css_variables(style.LIGHT)}}}"
+             f"@media (prefers-color-scheme:dark){{:root{{{style.css_variables(style.DARK)}}}}}")
+    parts = [
+        "<!doctype html>", '<html lang="en"><head><meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width,initial-scale=1">',
+        f"<title>{escape(title)}</title><style>{theme}{CSS}</style></head><body><main>",
+        f'<h1>{escape(title)}</h1><p class="muted">{escape(subtitle)}</p>',
+        _verdict(verdict),
+        *(_figure(wide, narrow) for wide, narrow in zip(drawn[WIDE], drawn[NARROW])),
+        "<h2>All figures</h2>", _table(runs),
+        _violations(runs),
+        "<h2>The words</h2><dl>", *(f"<dt>{escape(word)}</dt><dd>{escape(text)}</dd>" for word, text in DEFINITIONS), "</dl>",
+        "<h2>The runs</h2><ul>", *(f"<li>{_origin(run, runs)}</li>" for run in runs), "</ul>",
+        f'<footer class="muted">hak {VERSION}, reuse_report.py</footer>', "</main></body></html>",
+    ]
+    return "\n".join(part for part in parts if part) + "\n"
+
+
+def _verdict(verdict):
+    broken = " broken" if verdict[0].title == "Rules broken" else ""
+    texts = "".join(f"<h3>{escape(part.title)}</h3><p>{escape(' '.join(part.sentences))}</p>" for part in verdict)
+    return f'<section class="verdict{broken}" aria-label="Verdict">{texts}</section>'
+
+
+def _figure(wide, narrow):
+    pictures = "".join(figures.svg(figure, width).replace("<svg", f'<svg class="{kind}" role="img" aria-label="{escape(figure.title)}"', 1)
+                       for kind, figure, width in (("wide", wide, WIDE), ("narrow", narrow, NARROW)))
+    return f"<h2>{escape(wide.title)}</h2><figure><figcaption>{escape(wide.caption)}</figcaption>{pictures}</figure>"
+
+
+def _table(runs):
+    head = "".join(f'<th scope="col">{escape(run.label)}</th>' for run in runs)
+    rows = []
+    for section in sections(runs):
+        rows.append(f'<tr class="head"><th scope="rowgroup">{escape(section.title)}</th>{"<td></td>" * len(runs)}</tr>')
+        rows += [f'<tr><th scope="row">{escape(row.name)}</th>{"".join(f"<td>{escape(value)}</td>" for value in row.values)}</tr>'
+                 for row in section.rows]
+    return f'<div class="scroll" tabindex="0"><table><thead><tr><th></th>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+
+
+def _violations(runs):
+    items = [f"<li>{escape(run.label)}, step {escape(str(violation.get('step', '?')))}, {escape(str(violation.get('oracle', '?')))}: "
+             f"{escape(str(violation.get('text', '')))}</li>" for run in runs for violation in run.violations]
+    return f"<h2>Rules broken</h2><ul>{''.join(items)}</ul>" if items else ""
+
+
+def _origin(run, runs):
+    """Where a run comes from, and the switches in which it differs from the others."""
+    document = run.document
+    facts = [f"<strong>{escape(run.label)}</strong>: <code>{escape(run.path)}</code>",
+             f"{escape(document['tool'])}, sources {escape(run.commit)}",
+             f"{escape(run.world)} world, {escape(run.geometry)} geometry, memory {escape(run.memory)}"]
+    if run.trace:
+        trace = run.trace
+        facts.append(f"trace {escape(trace['path'])} <code>{escape(trace['hash'])}</code>: {count(trace['events'])} events, "
+                     f"{plural(trace['threads'], 'thread')}")
+    for key in ("workload", "machine"):
+        if document.get(key):
+            facts.append(f"{key} " + escape(listing(f"{name} {value}" for name, value in document[key].items())))
+    differing = [name for name in run.switches if len({str(other.switches.get(name)) for other in runs}) > 1]
+    if differing:
+        facts.append("switches " + ", ".join(f"<code>{escape(name)}={escape(str(run.switches[name]))}</code>" for name in differing))
+    return "; ".join(facts)

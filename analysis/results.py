@@ -1,0 +1,269 @@
+"""Result files (doc/results.md): finding them, loading them, refusing what contradicts the schema.
+
+Owns the schema as Python sees it. Knows nothing of tables, pictures or words.
+Every number that leaves here has been checked for presence, type and, where the schema states the
+same fact in two places, for agreement; the rest of the report need not check again.
+"""
+import json
+import os
+from dataclasses import dataclass, field
+
+VERSION = "0.1.0"  # of hak; a test compares it with CMakeLists.txt
+SCHEMA_VERSION = 1
+SUFFIXES = (".replay.json", ".sim.json")
+
+OWNER_STATES = ("owner_running", "owner_idle", "owner_exited", "no_owner")
+CAUSES = ("owner_exited", "owner_idle", "full_forgotten", "below_threshold", "pending_undrained")
+PAGE_STATES = ("active", "partial", "full", "pending", "orphan", "empty", "large")
+TIMELINE_COLUMNS = ("step", "time_ns", "held", "held_max", "fewest", "live_bytes", "new_pages", "recycled_pages",
+                    "page_reuses") + PAGE_STATES + tuple("stranded_" + cause for cause in CAUSES)
+COUNTS = ("held_max", "fewest_max", "constant_pages", "live_bytes_max", "new_pages", "recycled_pages", "page_reuses")
+RATIOS = ("held_over_fewest", "held_mean", "fewest_mean", "live_pages_max", "reuse_over_new", "reuse_share",
+          "new_pages_per_million", "owner_changes_per_page")
+CERTAINTIES = ("measured", "sampled", "modelled")
+ROWS_MAX = 4096
+
+
+class ResultError(Exception):
+    """A file that cannot be reported on; the text is one line naming file and expectation."""
+
+
+@dataclass
+class Run:
+    """One checked `hak.run`. `label` is unique within a report; see `label_runs`."""
+    path: str
+    document: dict
+    timeline: dict  # column name -> list of integers
+    page_bytes: float  # None where no page was ever needed
+    label: str = ""
+    commit: str = field(init=False)
+
+    def __post_init__(self):
+        for name in ("route", "certainty", "order", "strategy", "seed", "memory", "geometry", "digest", "world",
+                     "commit", "measures", "stranded", "remote_frees", "switches", "violations", "trace", "steps"):
+            setattr(self, name, self.document[name])
+
+    @property
+    def subject(self):
+        """What was replayed or simulated: equal for runs whose page counts may be compared."""
+        trace, workload = self.document["trace"], self.document.get("workload")
+        return (trace["hash"] if trace else None, json.dumps(workload, sort_keys=True), self.geometry)
+
+    @property
+    def subject_name(self):
+        """The subject in a word or two, for people."""
+        if self.trace:
+            return self.trace["program"] or self.trace["path"]
+        workload = self.document.get("workload")
+        return workload["name"] if workload else "unnamed workload"
+
+    @property
+    def conditions(self):
+        """How the subject was played: equal for runs that differ by route and seed only."""
+        machine = self.document.get("machine") or {}
+        return (self.world, self.certainty, self.order, self.strategy, self.memory, machine.get("name"), machine.get("cores"))
+
+
+def find(paths):
+    """Result files for the command line's paths, and a note for the user (or None).
+
+    No path: the newest result in the current folder. A folder: every result directly in it.
+    """
+    if not paths:
+        files = _in_folder(".")
+        if not files:
+            raise ResultError(f"no result here: a file named *{SUFFIXES[0]} or *{SUFFIXES[1]} expected in {os.getcwd()}")
+        newest = max(files, key=lambda path: (os.stat(path).st_mtime_ns, path))
+        others = len(files) - 1
+        note = f"{others} older result{'s' if others > 1 else ''} here; name files or a folder to compare" if others else None
+        return [newest], note
+    files = []
+    for path in paths:
+        found = _in_folder(path) if os.path.isdir(path) else [path]
+        if not found:
+            raise ResultError(f"{path}: a folder with *{SUFFIXES[0]} or *{SUFFIXES[1]} expected")
+        files += [file for file in found if file not in files]
+    return files, None
+
+
+def _in_folder(folder):
+    names = sorted(name for name in os.listdir(folder) if name.endswith(SUFFIXES))
+    return [os.path.normpath(os.path.join(folder, name)) for name in names]
+
+
+def load(paths):
+    """All runs of the files, in order, each with a label of its own."""
+    runs = [run for path in paths for run in load_file(path)]
+    label_runs(runs)
+    return runs
+
+
+def load_file(path):
+    """The runs of one file of schema hak.run or hak.runs."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+    except OSError as error:
+        raise ResultError(f"{path}: {error.strerror}: a readable result file expected")
+    except UnicodeDecodeError as error:
+        raise ResultError(f"{path}: offset {error.start}: UTF-8 text expected")
+    if not text.strip():
+        raise ResultError(f"{path}: offset 0: a JSON object expected, the file is empty")
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ResultError(f"{path}: offset {error.pos}: complete JSON expected ({error.msg})")
+    except RecursionError:
+        raise ResultError(f"{path}: JSON of ordinary depth expected")
+    check = _Check(path)
+    check.that(isinstance(document, dict), "", "a JSON object")
+    schema = document.get("schema")
+    if schema == "hak.run":
+        return [_run(check, document, "")]
+    check.that(schema == "hak.runs", "schema", f'"hak.run" or "hak.runs", found {_short(schema)}')
+    _check_version(check, document, "")
+    runs = check.get(document, "", "runs", list)
+    check.that(runs, "runs", "at least one run")
+    for number, run in enumerate(runs):
+        check.that(isinstance(run, dict) and run.get("schema") == "hak.run", f"runs[{number}].schema", '"hak.run"')
+    return [_run(check, run, f"runs[{number}].") for number, run in enumerate(runs)]
+
+
+def _short(value):
+    text = json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+class _Check:
+    """Raises ResultError with the file and the key when an expectation fails."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def that(self, holds, key, expected):
+        if not holds:
+            raise ResultError(f"{self.path}: {key + ': ' if key else ''}{expected} expected")
+
+    def get(self, document, prefix, key, kind, null=False):
+        names = {dict: "an object", list: "an array", str: "a string", int: "an integer >= 0", float: "a number >= 0"}
+        self.that(key in document, prefix + key, f"{names[kind]}{' or null' if null else ''}")
+        value = document[key]
+        if value is None and null:
+            return None
+        fits = isinstance(value, (int, float) if kind is float else kind) and not isinstance(value, bool)
+        if fits and kind in (int, float):
+            fits = 0 <= value < float("inf")
+        self.that(fits, prefix + key, f"{names[kind]}{' or null' if null else ''}, found {_short(value)},")
+        return value
+
+
+def _check_version(check, document, prefix):
+    version = check.get(document, prefix, "version", int)
+    check.that(1 <= version <= SCHEMA_VERSION, prefix + "version",
+               f"{SCHEMA_VERSION} or less, found {version}: a newer reuse_report.py")
+
+
+def _run(check, document, prefix):
+    _check_version(check, document, prefix)
+    for key in ("route", "certainty", "order", "strategy", "memory", "geometry", "digest", "world", "commit", "tool"):
+        check.get(document, prefix, key, str)
+    check.that(document["certainty"] in CERTAINTIES, prefix + "certainty", " or ".join(CERTAINTIES))
+    check.that("seed" in document, prefix + "seed", "a decimal seed")
+    check.get(document, prefix, "steps", int)
+    check.get(document, prefix, "switches", dict)
+    check.get(document, prefix, "violations", list)
+    for number, violation in enumerate(document["violations"]):
+        check.that(isinstance(violation, dict), f"{prefix}violations[{number}]", "an object")
+    trace = check.get(document, prefix, "trace", dict, null=True)
+    if trace is not None:
+        for key, kind in (("path", str), ("hash", str), ("program", str), ("events", int), ("threads", int), ("lost", int)):
+            check.get(trace, prefix + "trace.", key, kind)
+        check.that(isinstance(trace.get("complete"), bool), prefix + "trace.complete", "true or false")
+    for key in ("workload", "machine"):
+        if document.get(key) is not None:
+            check.get(check.get(document, prefix, key, dict), f"{prefix}{key}.", "name", str)
+    measures = check.get(document, prefix, "measures", dict)
+    for key in COUNTS:
+        check.get(measures, prefix + "measures.", key, int)
+    for key in RATIOS:
+        check.get(measures, prefix + "measures.", key, float, null=True)
+    for part, keys in (("remote_frees", OWNER_STATES), ("stranded", CAUSES + ("total", "at_step"))):
+        numbers = check.get(document, prefix, part, dict)
+        for key in keys:
+            check.get(numbers, f"{prefix}{part}.", key, int)
+    stranded = document["stranded"]
+    total = sum(stranded[cause] for cause in CAUSES)
+    check.that(stranded["total"] == total, prefix + "stranded.total", f"the sum of the causes, {total},")
+    return Run(check.path, document, _timeline(check, document, prefix), _page_bytes(check, document, prefix))
+
+
+def _timeline(check, document, prefix):
+    """The timeline turned into columns, after the checks that its own words make possible."""
+    prefix += "timeline."
+    timeline = check.get(document, prefix[:-len("timeline.")], "timeline", dict)
+    columns, rows = check.get(timeline, prefix, "columns", list), check.get(timeline, prefix, "rows", list)
+    for name in TIMELINE_COLUMNS:
+        check.that(name in columns, prefix + "columns", f'"{name}"')
+    check.that(len(rows) <= ROWS_MAX, prefix + "rows", f"at most {ROWS_MAX} rows")
+    for number, row in enumerate(rows):
+        fits = isinstance(row, list) and len(row) == len(columns) and all(type(value) is int and value >= 0 for value in row)
+        check.that(fits, f"{prefix}rows[{number}]", f"{len(columns)} integers >= 0")
+    table = {name: [row[columns.index(name)] for row in rows] for name in TIMELINE_COLUMNS}
+    for number in range(len(rows)):
+        held, key = table["held"][number], f"{prefix}rows[{number}]"
+        states = sum(table[state][number] for state in PAGE_STATES)
+        check.that(states == held, key, f"page states that sum to held, {held}, not {states},")
+        check.that(table["held_max"][number] >= held, key, f"held_max of at least held, {held},")
+        check.that(number == 0 or table["step"][number] > table["step"][number - 1], key, "a later step than the row before")
+    if rows:
+        peak, stated = max(table["held_max"]), document["measures"]["held_max"]
+        check.that(peak == stated, prefix[:-len("timeline.")] + "measures.held_max", f"the timeline's greatest held_max, {peak},")
+    return table
+
+
+def _page_bytes(check, document, prefix):
+    """Bytes of a page: as stated, or from the two forms in which the peak of live memory is given."""
+    if "page_bytes" in document:
+        stated = check.get(document, prefix, "page_bytes", int)
+        check.that(stated > 0, prefix + "page_bytes", "more than 0")
+        return stated
+    measures = document["measures"]
+    return measures["live_bytes_max"] / measures["live_pages_max"] if measures["live_pages_max"] else None
+
+
+def label_runs(runs):
+    """Give every run a label: its route, and as much more as tells it from the others."""
+    parts = {
+        "subject": lambda run: run.subject_name,
+        "trace": lambda run: run.trace["path"] if run.trace else None,
+        "geometry": lambda run: f"{run.geometry} geometry",
+        "world": lambda run: run.world,
+        "machine": lambda run: " ".join(str(part) for part in run.conditions[5:] if part is not None),
+        "order": lambda run: run.order,
+        "strategy": lambda run: run.strategy,
+        "memory": lambda run: run.memory,
+        "seed": lambda run: f"seed {run.seed}",
+        "commit": lambda run: run.commit,
+        "file": lambda run: os.path.basename(run.path),
+    }
+    for run in runs:
+        run.label = run.route
+    if len({run.subject for run in runs}) > 1:  # which program comes before which policy
+        for run in runs:
+            run.label = f"{run.subject_name} {run.route}"
+        del parts["subject"]
+    for part in parts.values():
+        for group in _same_label(runs):
+            if len({part(run) for run in group}) > 1:
+                for run in group:
+                    run.label += f", {part(run)}"
+    for group in _same_label(runs):
+        for number, run in enumerate(group, 1):
+            run.label += f" #{number}"
+
+
+def _same_label(runs):
+    groups = {}
+    for run in runs:
+        groups.setdefault(run.label, []).append(run)
+    return [group for group in groups.values() if len(group) > 1]

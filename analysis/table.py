@@ -1,0 +1,89 @@
+"""The comparison as a table: one column per run. Owns which figures are shown and how the terminal
+shows them; the page takes the same rows."""
+from collections import namedtuple
+
+from results import CAUSES, OWNER_STATES
+from wording import CAUSE_NAMES, OWNER_NAMES, count, percent, ratio, size
+
+Section = namedtuple("Section", "title rows")
+Row = namedtuple("Row", "name values")  # values: one text per run
+
+
+def sections(runs):
+    """[Section]; every row has exactly one text per run."""
+    def row(name, text):
+        return Row(name, [text(run) for run in runs])
+
+    def measure(name, key, form=count):
+        return row(name, lambda run: form(run.measures[key]))
+
+    return [
+        Section("Run", [
+            row("subject", lambda run: run.subject_name),
+            row("figures are", lambda run: run.certainty),
+            row("order, strategy", lambda run: f"{run.order}, {run.strategy}"),
+            row("seed", lambda run: str(run.seed)),
+            row("operations", lambda run: count(run.steps)),
+        ]),
+        Section("Pages held", [
+            measure("max held (H)", "held_max"),
+            measure("max fewest (F)", "fewest_max"),
+            measure("max H / max F", "held_over_fewest", ratio),
+            measure("mean held", "held_mean"),
+            measure("mean fewest", "fewest_mean"),
+            measure("one per thread, class (C)", "constant_pages"),
+            measure("live bytes / page size", "live_pages_max"),
+            measure("live bytes, max", "live_bytes_max", size),
+        ]),
+        Section("Pages by origin", [
+            measure("new", "new_pages"),
+            measure("recycled", "recycled_pages"),
+            measure("reused", "page_reuses"),
+            measure("reused / new", "reuse_over_new", percent),
+            measure("reused / (reused + new)", "reuse_share", percent),
+            measure("new per million allocs", "new_pages_per_million"),
+            measure("owner changes per page", "owner_changes_per_page", lambda value: count(value) if value is None else f"{value:.2f}"),
+        ]),
+        Section("Pages stranded, worst moment", [
+            row("total", lambda run: count(run.stranded["total"])),
+        ] + [row(CAUSE_NAMES[cause], lambda run, cause=cause: count(run.stranded[cause])) for cause in CAUSES]),
+        Section("Remote frees by owner", [
+            row("total", lambda run: count(sum(run.remote_frees[state] for state in OWNER_STATES))),
+        ] + [row(OWNER_NAMES[state], lambda run, state=state: count(run.remote_frees[state])) for state in OWNER_STATES]),
+        Section("Check", [
+            row("violations", lambda run: count(len(run.violations))),
+            row("digest", lambda run: run.digest),
+        ]),
+    ]
+
+
+def terminal(runs, width):
+    """The table as text; runs that do not fit into `width` characters follow in further blocks."""
+    whole = sections(runs)
+    name_width = max(len(row.name) for section in whole for row in section.rows) + 4
+    widths = [max([len(run.label)] + [len(row.values[number]) for section in whole for row in section.rows]) + 2
+              for number, run in enumerate(runs)]
+    return "\n\n".join(_block(whole, runs, chosen, name_width, widths) for chosen in _fitting(widths, width - name_width))
+
+
+def _fitting(widths, room):
+    """Column numbers in blocks that fit into room; a block has one column at least."""
+    blocks, used = [[]], 0
+    for number, wide in enumerate(widths):
+        if blocks[-1] and used + wide > room:
+            blocks.append([])
+            used = 0
+        blocks[-1].append(number)
+        used += wide
+    return blocks
+
+
+def _block(whole, runs, chosen, name_width, widths):
+    def line(name, texts):
+        return (name.ljust(name_width) + "".join(texts[number].rjust(widths[number]) for number in chosen)).rstrip()
+
+    lines = [line("", [run.label for run in runs]), "─" * (name_width + sum(widths[number] for number in chosen))]
+    for section in whole:
+        lines.append(section.title)
+        lines += [line("  " + row.name, row.values) for row in section.rows]
+    return "\n".join(lines)

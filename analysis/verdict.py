@@ -1,0 +1,204 @@
+"""The verdict in plain words, computed from the numbers: what holds the pages, which route holds
+fewer, what is uncertain. Owns the thresholds at which a difference is worth a sentence.
+
+It claims no more than the results carry: a sampled interleaving is called one sample, a modelled
+figure a model's, and runs of different programs or conditions are not ranked.
+"""
+from collections import namedtuple
+
+from results import CAUSES, CERTAINTIES
+from wording import CAUSE_NAMES, count, listing, percent, plural, ratio, size
+
+Paragraph = namedtuple("Paragraph", "title sentences")
+
+CLOSE = 0.10             # of the fewest pages: held so close to them, there is no cause to look for
+DIFFERENCE_MIN = 0.01    # of the larger count: closer routes are called equal
+CAUSE_SHARE_MIN = 0.10   # of the pages held: a smaller part is not called the cause
+LARGE_SHARE_MIN = 0.50   # of the pages held: from here on the routes hardly matter
+GEOMETRY_MIN = 1.25      # fewest pages ÷ live bytes in pages: from here on the classes cost something
+PAGES_FEW = 64           # below this a difference of a few pages is granularity
+
+STRANDED_BECAUSE = dict(zip(CAUSES, (
+    "stranded because their owner has exited", "stranded because their owner is idle",
+    "full once and then forgotten", "stranded below the notify threshold",
+    "stranded with frees that nobody drained")))
+
+
+def paragraphs(runs):
+    """[Paragraph], in reading order; empty ones are left out."""
+    groups = _groups(runs)
+    found = [
+        Paragraph("Rules broken", [_violation(run) for run in runs if run.violations]),
+        Paragraph("What holds the pages", [text for group in groups for run in _extremes(group) for text in what_holds(run)]),
+        Paragraph("Which route holds fewer", _comparisons(groups)),
+        Paragraph("What is uncertain", uncertainties(runs, groups)),
+    ]
+    return [paragraph for paragraph in found if paragraph.sentences]
+
+
+def _groups(runs):
+    """Runs that may be compared, together: same subject, same conditions."""
+    groups = {}
+    for run in runs:
+        groups.setdefault((run.subject, run.conditions), []).append(run)
+    return list(groups.values())
+
+
+def _extremes(group):
+    """The runs that hold most and fewest; one run where they agree."""
+    most, fewest = max(group, key=_held), min(group, key=_held)
+    return [most] if _held(most) == _held(fewest) else [most, fewest]
+
+
+def _held(run):
+    return run.measures["held_max"]
+
+
+def _violation(run):
+    first = run.violations[0]
+    return (f"{run.label}: {plural(len(run.violations), 'violation')} of the allocator's rules, the first by "
+            f"{first.get('oracle', 'an unnamed oracle')} at step {first.get('step', '?')}; its other figures describe a broken run.")
+
+
+def what_holds(run):
+    """Sentences on one run: how far it is from the fewest pages, and what the rest consists of."""
+    held, fewest, constant = _held(run), run.measures["fewest_max"], run.measures["constant_pages"]
+    if held == 0:
+        return [f"{run.label} held no page at all."]
+    over = run.measures["held_over_fewest"]
+    text = [f"{run.label} held {plural(held, 'page')} at its peak; the live blocks needed at most {count(fewest)}"
+            + (f" ({ratio(over)})." if over is not None else ".")]
+    if held <= fewest + constant:
+        text.append(f"That is within one page per thread and class in use (C = {count(constant)}): there is nothing left for a policy to save.")
+    elif held - fewest <= CLOSE * fewest:
+        text.append(f"That is within {percent(CLOSE)} of the fewest: a policy has little left to save.")
+    else:
+        text.append(_largest_part(run, held))
+    live = run.measures["live_pages_max"]
+    if live and fewest >= GEOMETRY_MIN * live:
+        text.append(f"The size classes have a price of their own: even the fewest pages are {ratio(fewest / live)} the live bytes.")
+    return text
+
+
+def _largest_part(run, held):
+    """What the pages near the peak are, by the timeline row that contains it."""
+    peaks = run.timeline["held_max"]
+    at = peaks.index(max(peaks))
+    now = {name: values[at] for name, values in run.timeline.items()}
+    if now["large"] >= LARGE_SHARE_MIN * held:
+        return f"Near the peak {percent(now['large'] / held)} of that were large blocks, which no route governs."
+    parts = {STRANDED_BECAUSE[cause]: now["stranded_" + cause] for cause in CAUSES}
+    parts["empty and kept for later use"] = now["empty"]
+    parts["partly filled and within reach of their owner"] = now["partial"]
+    reason = max(parts, key=parts.get)
+    if parts[reason] < CAUSE_SHARE_MIN * held:
+        return "Near the peak neither stranded, nor empty, nor partly filled pages made up a tenth of those held."
+    return (f"Beside the pages in full use, the largest group near the peak, {plural(parts[reason], 'page')} "
+            f"({percent(parts[reason] / held)} of those held), was {reason}.")
+
+
+def _comparisons(groups):
+    text, unranked = [], 0
+    for group in groups:
+        if len({run.route for run in group}) > 1:
+            text += compare(group)
+        else:
+            unranked += 1
+    if not text and len(groups) == 1:
+        return ["Only one route was played: hakreplay --route=a,b,c compares several."]
+    if unranked and len(groups) > 1:
+        text.append("Runs of different programs, geometries or conditions are not ranked against each other.")
+    return text
+
+
+def compare(group):
+    """Sentences on runs of one subject under one set of conditions, two routes at least."""
+    by_route = {}
+    for run in group:
+        by_route.setdefault(run.route, []).append(run)
+    ranked = sorted(by_route, key=lambda route: _mean(by_route[route]))
+    best, second, worst = ranked[0], ranked[1], ranked[-1]
+    least, most = _mean(by_route[best]), _mean(by_route[worst])
+    if most - least <= DIFFERENCE_MIN * most:
+        text = [f"No difference worth naming: all {len(ranked)} routes hold {_span(group)} pages at most."]
+    else:
+        text = [f"{best} holds the fewest: {_span(by_route[best])} pages at most, {percent((most - least) / most)} fewer than {worst} ({_span(by_route[worst])})."]
+        close = [route for route in ranked[1:] if _mean(by_route[route]) - least <= DIFFERENCE_MIN * _mean(by_route[route])]
+        if close:
+            text.append(f"{listing(close)} {'is' if len(close) == 1 else 'are'} within {percent(DIFFERENCE_MIN)} of it.")
+        if any(run.certainty == "sampled" for run in group):
+            text.append(_sampling(by_route[best], by_route[second], by_route[worst]))
+    return text + _second_thoughts(by_route, best) + _same_digests(by_route)
+
+
+def _mean(runs):
+    return sum(_held(run) for run in runs) / len(runs)
+
+
+def _span(runs):
+    low, high = min(map(_held, runs)), max(map(_held, runs))
+    return count(low) if low == high else f"{count(low)} to {count(high)}"
+
+
+def _sampling(best, second, worst):
+    """What a difference between sampled interleavings is worth."""
+    if len(best) == 1 or len(second) == 1:
+        return "With a single sampled interleaving of a route the difference may be chance: play several seeds before choosing."
+    for rival, place in ((second, "the next best"), (worst, "the worst")):
+        if max(map(_held, best)) < min(map(_held, rival)):
+            return (f"Every sampled interleaving of it ({len(best)} seeds) held fewer pages than any of {place}, "
+                    f"{rival[0].route} ({len(rival)} seeds).")
+    return "The seeds of the routes overlap: the order between them is not settled."
+
+
+def _second_thoughts(by_route, best):
+    """Where another measure would rank the routes differently."""
+    text, runs = [], [run for route in by_route.values() for run in route]
+    means = {route: [run.measures["held_mean"] for run in some] for route, some in by_route.items()}
+    if all(None not in values for values in means.values()):
+        average = {route: sum(values) / len(values) for route, values in means.items()}
+        thrifty = min(average, key=average.get)
+        if average[best] - average[thrifty] > DIFFERENCE_MIN * average[best]:
+            text.append(f"By the mean over the run {thrifty} holds fewer ({count(average[thrifty])} against {count(average[best])}).")
+    shares = [run for run in runs if run.measures["reuse_share"] is not None]
+    if shares:
+        busiest = max(shares, key=lambda run: run.measures["reuse_share"])
+        if busiest.measures["reuse_share"] > max((run.measures["reuse_share"] for run in shares if run.route == best), default=0) \
+                and _mean(by_route[busiest.route]) - _mean(by_route[best]) > DIFFERENCE_MIN * _mean(by_route[busiest.route]):
+            text.append(f"The highest reuse rate, {percent(busiest.measures['reuse_share'])} of {busiest.route}, does not make it the route with the fewest pages.")
+    return text
+
+
+def _same_digests(by_route):
+    routes_of = {}
+    for route, runs in by_route.items():
+        for run in runs:
+            routes_of.setdefault(run.digest, set()).add(route)
+    return [f"{listing(sorted(routes))} did exactly the same here: one digest."
+            for routes in routes_of.values() if len(routes) > 1]
+
+
+def uncertainties(runs, groups):
+    """What the reader must not take for granted."""
+    meanings = {
+        "measured": "counted on the allocator's own code under the order named; another order may give other figures",
+        "sampled": "counted on the allocator's own code under one of many possible interleavings",
+        "modelled": "only as good as the cost model that chose the interleaving",
+    }
+    text = []
+    for certainty in CERTAINTIES:
+        named = [run.label for run in runs if run.certainty == certainty]
+        if named:
+            who = "All figures are" if len(named) == len(runs) else f"The figures of {listing(named)} are"
+            text.append(f"{who} {certainty}: {meanings[certainty]}.")
+    for trace in {run.trace["hash"]: run.trace for run in runs if run.trace}.values():
+        if trace["lost"] or not trace["complete"]:
+            lacks = ([f"lacks {plural(trace['lost'], 'lost event')}"] if trace["lost"] else []) + ([] if trace["complete"] else ["has no end"])
+            text.append(f"The trace {trace['path']} {listing(lacks)}: later figures build on what is missing.")
+    if len({run.commit for run in runs}) > 1:
+        text.append("The runs come from different versions of the sources.")
+    if any("dirty" in run.commit for run in runs):
+        text.append("Sources with uncommitted changes took part: these figures cannot be made again from a commit alone.")
+    if 0 < max(map(_held, runs)) < PAGES_FEW:
+        text.append(f"Fewer than {PAGES_FEW} pages are involved: a difference of a few pages is granularity, not policy.")
+    return text

@@ -1,0 +1,53 @@
+"""Numbers and schema keys as people read them: shared by table, figures, page and verdict."""
+from results import CAUSES, OWNER_STATES, PAGE_STATES
+
+STATE_NAMES = dict(zip(PAGE_STATES, ("active", "partial", "full", "pending", "orphan", "empty, cached", "large")))
+CAUSE_NAMES = dict(zip(CAUSES, ("owner exited", "owner idle", "full and forgotten", "below threshold", "pending undrained")))
+OWNER_NAMES = dict(zip(OWNER_STATES, ("owner running", "owner idle", "owner exited", "no owner")))
+NOTHING = "–"
+
+
+def count(value):
+    """12345 -> 12,345; a fraction keeps one digit."""
+    if value is None:
+        return NOTHING
+    return f"{value:,.0f}" if value == int(value) or abs(value) >= 1000 else f"{value:,.1f}"
+
+
+def short_count(value):
+    """For axes: 0, 950, 1.2 k, 35 k, 4 M."""
+    for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if abs(value) >= size:
+            return f"{value / size:.3g}{unit}"
+    return f"{value:.3g}"
+
+
+def ratio(value):
+    return NOTHING if value is None else f"{value:,.2f}×"
+
+
+def percent(value):
+    """0.0623 -> 6.2 %; what is not zero never reads as zero."""
+    if value is None:
+        return NOTHING
+    if 0 < value < 0.001:
+        return "< 0.1 %"
+    return f"{value * 100:,.1f} %" if value < 10 else f"{value * 100:,.0f} %"
+
+
+def size(value):
+    """Bytes in binary units."""
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if value < 1024 or unit == "GiB":
+            return f"{value:,.0f} {unit}" if unit == "bytes" or value >= 100 else f"{value:,.1f} {unit}"
+        value /= 1024
+
+
+def listing(words):
+    """a; a and b; a, b and c."""
+    words = list(words)
+    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1]
+
+
+def plural(number, noun):
+    return f"{count(number)} {noun}{'' if number == 1 else 's'}"
