@@ -78,6 +78,7 @@ struct trace_op_info {
     unsigned flags;   // enum trace_op_flag
 };
 extern const struct trace_op_info trace_op_table[TRACE_OP_COUNT];
+extern const char *const trace_entry_names[TRACE_ENTRY_COUNT];
 
 // One event. Fields that the op does not have are 0.
 struct trace_event {
@@ -87,7 +88,7 @@ struct trace_event {
     uint64_t size;       // bytes asked for
     uint64_t address;    // returned by a creating call, 0 where not recorded
     uint64_t value;      // USABLE, ALLOC_FAIL (errno), FORK (pid), LOST (count)
-    uint32_t thread;     // thread number, dense from 0
+    uint32_t thread;     // thread number, from 0 in order of first mention (as thread or peer)
     uint32_t stack;      // node number, 0 = none
     uint32_t peer;       // THREAD_CREATE, THREAD_JOIN
     uint8_t op;          // enum trace_op
@@ -113,11 +114,16 @@ struct trace_writer_options {
     int compression_level;   // zstd, 0 = the default (3)
     uint32_t rows_per_chunk; // 0 = the default (65,536)
     bool addresses;          // keep the ADDRESS column
-    bool overwrite;          // replace an existing file
+    bool overwrite;          // replace an existing file, once the new one has proved writable
+    uint64_t trace_id;       // 0 = random; a fixed one makes equal traces equal files
 };
 
+// The writer's functions change nothing when they fail: rows stay buffered, and the same call may
+// be made again later (when a full disk has room again).
+
 // Creates `path` and writes the identity and META frames. meta_json: the text of META, whole.
-// Fails without touching anything if the file exists (unless overwrite) or cannot be written.
+// NULL options: the defaults. Fails without touching anything if the file exists (unless
+// overwrite) or cannot be written. An existing device or pipe is written to as it is.
 struct trace_writer *trace_writer_create(const char *path, const char *meta_json,
                                          const struct trace_writer_options *options,
                                          struct trace_error *error);
@@ -144,12 +150,13 @@ int trace_writer_info(struct trace_writer *writer, const char *info_json,
 int trace_writer_flush(struct trace_writer *writer, struct trace_error *error);
 
 struct trace_writer_totals {
-    uint64_t events, objects, file_bytes, nodes, modules, chunks;
+    uint64_t events, objects, file_bytes, nodes, modules, chunks, threads;
 };
 void trace_writer_totals(const struct trace_writer *writer, struct trace_writer_totals *totals);
 
-// Flushes, writes END (end_json: the whole text of END) and the index, closes, frees the writer,
-// also on failure. NULL end_json closes without END and index (an interrupted recording).
+// Flushes, writes END and the index, closes, frees the writer, also on failure. end_json: the text
+// of END, in which the writer sets `events`, `objects` and `threads` itself. NULL end_json closes
+// without END and index (an interrupted recording).
 int trace_writer_close(struct trace_writer *writer, const char *end_json,
                        struct trace_error *error);
 
@@ -176,18 +183,20 @@ int trace_reader_seek_time(struct trace_reader *reader, uint64_t time_ticks,
 bool trace_reader_node(const struct trace_reader *reader, uint32_t number, struct trace_node *node);
 // The JSON text of a module's row; NULL if there is none. Valid until the reader is closed.
 const char *trace_reader_module(const struct trace_reader *reader, uint32_t number);
+// The JSON text of the INFO chunk read as `number`-th, from 1; NULL if there is none.
+const char *trace_reader_info(const struct trace_reader *reader, uint32_t number);
 
 // What is known of the whole file. Complete after trace_reader_next has returned 0.
 struct trace_summary {
     const char *meta_json;   // text of META; valid until close
-    const char *end_json;    // text of END, NULL while not read or missing
+    const char *end_json;    // text of END, NULL while not read (without index) or missing
     uint64_t tick_ns;        // from META
     uint64_t events;         // read so far
     uint64_t objects;        // created so far
-    uint32_t threads;        // greatest thread number seen + 1
+    uint32_t threads;        // greatest number seen as thread or peer + 1
     uint32_t nodes, modules; // read so far, without node 0 and module 0
     uint64_t file_bytes;
-    uint64_t hash;           // XXH3-64 of the file's bytes; names the trace in results
+    uint64_t hash;           // XXH3-64 of the file's bytes, once the end was read; names the trace
     bool complete;           // END and index were found
     uint64_t cut_bytes;      // bytes after the last whole frame of a cut file
     uint64_t column_bytes[16]; // compressed share is not known per column: raw bytes by column id
