@@ -5,6 +5,12 @@
 // it, so that one and the same run gives one and the same result in either.
 // Does not know: strategies, costs.
 //
+// Use: open a source, make a world, program_run, program_result_json. A workload that calls MF2 by
+// itself, without being a stream of operations, tells a meter what it has done instead
+// (program_meter_begin ... program_meter_end) and gets the same result.
+//
+// Threads: a source, a run and a result belong to the OS thread of their world.
+//
 // Words
 //   operation   one call of the program: allocate, free, realloc, ask for usable size, create,
 //               exit or join a thread
@@ -16,6 +22,8 @@
 #define HAK_WORLD_PROGRAM_H
 
 #include "world.h"
+
+#include <signal.h>
 
 enum program_op {
     PROGRAM_MALLOC,
@@ -54,6 +62,8 @@ struct program_source {
     uint32_t threads;  // thread numbers are below this
     uint64_t objects;  // object numbers are below this
     uint64_t operations; // 0 where not known beforehand
+    uint64_t live_bytes_max;           // most bytes asked for at one time; 0 where not known
+    struct program_streams *streams;   // for dataflow; made by the first such run, kept until close
     char message[512];
     struct {           // what the result says of it; empty for made-up programs
         char path[256], hash[20], program[128];
@@ -77,23 +87,87 @@ struct program_options {
     enum program_order order;
     const char *strategy_name;  // for the result
     bool stamps;                // write and check a stamp at both ends of every block
+    bool brief;                 // digest and counters only: no timeline, no page census
     uint64_t page_bound;        // oracle: most pages mapped, 0 = none
     bool clock_follows_trace;   // the clock is the greatest trace time of operations begun
     // Told at each operation begun, before it runs; NULL if nobody asks. The simulator charges the
     // program's own time here.
     void (*on_operation)(void *self, struct world *world, const struct program_operation *op);
     void *on_operation_self;
+    // Told now and then how many operations have been begun; NULL if nobody asks.
+    void (*on_progress)(void *self, uint64_t steps);
+    void *on_progress_self;
+    // The run ends early, and says so in its result, when this becomes non-zero; may be NULL.
+    const volatile sig_atomic_t *stop;
+    // Dataflow: by fiber number, as many as the world's fiber_limit. The recorded number of the
+    // operation that each fiber stands before or is in; 0 for fibers that are not the program's.
+    // Written by the run, read by strategies; NULL if nobody asks.
+    uint64_t *next_operations;
 };
 
 struct program_result; // digest, counters, measures, timeline
 
+// Dataflow holds the whole program in memory; a longer one is refused.
+#define PROGRAM_DATAFLOW_OPERATIONS_MAX (UINT64_C(1) << 25)
+
 // Feeds the source to the world until its end or a violation. A world is used for one run, or
-// reset in between.
+// reset in between. Strict wants a world without strategy and calls MF2 without fibers; dataflow
+// gives every thread of the program a fiber. WINDOW is refused.
+// Where the source fails, or the run's own memory, *result is NULL and source->message says why;
+// the value returned then means nothing.
 enum world_end program_run(struct world *world, struct program_source *source,
                            const struct program_options *options, struct program_result **result);
 void program_result_free(struct program_result *result);
 uint64_t program_result_digest(const struct program_result *result);
 uint64_t program_result_steps(const struct program_result *result);
+// An operation's name as in timelines: "malloc".
+const char *program_op_name(unsigned op);
+
+// The figures of a result that a person's table shows; doc/results.md says what they mean.
+struct program_measures {
+    uint64_t held_max, fewest_max, constant_pages, live_bytes_max, live_pages_max;
+    double held_mean, fewest_mean;
+    uint64_t new_pages, recycled_pages, page_reuses, owner_changes;
+    uint64_t allocations, remote_frees;
+    uint64_t stranded_max;       // pages, all causes, where that was greatest
+    uint64_t failed_allocations; // that succeeded when recorded, and found no memory here
+    uint64_t unresolved;         // operations on objects that do not live (anomalous traces)
+    bool interrupted;
+    uint64_t violations;
+};
+void program_result_measures(const struct program_result *result, struct program_measures *out);
+
+// ---------------------------------------------------------------- a meter by itself (measure.c)
+
+// One operation that has been done. What an operation does not have is 0.
+struct program_done {
+    uint64_t step;           // from program_meter_step, taken when the operation was begun
+    uint64_t object;         // the number or name that the digest knows it by
+    uint64_t size;           // bytes asked for
+    uint64_t released_size;  // bytes that had been asked for the block given up
+    uint64_t result;         // offset of the block made, usable size, or WORLD_NO_OFFSET
+    uint32_t thread;
+    uint8_t op;              // enum program_op
+    uint8_t align_log2;
+    uint8_t released_align_log2;
+    bool made;               // a block was given out
+    bool released;           // a block was given up
+};
+
+// NULL where there is no memory. `operations`: how many will come, 0 = not known. The world must
+// outlive the meter's end.
+struct program_result *program_meter_begin(struct world *world,
+                                           const struct program_options *options,
+                                           uint64_t operations);
+// The next step's number: an operation is begun.
+uint64_t program_meter_step(struct program_result *result);
+// Called by the fiber (or acting thread) that did it. False where there is no memory.
+bool program_meter_operation(struct program_result *result, const struct program_done *done);
+// Called by thread `thread` just before its mf2_thread_exit(). False where there is no memory.
+bool program_meter_exit(struct program_result *result, uint32_t thread);
+// Ends it: checks the world at rest if the run ended well, then takes counters and digest. Returns
+// how the run ended in the light of that check.
+enum world_end program_meter_end(struct program_result *result, enum world_end end);
 
 // Facts of the caller that the result carries.
 struct program_result_labels {
