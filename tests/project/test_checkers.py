@@ -9,6 +9,7 @@ import tempfile
 import unittest
 
 import check_floors
+import check_install
 import check_readme
 import check_static_state
 import check_system_calls
@@ -240,6 +241,46 @@ class Tools(Tree):
     def test_no_manual(self):
         os.remove(os.path.join(self.root, "doc/man/haktrace.1"))
         self.expect(GOOD_TOOL, "doc/man/haktrace.1:1: missing")
+
+
+class Install(Tree):
+    def setUp(self):
+        super().setUp()
+        self.write("traces/CMakeLists.txt", "")
+        self.write("alloc/CMakeLists.txt", "")
+        self.script("prefix/bin/haktrace", GOOD_TOOL)
+        self.write("prefix/share/man/man1/haktrace.1", "")
+        self.write("prefix/lib/x86_64-linux-gnu/libmf2.so", "")
+
+    def found(self):
+        return check_install.violations(self.root, os.path.join(self.root, "prefix"))
+
+    def test_good_prefix(self):
+        self.assertEqual(self.found(), [])
+
+    def expect_without(self, name, part):
+        os.remove(os.path.join(self.root, "prefix", name))
+        found = self.found()
+        self.assertEqual(len(found), 1, found)
+        self.assertIn(part, found[0])
+
+    def test_no_library(self):
+        self.expect_without("lib/x86_64-linux-gnu/libmf2.so", "libmf2.so is not installed")
+
+    def test_no_manual(self):
+        self.expect_without("share/man/man1/haktrace.1", "haktrace.1 is not installed")
+
+    def test_no_tool(self):
+        self.expect_without("bin/haktrace", "haktrace is not installed")
+
+    def test_broken_tool(self):
+        self.script("prefix/bin/haktrace", "exit 127\n")
+        self.assertIn("does not run", self.found()[0])
+
+    def test_recorder_without_its_library(self):
+        self.script("prefix/bin/hakrec", "echo 'hakrec: no libhakrec.so' >&2; exit 125\n")
+        found = list(check_install.recording_violations(os.path.join(self.root, "prefix")))
+        self.assertIn("no libhakrec.so", found[0])
 
 
 class Readme(Tree):
