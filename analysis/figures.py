@@ -55,7 +55,7 @@ def block(figure):
 
 class TimelineBlock:
     """Panels of stacked areas, two beside one another where the width allows."""
-    PANEL, GAP, LEFT, HEAD, FOOT = 170, 22, 46, 22, 34
+    PANEL, GAP, LEFT, LINE, FOOT = 170, 22, 46, 18, 36
 
     def __init__(self, figure):
         self.figure = figure
@@ -64,6 +64,17 @@ class TimelineBlock:
 
     def _columns(self, width):
         return 1 if width <= NARROW or len(self.figure.panels) == 1 else 2
+
+    def _panel_width(self, width):
+        columns = self._columns(width)
+        return (width - self.GAP * (columns - 1)) / columns
+
+    def _two_lines(self, width):
+        """Whether some panel's label and note do not fit beside each other."""
+        return any((len(panel.label) + len(panel.note) + 3) * LETTER > self._panel_width(width) for panel in self.figure.panels)
+
+    def _row_height(self, width):
+        return self.LINE * (2 if self._two_lines(width) else 1) + 4 + self.PANEL + self.FOOT
 
     def _legend_columns(self, width):
         return max(1, int((width + 20) // 172))
@@ -81,22 +92,22 @@ class TimelineBlock:
 
     def height(self, width):
         rows = -(-len(self.figure.panels) // self._columns(width))
-        return self._legend_height(width) + rows * (self.HEAD + self.PANEL + self.FOOT) + (rows - 1) * 8
+        return self._legend_height(width) + rows * self._row_height(width)
 
     def draw(self, canvas, left, top, width):
-        columns = self._columns(width)
         canvas.legend(left, top, self._handles(), self._legend_columns(width))
         top += self._legend_height(width)
-        wide = (width - self.GAP * (columns - 1)) / columns
         for number, panel in enumerate(self.figure.panels):
-            row, column = divmod(number, columns)
-            self._panel(canvas, panel, left + column * (wide + self.GAP), top + row * (self.HEAD + self.PANEL + self.FOOT + 8), wide)
+            row, column = divmod(number, self._columns(width))
+            self._panel(canvas, panel, left + column * (self._panel_width(width) + self.GAP), top + row * self._row_height(width), width)
 
-    def _panel(self, canvas, panel, left, top, width):
-        place = canvas.axes(left + self.LEFT, top + self.HEAD, width - self.LEFT - 8, self.PANEL)
-        room = int((width - 8) / LETTER) - len(panel.note)
-        canvas.text(left, top, _shortened(panel.label, room), fontweight="bold", fontsize=style.TEXT_SIZE)
-        canvas.text(left + width - 8, top + 1, panel.note, ha="right", color=style.color("muted"), fontsize=SMALL)
+    def _panel(self, canvas, panel, left, top, block_width):
+        width, below = self._panel_width(block_width), self._two_lines(block_width)
+        head = self.LINE * (2 if below else 1) + 4
+        place = canvas.axes(left + self.LEFT, top + head, width - self.LEFT - 8, self.PANEL)
+        canvas.text(left, top, _shortened(panel.label, int(width / LETTER)), fontweight="bold", fontsize=style.TEXT_SIZE)
+        canvas.text(left if below else left + width - 8, top + 1 + (self.LINE - 2) * below, panel.note,
+                    ha="left" if below else "right", color=style.color("muted"), fontsize=SMALL)
         _bare(place)
         place.grid(axis="y", color=style.color("rule"), linewidth=0.8)
         place.set_ylim(0, panel.pages_max * 1.05 or 1)
@@ -159,26 +170,26 @@ class BarBlock:
         return self.head + len(self.figure.panels[0].rows) * row + self.FOOT
 
     def height(self, width):
-        return self._legend_height(width) + self._panel_height(width) * (len(self.figure.panels) if self._above(width) else 1)
+        return self._legend_height(width) + self._panel_height(width) * (len(self.figure.panels) if width <= NARROW else 1)
 
     def draw(self, canvas, left, top, width):
         if self.figure.key_names:
             handles = [Patch(facecolor=style.color(key), label=words) for key, words in self.figure.key_names.items()]
             canvas.legend(left, top, handles, self._legend_columns(width))
             top += self._legend_height(width)
-        panels = self.figure.panels
-        if self._above(width):
+        panels, above = self.figure.panels, self._above(width)
+        if width <= NARROW:
             for number, panel in enumerate(panels):
-                self._panel(canvas, panel, left, top + number * self._panel_height(width), width, width, True)
+                self._panel(canvas, panel, left, top + number * self._panel_height(width), width, True)
             return
-        gutter = self.letters * LETTER + 12
+        gutter = 0 if above else self.letters * LETTER + 12
         wide = (width - gutter - self.GAP * (len(panels) - 1)) / len(panels)
-        for number, row in enumerate(panels[0].rows):
+        for number, row in enumerate(panels[0].rows if gutter else []):
             canvas.text(left, top + self.head + number * self.ROW + 4, row.label, fontsize=style.TEXT_SIZE)
         for number, panel in enumerate(panels):
-            self._panel(canvas, panel, left + gutter + number * (wide + self.GAP), top, wide, width, False)
+            self._panel(canvas, panel, left + gutter + number * (wide + self.GAP), top, wide, above)
 
-    def _panel(self, canvas, panel, left, top, width, block_width, above):
+    def _panel(self, canvas, panel, left, top, width, above):
         row_height = self.ROW_LABELLED if above else self.ROW
         place = canvas.axes(left, top + self.head, width, len(panel.rows) * row_height)
         if panel.title:

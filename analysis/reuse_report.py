@@ -25,6 +25,7 @@ examples:
 
 def main():
     options = _options()
+    sys.stdout.reconfigure(errors="replace")  # a terminal without these letters shows others
     try:
         files, note = find(options.results)
         runs = load(files)
@@ -89,6 +90,9 @@ def _write(options, runs, title, subtitle, words):
     import figures
     import page
     outputs = [options.output + ".png"] + ([] if options.no_html else [options.output + ".html"])
+    for path in outputs:
+        if os.path.isdir(path):
+            _fail(f"{path}: cannot be written: a folder has this name")
     temporary = {path: f"{path}.{os.getpid()}.part" for path in outputs}
     try:
         lead = " ".join(next((part.sentences for part in words if part.title in ("Rules broken", "Which route holds fewer")), [])[:2])

@@ -5,6 +5,7 @@ STATE_NAMES = dict(zip(PAGE_STATES, ("active", "partial", "full", "pending", "or
 CAUSE_NAMES = dict(zip(CAUSES, ("owner exited", "owner idle", "full and forgotten", "below threshold", "pending undrained")))
 OWNER_NAMES = dict(zip(OWNER_STATES, ("owner running", "owner idle", "owner exited", "no owner")))
 NOTHING = "–"
+JOINED = "\u00a0"  # between a number and its unit, where no line may break
 
 
 def count(value):
@@ -16,9 +17,9 @@ def count(value):
 
 def short_count(value):
     """For axes: 0, 950, 1.2 k, 35 k, 4 M."""
-    for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if abs(value) >= size:
-            return f"{value / size:.3g}{unit}"
+    for step, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= step:
+            return f"{value / step:.3g}{JOINED}{unit}"
     return f"{value:.3g}"
 
 
@@ -31,15 +32,15 @@ def percent(value):
     if value is None:
         return NOTHING
     if 0 < value < 0.001:
-        return "< 0.1 %"
-    return f"{value * 100:,.1f} %" if value < 10 else f"{value * 100:,.0f} %"
+        return f"<{JOINED}0.1{JOINED}%"
+    return f"{value * 100:,.1f}{JOINED}%" if value < 10 else f"{value * 100:,.0f}{JOINED}%"
 
 
 def size(value):
     """Bytes in binary units."""
     for unit in ("bytes", "KiB", "MiB", "GiB"):
         if value < 1024 or unit == "GiB":
-            return f"{value:,.0f} {unit}" if unit == "bytes" or value >= 100 else f"{value:,.1f} {unit}"
+            return f"{value:,.0f}{JOINED}{unit}" if unit == "bytes" or value >= 100 else f"{value:,.1f}{JOINED}{unit}"
         value /= 1024
 
 

@@ -1,0 +1,131 @@
+"""Drawing: what is drawn is the data, nothing leaves the canvas, and both themes get every colour."""
+import re
+import unittest
+
+import testing
+
+
+def modules():
+    import figure_data
+    import figure_style
+    import figures
+    import results
+    return figure_data, figure_style, figures, results
+
+
+def load(*documents):
+    from made_results import runs, save
+    return modules()[3].load([save("figures.replay.json", runs(*documents))])
+
+
+def cases():
+    from made_results import run
+    long_route = "s2,orphans=reclaim,drain=gated,notify=2,window=200,must_reuse=8"
+    return {
+        "one run": load(run()), "no row": load(run(rows=0)), "one row": load(run(rows=1)), "zeros": load(run(peak=0), run("b", peak=0)),
+        "4096 rows": load(run("a", rows=4096), run("b", rows=4096)), "ten runs": load(*(run(f"r{number}") for number in range(10))),
+        "long names": load(run(long_route), run(long_route, seed=2)), "tiny and huge": load(run("a", peak=1), run("b", peak=50_000_000)),
+    }
+
+
+class Drawing(unittest.TestCase):
+    def test_no_text_leaves_the_canvas(self):
+        figure_data, _, figures, _ = modules()
+        for name, loaded in cases().items():
+            for width in (358, 900):
+                for figure in figure_data.all_figures(loaded, 50):
+                    drawn = figures.block(figure)
+                    canvas = figures.Canvas(width, drawn.height(width))
+                    drawn.draw(canvas, 0, 0, width)
+                    canvas.figure.canvas.draw()  # axis labels find their place when drawn
+                    renderer = canvas.figure.canvas.get_renderer()
+                    for text in self.texts(canvas.figure):
+                        box = text.get_window_extent(renderer)
+                        inside = box.x0 >= -1 and box.x1 <= width + 1 and box.y0 >= -1 and box.y1 <= canvas.height + 1
+                        self.assertTrue(inside, f"{name}, {figure.name} at {width}: {text.get_text()!r} at {box}")
+                    canvas.close()
+
+    def texts(self, figure):
+        """Texts that are seen: matplotlib keeps ticks beyond the limits, which it does not draw."""
+        from matplotlib.text import Text
+        ticks = set()
+        for axes in figure.axes:
+            for axis, limits in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
+                for tick in axis.get_major_ticks():
+                    if not min(limits) <= tick.get_loc() <= max(limits):
+                        ticks.update((tick.label1, tick.label2))
+        return [text for text in figure.findobj(Text) if text.get_visible() and text.get_text() and text not in ticks]
+
+    def test_bars_are_as_long_as_their_numbers(self):
+        figure_data, _, figures, _ = modules()
+        from made_results import run
+        figure = figure_data.stranded(load(run("a"), run("b", surplus=.6)))
+        drawn = figures.block(figure)
+        canvas = figures.Canvas(900, drawn.height(900))
+        drawn.draw(canvas, 0, 0, 900)
+        widths = [patch.get_width() for patch in canvas.figure.axes[0].patches]
+        canvas.close()
+        self.assertEqual(widths, [value for row in figure.panels[0].rows for _, value in row.segments if value])
+
+    def test_areas_end_at_the_pages_held(self):
+        figure_data, _, figures, _ = modules()
+        from made_results import run
+        loaded = load(run("a", rows=20))
+        figure = figure_data.timeline(loaded, 50)
+        drawn = figures.block(figure)
+        canvas = figures.Canvas(900, drawn.height(900))
+        drawn.draw(canvas, 0, 0, 900)
+        areas = canvas.figure.axes[0].collections
+        self.assertEqual(len(areas), len(figure.key_names))
+        top = max(point[1] for point in areas[-1].get_paths()[0].vertices)
+        canvas.close()
+        self.assertEqual(top, max(loaded[0].timeline["held"]))
+
+
+class Themes(unittest.TestCase):
+    def test_light_colours_differ(self):
+        style = modules()[1]
+        lights = [light for light, _ in style.ROLES.values()]
+        self.assertEqual(len(set(lights)), len(lights))
+        self.assertTrue(all(re.fullmatch("#[0-9a-f]{6}", color) for colors in style.ROLES.values() for color in colors))
+
+    def test_every_key_has_a_colour(self):
+        _, style, _, results = modules()
+        for key in results.PAGE_STATES + results.CAUSES + results.OWNER_STATES:
+            self.assertIn(key, style.ROLE_OF_KEY)
+        for keys in (results.PAGE_STATES, results.CAUSES, results.OWNER_STATES):
+            self.assertEqual(len({style.ROLE_OF_KEY[key] for key in keys}), len(keys))
+
+    def test_text_can_be_read_on_its_ground(self):
+        style = modules()[1]
+
+        def light(color):
+            parts = [int(color[at:at + 2], 16) / 255 for at in (1, 3, 5)]
+            parts = [part / 12.92 if part <= .04045 else ((part + .055) / 1.055) ** 2.4 for part in parts]
+            return .2126 * parts[0] + .7152 * parts[1] + .0722 * parts[2]
+        for theme in (style.LIGHT, style.DARK):
+            for ground in ("paper", "shade"):
+                for ink in ("ink", "muted"):
+                    pair = sorted((light(style.color(ink, theme)), light(style.color(ground, theme))))
+                    self.assertGreaterEqual((pair[1] + .05) / (pair[0] + .05), 4.5, (theme, ground, ink))
+
+    def test_an_svg_takes_all_colours_from_the_page(self):
+        figure_data, _, figures, _ = modules()
+        for figure in figure_data.all_figures(cases()["long names"], 50):
+            svg = figures.svg(figure, 900)
+            self.assertEqual(re.findall(r"#[0-9a-fA-F]{6}\b", svg), [])
+            self.assertIn("var(--ink)", svg)
+            self.assertNotIn("DejaVu", svg)
+
+    def test_ids_of_two_pictures_differ_and_the_same_picture_is_the_same_bytes(self):
+        figure_data, _, figures, _ = modules()
+        figure = figure_data.timeline(cases()["one run"], 50)
+        wide, narrow = figures.svg(figure, 900), figures.svg(figure, 358)
+        clips = lambda svg: set(re.findall(r'clipPath id="(\w+)"', svg))
+        self.assertTrue(clips(wide))
+        self.assertFalse(clips(wide) & clips(narrow))
+        self.assertEqual(wide, figures.svg(figure, 900))
+
+
+if __name__ == "__main__":
+    testing.main("matplotlib")

@@ -1,0 +1,215 @@
+"""Result files: what is accepted, and that everything else is refused with file and expectation."""
+import copy
+import json
+import os
+import re
+import unittest
+
+import testing
+import made_results
+import results
+from made_results import run, runs, save
+
+
+class Loading(unittest.TestCase):
+    def refused(self, document, *words):
+        with self.assertRaises(results.ResultError) as caught:
+            results.load_file(save("bad.replay.json", document))
+        self.names(caught.exception, *words)
+
+    def refused_text(self, text, *words):
+        with open("bad.replay.json", "wb") as file:
+            file.write(text)
+        with self.assertRaises(results.ResultError) as caught:
+            results.load_file("bad.replay.json")
+        self.names(caught.exception, *words)
+
+    def names(self, error, *words):
+        text = str(error)
+        self.assertNotIn("\n", text)
+        for word in ("bad.replay.json", "expected") + words:
+            self.assertIn(word, text)
+
+    def test_one_run_and_several(self):
+        self.assertEqual(len(results.load_file(save("one.replay.json", run()))), 1)
+        several = results.load_file(save("many.replay.json", runs(run("a"), run("b"))))
+        self.assertEqual([some.route for some in several], ["a", "b"])
+
+    def test_unknown_keys_are_ignored(self):
+        results.load_file(save("one.replay.json", run(of_the_future={"a": [1]})))
+
+    def test_newer_version(self):
+        self.refused(run(version=2), "version", "2")
+        newer = runs(run())
+        newer["version"] = 2
+        self.refused(newer, "version")
+        self.refused(runs(run(version=7)), "runs[0].version")
+
+    def test_foreign_schema(self):
+        self.refused({"schema": "mimalloc.stats", "version": 1}, "mimalloc.stats", "hak.run")
+        self.refused({"name": "package"}, "schema")
+        self.refused([1, 2], "object")
+
+    def test_no_json(self):
+        self.refused_text(b"", "empty")
+        self.refused_text(b"  \n", "empty")
+        self.refused_text(json.dumps(run()).encode()[:5000], "offset 5000")
+        self.refused_text(b"\x28\xb5\x2f\xfd rest", "offset 1", "UTF-8")
+        self.refused_text(b"[" * 100000, "depth")
+
+    def test_missing_file(self):
+        with self.assertRaises(results.ResultError) as caught:
+            results.load_file("bad.replay.json.not")
+        self.names(caught.exception)
+
+    def test_every_required_key_is_required(self):
+        whole = run(rows=3)
+        optional = {"tool_version", "workload", "machine", "points", "time_ns", "counters", "threads", "classes", "unreliable", "schema"}
+        for key in set(whole) - optional:
+            without = copy.deepcopy(whole)
+            del without[key]
+            self.refused(without, key)
+        for part in ("measures", "remote_frees", "stranded"):
+            for key in whole[part]:
+                without = copy.deepcopy(whole)
+                del without[part][key]
+                self.refused(without, f"{part}.{key}")
+
+    def test_types(self):
+        for value in ("12", -1, True, 1.5, None, [], float("nan")):
+            bad = run(rows=3)
+            bad["measures"]["new_pages"] = value
+            self.refused(bad, "measures.new_pages")
+        self.refused(run(certainty="guessed"), "measured")
+        self.refused(run(timeline=[]), "timeline")
+        self.refused(run(trace={"path": "x"}), "trace.hash")
+        self.refused(run(violations=["text"]), "violations[0]")
+        self.refused(run(page_bytes=0), "page_bytes")
+        self.refused({"schema": "hak.runs", "version": 1, "runs": []}, "one run")
+        self.refused({"schema": "hak.runs", "version": 1, "runs": [{"schema": "other"}]}, "runs[0].schema")
+
+    def test_facts_stated_twice_agree(self):
+        def broken(change):
+            document = run(rows=5)
+            change(document, {name: place for place, name in enumerate(document["timeline"]["columns"])})
+            return document
+
+        def states(document, at):
+            document["timeline"]["rows"][2][at["full"]] += 1
+        self.refused(broken(states), "rows[2]", "sum to held")
+
+        def below(document, at):
+            document["timeline"]["rows"][1][at["held_max"]] = 0
+        self.refused(broken(below), "rows[1]", "held_max")
+
+        def order(document, at):
+            document["timeline"]["rows"][3][at["step"]] = 1
+        self.refused(broken(order), "rows[3]", "later step")
+
+        def peak(document, at):
+            document["measures"]["held_max"] += 1
+        self.refused(broken(peak), "measures.held_max")
+
+        def total(document, at):
+            document["stranded"]["total"] += 1
+        self.refused(broken(total), "stranded.total")
+
+    def test_timeline_shape(self):
+        short = run(rows=3)
+        short["timeline"]["rows"][1].pop()
+        self.refused(short, "rows[1]", "integers")
+        text = run(rows=3)
+        text["timeline"]["rows"][2][0] = "0"
+        self.refused(text, "rows[2]")
+        unnamed = run(rows=3)
+        unnamed["timeline"]["columns"][2] = "hold"
+        self.refused(unnamed, '"held"')
+        self.refused(run(rows=4097), "4096 rows")
+
+    def test_columns_are_found_by_name(self):
+        document = run(rows=4)
+        straight = results.load_file(save("one.replay.json", document))[0].timeline
+        document["timeline"]["columns"].reverse()
+        document["timeline"]["columns"].append("of_the_future")
+        document["timeline"]["rows"] = [line[::-1] + [9] for line in document["timeline"]["rows"]]
+        self.assertEqual(results.load_file(save("one.replay.json", document))[0].timeline, straight)
+
+    def test_page_bytes(self):
+        load = lambda document: results.load_file(save("one.replay.json", document))[0].page_bytes
+        self.assertEqual(load(run(page_bytes=4096)), 4096)
+        self.assertEqual(load(run()), 65536)
+        self.assertIsNone(load(run(peak=0)))
+
+
+class Finding(unittest.TestCase):
+    def setUp(self):
+        self.folder, self.before = self.id(), os.getcwd()
+        os.makedirs(self.folder)
+        os.chdir(self.folder)
+
+    def tearDown(self):
+        os.chdir(self.before)
+
+    def test_the_newest_here(self):
+        for age, name in ((30, "b.replay.json"), (10, "a.sim.json"), (20, "c.replay.json"), (0, "other.json")):
+            save(name, {})
+            os.utime(name, (1e9 - age, 1e9 - age))
+        files, note = results.find([])
+        self.assertEqual(files, ["a.sim.json"])
+        self.assertIn("2 older results", note)
+
+    def test_one_here_needs_no_note(self):
+        save("a.sim.json", {})
+        self.assertEqual(results.find([]), (["a.sim.json"], None))
+
+    def test_none_here(self):
+        with self.assertRaisesRegex(results.ResultError, "no result here"):
+            results.find([])
+
+    def test_folders_and_files(self):
+        os.mkdir("some")
+        for name in ("b.replay.json", "a.sim.json", "no.json"):
+            save("some/" + name, {})
+        self.assertEqual(results.find(["some", "some/b.replay.json", "x.json"])[0], ["some/a.sim.json", "some/b.replay.json", "x.json"])
+        os.mkdir("empty")
+        with self.assertRaisesRegex(results.ResultError, "empty: .* expected"):
+            results.find(["empty"])
+
+
+class Labels(unittest.TestCase):
+    def labels(self, *documents):
+        loaded = results.load([save("labels.replay.json", runs(*documents))])
+        return [some.label for some in loaded]
+
+    def test_routes_suffice(self):
+        self.assertEqual(self.labels(run("s1"), run("s2")), ["s1", "s2"])
+
+    def test_what_differs_is_added(self):
+        self.assertEqual(self.labels(run("s1", seed=1), run("s1", seed=2), run("s2")), ["s1, seed 1", "s1, seed 2", "s2"])
+        self.assertEqual(self.labels(run("s1", order="strict"), run("s1", order="dataflow")), ["s1, strict", "s1, dataflow"])
+
+    def test_other_programs_come_first(self):
+        other = dict(made_results.TRACE, program="git", hash="1")
+        self.assertEqual(self.labels(run("s1"), run("s1", trace=other)), ["larson s1", "git s1"])
+
+    def test_equal_runs_are_numbered(self):
+        self.assertEqual(self.labels(run("s1"), run("s1")), ["s1 #1", "s1 #2"])
+
+
+class Version(unittest.TestCase):
+    def test_it_is_the_projects(self):
+        with open(os.path.join(testing.SOURCE, "CMakeLists.txt"), encoding="utf-8") as file:
+            stated = re.search(r"project\(hak VERSION ([\d.]+)", file.read()).group(1)
+        self.assertEqual(results.VERSION, stated)
+
+    def test_keys_are_those_of_the_document(self):
+        with open(os.path.join(testing.SOURCE, "doc", "results.md"), encoding="utf-8") as file:
+            text = file.read()
+        for key in results.TIMELINE_COLUMNS + results.COUNTS + results.RATIOS + results.OWNER_STATES + results.CAUSES:
+            self.assertIn(f"`{key}`", text)
+        columns = re.search(r"`timeline.columns`, in this order: (.*?)\n\n?", text).group(1)
+        self.assertEqual(tuple(name for name in re.findall(r"`(\w+)`", columns) if name in results.TIMELINE_COLUMNS)[:21], results.TIMELINE_COLUMNS)
+
+
+if __name__ == "__main__":
+    testing.main()

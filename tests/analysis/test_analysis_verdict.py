@@ -1,0 +1,170 @@
+"""Each branch of the verdict, on invented numbers."""
+import unittest
+
+import testing
+import made_results
+import results
+import verdict
+from made_results import run, runs, save
+
+
+def words(*documents):
+    """{title: text} of the verdict on these runs."""
+    loaded = results.load([save("verdict.replay.json", runs(*documents))])
+    return {part.title: " ".join(part.sentences).replace("\u00a0", " ") for part in verdict.paragraphs(loaded)}
+
+
+def holding(held, fewest=1000, constant=40, route="s2", **state):
+    """A run of one timeline row that holds `held` pages: all full but for the given states and stranded_* numbers."""
+    line = dict.fromkeys(results.TIMELINE_COLUMNS, 0)
+    line.update(step=1000, held=held, held_max=held, fewest=fewest, **state)
+    line["full"] = held - sum(line[name] for name in results.PAGE_STATES)
+    document = run(route, rows=1)
+    document["timeline"]["rows"] = [[line[name] for name in results.TIMELINE_COLUMNS]]
+    document["measures"].update(held_max=held, fewest_max=fewest, constant_pages=constant, held_mean=held * .9, live_pages_max=fewest * .9,
+                                held_over_fewest=held / fewest if fewest else None, reuse_share=.5)
+    document["digest"] = route
+    return document
+
+
+class WhatHolds(unittest.TestCase):
+    def text(self, **numbers):
+        return words(holding(**numbers))["What holds the pages"]
+
+    def test_nothing(self):
+        self.assertIn("held no page", self.text(held=0, fewest=0))
+
+    def test_within_the_constant(self):
+        self.assertIn("C = 40", self.text(held=1040))
+        self.assertNotIn("C = 40", self.text(held=1041))
+
+    def test_close_to_the_fewest(self):
+        self.assertIn("within 10.0 % of the fewest", self.text(held=1100))
+        self.assertNotIn("within 10.0 %", self.text(held=1102))
+
+    def test_each_stranding(self):
+        for cause, phrase in verdict.STRANDED_BECAUSE.items():
+            text = self.text(held=2000, orphan=700, **{"stranded_" + cause: 600})
+            self.assertIn(f"600 pages (30.0 % of those held), was {phrase}", text)
+
+    def test_cached_empties_and_partial_pages(self):
+        self.assertIn("empty and kept", self.text(held=2000, empty=900))
+        self.assertIn("partly filled", self.text(held=2000, partial=900, empty=100))
+
+    def test_no_group_stands_out(self):
+        self.assertIn("neither stranded", self.text(held=2000, empty=199))
+
+    def test_large_blocks(self):
+        self.assertIn("large blocks, which no route governs", self.text(held=2000, large=1000))
+
+    def test_price_of_the_classes(self):
+        document = holding(1000)
+        document["measures"]["live_pages_max"] = 500
+        self.assertIn("price of their own", words(document)["What holds the pages"])
+        self.assertNotIn("price of their own", self.text(held=1000))
+
+    def test_most_and_fewest_only(self):
+        text = words(*(holding(held, route=f"r{held}") for held in (3000, 2000, 4000)))["What holds the pages"]
+        self.assertIn("r4000 held", text)
+        self.assertIn("r2000 held", text)
+        self.assertNotIn("r3000 held", text)
+
+
+class WhichHoldsFewer(unittest.TestCase):
+    def text(self, *documents):
+        return words(*documents)["Which route holds fewer"]
+
+    def test_one_route(self):
+        self.assertIn("Only one route", self.text(holding(100)))
+
+    def test_ranking(self):
+        text = self.text(holding(2000, route="cda"), holding(1000, route="s2"))
+        self.assertIn("s2 holds the fewest: 1,000 pages at most, 50.0 % fewer than cda (2,000)", text)
+        self.assertNotIn("chance", text)
+
+    def test_no_difference(self):
+        self.assertIn("No difference worth naming: all 2 routes hold 1,000 to 1,009", self.text(holding(1000, route="a"), holding(1009, route="b")))
+
+    def test_a_near_second(self):
+        self.assertIn("b is within 1.0 %", self.text(holding(1000, route="a"), holding(1005, route="b"), holding(1500, route="c")))
+
+    def sampled(self, route, *counts):
+        return [dict(holding(held, route=route), certainty="sampled", seed=seed, digest=f"{route}{seed}") for seed, held in enumerate(counts)]
+
+    def test_single_samples_may_be_chance(self):
+        self.assertIn("may be chance", self.text(*self.sampled("a", 1000), *self.sampled("b", 2000)))
+
+    def test_samples_that_do_not_overlap(self):
+        text = self.text(*self.sampled("a", 1000, 1100), *self.sampled("b", 2000, 2200), *self.sampled("c", 1900, 2500))
+        self.assertIn("Every sampled interleaving of it (2 seeds) held fewer pages than any of the next best, b (2 seeds)", text)
+        self.assertIn("1,000 to 1,100 pages", text)
+
+    def test_samples_that_overlap_the_next_only(self):
+        text = self.text(*self.sampled("a", 1000, 1100), *self.sampled("b", 1050, 1250), *self.sampled("c", 1900, 2500))
+        self.assertIn("any of the worst, c", text)
+
+    def test_samples_that_overlap(self):
+        self.assertIn("not settled", self.text(*self.sampled("a", 1000, 2100), *self.sampled("b", 1500, 2200)))
+
+    def test_the_mean_disagrees(self):
+        other = holding(2000, route="b")
+        other["measures"]["held_mean"] = 300
+        self.assertIn("By the mean over the run b holds fewer (300 against 900)", self.text(holding(1000, route="a"), other))
+
+    def test_a_high_reuse_rate_is_not_few_pages(self):
+        busy = holding(2000, route="b")
+        busy["measures"]["reuse_share"] = .9
+        self.assertIn("highest reuse rate, 90.0 % of b, does not make", self.text(holding(1000, route="a"), busy))
+        self.assertNotIn("highest reuse rate", self.text(holding(1000, route="a"), holding(2000, route="b")))
+
+    def test_equal_digests(self):
+        a, b = holding(1000, route="a"), holding(1000, route="b")
+        b["digest"] = a["digest"]
+        self.assertIn("a and b did exactly the same here", self.text(a, b))
+
+    def test_other_subjects_and_conditions_are_not_ranked(self):
+        for change in ({"trace": dict(made_results.TRACE, hash="1")}, {"geometry": "seed"}, {"order": "dataflow"}, {"certainty": "sampled"}):
+            text = self.text(holding(2000, route="a"), dict(holding(1000, route="b"), **change))
+            self.assertIn("not ranked", text)
+            self.assertNotIn("holds the fewest", text)
+
+
+class Uncertain(unittest.TestCase):
+    def text(self, *documents):
+        return words(*documents)["What is uncertain"]
+
+    def test_each_certainty_is_named(self):
+        self.assertIn("All figures are measured: counted", self.text(holding(100)))
+        self.assertIn("All figures are sampled: counted", self.text(holding(100) | {"certainty": "sampled"}))
+        self.assertIn("All figures are modelled: only as good", self.text(holding(100) | {"certainty": "modelled"}))
+        self.assertIn("The figures of a are measured", self.text(holding(100, route="a"), holding(100, route="b") | {"certainty": "sampled"}))
+
+    def test_an_incomplete_trace(self):
+        self.assertIn("lacks 3 lost events", self.text(run(trace=dict(made_results.TRACE, lost=3))))
+        self.assertIn("has no end", self.text(run(trace=dict(made_results.TRACE, complete=False))))
+        self.assertNotIn("The trace", self.text(run()))
+
+    def test_sources(self):
+        self.assertIn("different versions", self.text(run(commit="a"), run(commit="b")))
+        self.assertIn("uncommitted changes", self.text(run(commit="abc-dirty")))
+        self.assertNotIn("versions", self.text(run(), run()))
+
+    def test_few_pages(self):
+        self.assertIn("granularity", self.text(holding(63)))
+        self.assertNotIn("granularity", self.text(holding(64)))
+        self.assertNotIn("granularity", self.text(holding(0, fewest=0)))
+
+
+class Rules(unittest.TestCase):
+    def test_violations_come_first(self):
+        broken = run("s2", violations=[{"oracle": "double owner", "step": 12, "text": "…"}, {"oracle": "x", "step": 13, "text": ""}])
+        self.assertEqual(list(words(broken))[0], "Rules broken")
+        self.assertIn("s2: 2 violations of the allocator's rules, the first by double owner at step 12", words(broken)["Rules broken"])
+        self.assertNotIn("Rules broken", words(run()))
+
+    def test_a_simulated_workload_needs_no_trace(self):
+        self.assertIn("modelled", words(run(certainty="modelled", trace=None, workload={"name": "mailbox", "threads": 8}))["What is uncertain"])
+
+
+if __name__ == "__main__":
+    testing.main()
