@@ -40,7 +40,8 @@ struct world_point {
     const struct mf2_site *site; // where in the source, kind and memory order
     uint64_t number;             // points before this one in this run
     uint64_t offset;             // of the address touched; WORLD_NO_OFFSET where there is none
-    uint64_t operand;            // CLOCK: the clock; FUTEX_WAIT: time-out; COMMIT, PURGE: pages
+    uint64_t operand;            // STORE, RMW, CAS: the new value or operand; CLOCK: the clock;
+                                 // FUTEX_WAIT: time-out; FUTEX_WAKE: count; COMMIT, PURGE: pages
     uint32_t fiber;              // who stands at the point
     uint32_t bytes;
 };
@@ -49,8 +50,8 @@ struct world_point {
 enum world_outcome {
     WORLD_OUTCOME_NORMAL,
     WORLD_OUTCOME_FAIL,     // COMMIT: the OS has no memory; CAS: fails spuriously
-    WORLD_OUTCOME_SPURIOUS, // FUTEX_WAIT: returns without a wake
-    WORLD_OUTCOME_TIMEOUT,  // FUTEX_WAIT: the time-out has passed
+    WORLD_OUTCOME_SPURIOUS, // FUTEX_WAIT: returns without a wake, at once or when it waits already
+    WORLD_OUTCOME_TIMEOUT,  // FUTEX_WAIT: the clock goes on to the time-out
     WORLD_OUTCOME_COUNT
 };
 
@@ -60,31 +61,45 @@ struct world_choice {
     uint64_t clock_ns; // what clocks read from here on; never less than before
 };
 
-// A strategy. `pick` starts from *choice = {point->fiber, NORMAL, present clock}, or, where that
-// fiber cannot run (it waits or has ended), the lowest runnable fiber.
+// A strategy. `pick` starts from *choice = {point->fiber, NORMAL, present clock}; where that fiber
+// cannot run (it waits or has ended), the lowest runnable fiber; at a PAUSE, the next runnable one
+// after it in turn. Where none can run but some wait with a time-out, the clock has been put on to
+// the earliest before. `pick` runs on the stack of the fiber that stands at the point.
+//
+// A fiber that waits on a futex may be chosen too, with the outcome SPURIOUS or, if it has a
+// time-out, TIMEOUT. Any other choice that cannot be made ends the run as WORLD_DIVERGED.
 struct world_strategy {
     const char *name;
+    // Before the first pick of a run; fibers may have been spawned already. May be NULL.
     void (*begin)(void *self, struct world *world, uint64_t seed);
     void (*pick)(void *self, struct world *world, const struct world_point *point,
                  struct world_choice *choice);
+    // Told whenever a fiber becomes runnable after `begin`: spawned, woken, unparked. May be NULL.
+    void (*ready)(void *self, struct world *world, uint32_t fiber);
 };
 
 // Runnable fibers, ascending; valid until the next switch.
 uint32_t world_runnable_count(const struct world *world);
 uint32_t world_runnable(const struct world *world, uint32_t i);
 bool world_is_runnable(const struct world *world, uint32_t fiber);
+// Where a fiber stands: the point whose access it does when it runs next. NULL if there is no such
+// fiber or it has ended. A fiber that has not begun stands at an OPERATION point.
+const struct world_point *world_point_of(const struct world *world, uint32_t fiber);
+// The helper's number; program fibers are numbered from 0 and never reach it.
+uint32_t world_helper(const struct world *world);
 
 // ---------------------------------------------------------------- a world
 
 struct world_options {
     struct mf2_config mf2;
-    uint32_t fiber_limit;   // the program's fibers and MF2's helper
-    uint32_t stack_bytes;   // per fiber, 0 = 64 KiB
+    uint32_t fiber_limit;   // program fibers ever spawned in one run, and bound of world_act_as
+    uint32_t stack_bytes;   // per fiber, 0 = 64 KiB (256 KiB under a sanitizer)
     uint64_t point_limit;   // ends a run as WORLD_LIVELOCK; 0 = none
     const struct world_strategy *strategy; // NULL: nothing interleaves, points cost nothing
     void *strategy_self;
     uint64_t seed;
-    bool oracles_at_points; // check the cheap oracles at every point, not only between operations
+    uint32_t page_bound;    // oracle: most pages held; 0 = none
+    bool oracles_at_points; // check the cheap oracles at every point, not only at quiescence
 };
 
 struct world *world_create(const struct world_options *options, char *message,
@@ -97,6 +112,14 @@ uint64_t world_clock_ns(const struct world *world);
 // The clock goes on to at least this; never back.
 void world_clock_advance(struct world *world, uint64_t clock_ns);
 uint64_t world_points(const struct world *world);
+// A hash over every point of the run (fiber, place, offset, operand) where fibers interleave:
+// equal trails, equal runs.
+uint64_t world_trail(const struct world *world);
+
+// mf2_census and mf2_counters_sum without their accesses being points. They may be called from
+// anywhere between two points.
+void world_census(struct world *world, struct mf2_census *census);
+void world_counters(struct world *world, struct mf2_counters *sum);
 
 // The state right now becomes what world_reset returns to: MF2's metadata, memory, clock, no
 // fibers. Called once, between runs. A reset copies what has changed, no more.
@@ -107,9 +130,11 @@ void world_reset(struct world *world, uint64_t seed);
 
 typedef void world_body(void *argument);
 
-// A new fiber, runnable from now on; from outside or from another fiber. Returns its number, or
-// WORLD_NO_FIBER where the limit is reached. A fiber ends by returning; it must have called
-// mf2_thread_exit() before if it allocated.
+// A new fiber, runnable from now on; from outside or from another fiber. Returns its number (from
+// 0, in order, not used again before world_reset), or WORLD_NO_FIBER where the limit is reached.
+// Its MF2 thread is the one that its number had at the snapshot (by world_act_as), else none. A
+// fiber ends by returning; it must have called mf2_thread_exit() before if it allocated. When a
+// run ends otherwise, its fibers are dropped where they stand: what they hold is not released.
 uint32_t world_spawn(struct world *world, world_body *body, void *argument);
 
 // From inside a fiber:
@@ -125,6 +150,9 @@ void world_unpark(struct world *world, uint32_t fiber);
 // until the next call; for strategies that never interleave inside an operation. Numbers are
 // chosen by the caller below fiber_limit. world_step_helper then lets MF2's helper run until it
 // waits.
+//
+// MF2's own failure must leave the code that acts; so that it can, run that code by world_call.
+// Outside world_call a failure prints its line and aborts the process.
 void world_act_as(struct world *world, uint32_t fiber);
 void world_step_helper(struct world *world);
 
@@ -137,6 +165,11 @@ enum world_end {
 };
 // Runs the fibers until one of these. From outside any fiber.
 enum world_end world_run(struct world *world);
+// Calls body(argument) on a stack of its own (1 MiB), for code that uses world_act_as. WORLD_DONE
+// when it has returned, WORLD_VIOLATION when MF2 or an oracle ended it in the middle.
+enum world_end world_call(struct world *world, world_body *body, void *argument);
+// Why the last run ended, one line; empty after WORLD_DONE.
+const char *world_message(const struct world *world);
 const char *world_end_name(enum world_end end);
 
 // ---------------------------------------------------------------- oracles (oracle.c)
@@ -171,6 +204,8 @@ void world_violate(struct world *world, enum world_oracle oracle, const char *fo
     __attribute__((format(printf, 3, 4)));
 // Checks everything that must hold when no thread is inside MF2.
 bool world_check_quiescent(struct world *world);
+// The same, and that MF2 counts exactly these blocks as the program's, page by page.
+bool world_check_blocks(struct world *world, void *const *blocks, size_t count);
 
 // ---------------------------------------------------------------- schedules (schedule.c)
 
@@ -180,7 +215,7 @@ bool world_check_quiescent(struct world *world);
 struct world_schedule;
 struct world_schedule *world_schedule_new(void);
 void world_schedule_free(struct world_schedule *schedule);
-// Every later choice of this world's runs is appended; world_reset empties it.
+// Every later choice of this world's runs is appended; world_reset empties it. NULL: no more.
 void world_schedule_record(struct world *world, struct world_schedule *schedule);
 int world_schedule_key(struct world_schedule *schedule, const char *key, const char *value);
 const char *world_schedule_value(const struct world_schedule *schedule, const char *key);
