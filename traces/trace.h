@@ -209,8 +209,9 @@ void trace_reader_summary(const struct trace_reader *reader, struct trace_summar
 struct trace_anomalies {
     uint64_t dead_reference;   // an event refers to an object that is not live
     uint64_t address_overlap;  // an object created at an address that a live object covers
-    uint64_t thread_before_start; // an event before THREAD_START of a created thread
-    uint64_t thread_after_exit;   // an allocation after THREAD_EXIT was joined
+    uint64_t thread_before_start; // an event of a created thread before its THREAD_START
+    uint64_t thread_after_exit;   // an event of a thread that has been joined
+    uint64_t thread_order;        // a thread number first mentioned out of turn
     uint64_t realloc_unpaired; // REALLOC_ACQUIRE or _FAIL without its release, or other events between
     uint64_t total;
     uint64_t first_event;      // number of the first anomalous event, UINT64_MAX if none
@@ -222,10 +223,13 @@ struct trace_check_result {
     uint64_t by_op[TRACE_OP_COUNT];
     uint64_t cross_thread_frees; // FREE and REALLOC_RELEASE by another thread than the creator
     uint64_t live_objects, live_bytes, peak_live_objects, peak_live_bytes;
-    uint64_t lost;
+    uint64_t lost;            // events that LOST events count
+    uint64_t duration_ticks;  // time of the last event
+    uint64_t distinct_stacks; // nodes that events name, without node 0
 };
 
-// Reads the whole trace once from its beginning, in memory bounded by the live objects.
+// Reads the whole trace once from its beginning, in memory bounded by live objects and stack nodes.
+// On damage -1, with *result holding what was counted before it.
 int trace_check(struct trace_reader *reader, struct trace_check_result *result,
                 struct trace_error *error);
 

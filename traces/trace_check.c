@@ -1,0 +1,477 @@
+// trace_check.c: whether a trace keeps the order rules of FORMAT.md §3, and what it adds up to.
+//
+// Owns: the tables of live objects, of their addresses and of threads while one trace is read.
+// Does not know the file: it sees events through the reader. Memory follows the live objects
+// (32 bytes each, at most three quarters of the table full), the threads and the stack nodes.
+#include "trace_internal.h"
+
+#include <assert.h>
+#include <search.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    BATCH_EVENTS = 1024,
+    PREFETCH_EVENTS = 16,
+    TABLE_SLOTS_MIN = 1024,
+    THREADS_PER_BLOCK = 1 << 12,
+    THREAD_BLOCKS = TRACE_THREADS_MAX / THREADS_PER_BLOCK
+};
+
+// ---------------------------------------------------------------- live objects
+
+struct live_object {
+    uint64_t key; // object + 1; 0 = the slot is free
+    uint64_t size;
+    uint64_t address; // 0 = not in the address tree
+    uint32_t creator; // thread
+};
+static_assert(sizeof(struct live_object) == 32, "two slots fill a cache line");
+
+// Open addressing. Eight consecutive objects have neighbouring homes, since objects made together
+// tend to be used together; groups of eight are scattered, so that long-lived runs do not pile up.
+// Deleting moves later entries back, so that there are no tombstones.
+struct live_table {
+    struct live_object *slots;
+    size_t slot_count; // a power of two
+    size_t count;
+};
+
+static size_t home_slot(const struct live_table *table, uint64_t key)
+{
+    uint64_t object = key - 1;
+    uint64_t group = (object >> 3) * UINT64_C(0x9e3779b97f4a7c15);
+    group ^= group >> 32;
+    return (size_t)(group << 3 | (object & 7)) & (table->slot_count - 1);
+}
+
+static struct live_object *live_find(const struct live_table *table, uint64_t object)
+{
+    uint64_t key = object + 1;
+    size_t slot = home_slot(table, key);
+    while (table->slots[slot].key != key) {
+        if (table->slots[slot].key == 0)
+            return NULL;
+        slot = (slot + 1) & (table->slot_count - 1);
+    }
+    return &table->slots[slot];
+}
+
+static void live_place(struct live_table *table, const struct live_object *live)
+{
+    size_t slot = home_slot(table, live->key);
+    while (table->slots[slot].key != 0)
+        slot = (slot + 1) & (table->slot_count - 1);
+    table->slots[slot] = *live;
+}
+
+static bool live_grow(struct live_table *table)
+{
+    struct live_table grown = {.slot_count = 2 * table->slot_count, .count = table->count};
+    grown.slots = calloc(grown.slot_count, sizeof *grown.slots);
+    if (!grown.slots)
+        return false;
+    for (size_t slot = 0; slot < table->slot_count; slot++)
+        if (table->slots[slot].key != 0)
+            live_place(&grown, &table->slots[slot]);
+    free(table->slots);
+    *table = grown;
+    return true;
+}
+
+static bool live_add(struct live_table *table, const struct live_object *live)
+{
+    if (table->count + 1 > table->slot_count / 4 * 3 && !live_grow(table))
+        return false;
+    live_place(table, live);
+    table->count++;
+    return true;
+}
+
+static void live_remove(struct live_table *table, struct live_object *live)
+{
+    size_t mask = table->slot_count - 1;
+    size_t hole = (size_t)(live - table->slots);
+    for (size_t slot = (hole + 1) & mask; table->slots[slot].key != 0; slot = (slot + 1) & mask) {
+        size_t home = home_slot(table, table->slots[slot].key);
+        // The entry may move back if its home is not between the hole and itself.
+        if (((slot - home) & mask) >= ((slot - hole) & mask)) {
+            table->slots[hole] = table->slots[slot];
+            hole = slot;
+        }
+    }
+    table->slots[hole].key = 0;
+    table->count--;
+}
+
+// ---------------------------------------------------------------- addresses
+
+// The bytes of a live block, [start, end). Those in the tree never overlap each other, so "before",
+// "after" and "overlaps" order them totally.
+struct address_range {
+    uint64_t start, end;
+};
+
+static int compare_ranges(const void *left, const void *right)
+{
+    const struct address_range *a = left, *b = right;
+    if (a->end <= b->start)
+        return -1;
+    return a->start >= b->end;
+}
+
+static struct address_range range_of(uint64_t address, uint64_t size)
+{
+    uint64_t length = size ? size : 1; // a block of size 0 still has an address of its own
+    uint64_t end = address + length;
+    return (struct address_range){address, end < address ? UINT64_MAX : end};
+}
+
+// ---------------------------------------------------------------- the check
+
+struct thread_state {
+    bool mentioned, seen, created, joined;
+    bool pending;       // between REALLOC_RELEASE and its ACQUIRE or FAIL
+    bool interrupted;   // pending, and an event of its own has come between
+    bool released_live; // the object released was live
+    uint64_t size;      // asked for by the release
+    struct live_object released;
+};
+
+struct check {
+    struct trace_check_result *result;
+    struct live_table live;
+    void *addresses; // tree of struct address_range (search.h)
+    struct thread_state *threads[THREAD_BLOCKS];
+    uint32_t thread_count;
+    uint64_t *stacks_used; // one bit a node
+    size_t stack_words;
+    bool out_of_memory;
+};
+
+static void anomaly(struct check *check, const struct trace_event *event, uint64_t *count,
+                    const char *format, ...) __attribute__((format(printf, 4, 5)));
+static void anomaly(struct check *check, const struct trace_event *event, uint64_t *count,
+                    const char *format, ...)
+{
+    struct trace_anomalies *anomalies = &check->result->anomalies;
+    ++*count;
+    if (anomalies->total++ > 0)
+        return;
+    anomalies->first_event = event->number;
+    int length = snprintf(anomalies->first_text, sizeof anomalies->first_text,
+                          "event %llu, %s by thread %u: ", (unsigned long long)event->number,
+                          trace_op_table[event->op].name, event->thread);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(anomalies->first_text + length, sizeof anomalies->first_text - (size_t)length, format,
+              arguments);
+    va_end(arguments);
+}
+
+// ---------------------------------------------------------------- blocks
+
+static void note_peaks(struct trace_check_result *result)
+{
+    if (result->live_objects > result->peak_live_objects)
+        result->peak_live_objects = result->live_objects;
+    if (result->live_bytes > result->peak_live_bytes)
+        result->peak_live_bytes = result->live_bytes;
+}
+
+static void occupy_address(struct check *check, const struct trace_event *event,
+                           struct live_object *live)
+{
+    struct address_range range = range_of(live->address, live->size);
+    struct address_range *stored = malloc(sizeof *stored);
+    if (!stored) {
+        check->out_of_memory = true;
+        return;
+    }
+    *stored = range;
+    void *node = tsearch(stored, &check->addresses, compare_ranges);
+    if (!node || *(struct address_range **)node != stored)
+        free(stored);
+    if (!node) {
+        check->out_of_memory = true;
+    } else if (*(struct address_range **)node != stored) {
+        anomaly(check, event, &check->result->anomalies.address_overlap,
+                "its block at 0x%llx overlaps one that is live",
+                (unsigned long long)live->address);
+        live->address = 0;
+    }
+}
+
+static void leave_address(struct check *check, const struct live_object *live)
+{
+    struct address_range range = range_of(live->address, live->size);
+    void *node = tfind(&range, &check->addresses, compare_ranges);
+    struct address_range *stored = *(struct address_range **)node;
+    tdelete(stored, &check->addresses, compare_ranges);
+    free(stored);
+}
+
+static void begin_life(struct check *check, const struct trace_event *event,
+                       struct live_object live)
+{
+    struct trace_check_result *result = check->result;
+    if (live.address)
+        occupy_address(check, event, &live);
+    if (!live_add(&check->live, &live))
+        check->out_of_memory = true;
+    result->live_objects++;
+    result->live_bytes += live.size;
+    note_peaks(result);
+}
+
+// Ends an object's life and copies what it was; false if it was not live.
+static bool end_life(struct check *check, const struct trace_event *event, struct live_object *ended)
+{
+    struct trace_check_result *result = check->result;
+    struct live_object *live = live_find(&check->live, event->object);
+    if (!live) {
+        anomaly(check, event, &result->anomalies.dead_reference, "object %llu is not live",
+                (unsigned long long)event->object);
+        return false;
+    }
+    *ended = *live;
+    if (live->address)
+        leave_address(check, live);
+    result->cross_thread_frees += live->creator != event->thread;
+    result->live_objects--;
+    result->live_bytes -= live->size;
+    live_remove(&check->live, live);
+    return true;
+}
+
+static void check_usable(struct check *check, const struct trace_event *event)
+{
+    if (!live_find(&check->live, event->object))
+        anomaly(check, event, &check->result->anomalies.dead_reference, "object %llu is not live",
+                (unsigned long long)event->object);
+}
+
+// ---------------------------------------------------------------- realloc
+
+static void check_release(struct check *check, const struct trace_event *event,
+                          struct thread_state *thread)
+{
+    thread->pending = true;
+    thread->interrupted = false;
+    thread->size = event->size;
+    thread->released_live = end_life(check, event, &thread->released);
+}
+
+static void check_acquire(struct check *check, const struct trace_event *event,
+                          struct thread_state *thread)
+{
+    if (!thread->pending)
+        anomaly(check, event, &check->result->anomalies.realloc_unpaired, "no realloc has begun");
+    begin_life(check, event,
+               (struct live_object){.key = event->object + 1,
+                                    .size = thread->pending ? thread->size : 0,
+                                    .address = event->address,
+                                    .creator = event->thread});
+    thread->pending = false;
+}
+
+static void check_fail(struct check *check, const struct trace_event *event,
+                       struct thread_state *thread)
+{
+    if (!thread->pending)
+        anomaly(check, event, &check->result->anomalies.realloc_unpaired, "no realloc has begun");
+    else if (thread->released_live)
+        begin_life(check, event, thread->released);
+    thread->pending = false;
+}
+
+// Any event of a thread whose realloc has begun and not ended.
+static void check_pending(struct check *check, const struct trace_event *event,
+                          struct thread_state *thread)
+{
+    if (event->op == TRACE_REALLOC_ACQUIRE || event->op == TRACE_REALLOC_FAIL)
+        return;
+    if (!thread->interrupted && event->op != TRACE_LOST)
+        anomaly(check, event, &check->result->anomalies.realloc_unpaired,
+                "its realloc has not returned");
+    thread->interrupted = true; // of what was lost, the end of the realloc may be a part
+}
+
+// ---------------------------------------------------------------- threads
+
+// NULL when memory is out.
+static struct thread_state *mention_thread(struct check *check, const struct trace_event *event,
+                                           uint32_t number)
+{
+    struct thread_state **block = &check->threads[number / THREADS_PER_BLOCK];
+    if (!*block)
+        *block = calloc(THREADS_PER_BLOCK, sizeof **block);
+    if (!*block) {
+        check->out_of_memory = true;
+        return NULL;
+    }
+    struct thread_state *thread = &(*block)[number % THREADS_PER_BLOCK];
+    if (!thread->mentioned && number != check->thread_count++)
+        anomaly(check, event, &check->result->anomalies.thread_order,
+                "thread %u is mentioned first where %u was expected", number,
+                check->thread_count - 1);
+    thread->mentioned = true;
+    return thread;
+}
+
+static void check_thread(struct check *check, const struct trace_event *event,
+                         struct thread_state *thread)
+{
+    struct trace_anomalies *anomalies = &check->result->anomalies;
+    if (thread->joined)
+        anomaly(check, event, &anomalies->thread_after_exit, "the thread has ended and been joined");
+    if (thread->seen && event->op == TRACE_THREAD_START)
+        anomaly(check, event, &anomalies->thread_before_start, "the thread has had events before");
+    if (!thread->seen && thread->created && event->op != TRACE_THREAD_START)
+        anomaly(check, event, &anomalies->thread_before_start, "the thread has not started");
+    thread->seen = true;
+}
+
+static void check_create(struct check *check, const struct trace_event *event)
+{
+    struct thread_state *peer = mention_thread(check, event, event->peer);
+    if (!peer)
+        return;
+    if (peer->seen)
+        anomaly(check, event, &check->result->anomalies.thread_before_start,
+                "thread %u has had events before it is created", event->peer);
+    peer->created = true;
+}
+
+static void check_join(struct check *check, const struct trace_event *event)
+{
+    struct thread_state *peer = mention_thread(check, event, event->peer);
+    if (peer)
+        peer->joined = true;
+}
+
+// ---------------------------------------------------------------- events
+
+static void note_stack(struct check *check, uint32_t stack)
+{
+    size_t word = stack / 64;
+    uint64_t bit = UINT64_C(1) << (stack % 64);
+    if (word >= check->stack_words) {
+        size_t words = 2 * word + 1024;
+        uint64_t *grown = realloc(check->stacks_used, words * sizeof *grown);
+        if (!grown) {
+            check->out_of_memory = true;
+            return;
+        }
+        memset(grown + check->stack_words, 0, (words - check->stack_words) * sizeof *grown);
+        check->stacks_used = grown;
+        check->stack_words = words;
+    }
+    if (stack != 0 && !(check->stacks_used[word] & bit)) {
+        check->stacks_used[word] |= bit;
+        check->result->distinct_stacks++;
+    }
+}
+
+static void check_event(struct check *check, const struct trace_event *event)
+{
+    struct trace_check_result *result = check->result;
+    struct thread_state *thread = mention_thread(check, event, event->thread);
+    if (!thread)
+        return;
+    result->by_op[event->op]++;
+    result->duration_ticks = event->time_ticks;
+    check_thread(check, event, thread);
+    if (thread->pending)
+        check_pending(check, event, thread);
+    note_stack(check, event->stack);
+    switch (event->op) {
+    case TRACE_MALLOC:
+    case TRACE_CALLOC:
+    case TRACE_ALIGNED:
+        begin_life(check, event,
+                   (struct live_object){.key = event->object + 1,
+                                        .size = event->size,
+                                        .address = event->address,
+                                        .creator = event->thread});
+        break;
+    case TRACE_FREE: {
+        struct live_object ended;
+        end_life(check, event, &ended);
+        break;
+    }
+    case TRACE_REALLOC_RELEASE:
+        check_release(check, event, thread);
+        break;
+    case TRACE_REALLOC_ACQUIRE:
+        check_acquire(check, event, thread);
+        break;
+    case TRACE_REALLOC_FAIL:
+        check_fail(check, event, thread);
+        break;
+    case TRACE_USABLE:
+        check_usable(check, event);
+        break;
+    case TRACE_THREAD_CREATE:
+        check_create(check, event);
+        break;
+    case TRACE_THREAD_JOIN:
+        check_join(check, event);
+        break;
+    case TRACE_LOST:
+        result->lost += event->value;
+        break;
+    default:
+        break;
+    }
+}
+
+static void check_batch(struct check *check, const struct trace_event *events, size_t count)
+{
+    for (size_t i = 0; i < count && !check->out_of_memory; i++) {
+        if (i + PREFETCH_EVENTS < count) {
+            size_t slot = home_slot(&check->live, events[i + PREFETCH_EVENTS].object + 1);
+            __builtin_prefetch(&check->live.slots[slot], 1);
+        }
+        check_event(check, &events[i]);
+    }
+}
+
+static int run(struct check *check, struct trace_reader *reader, struct trace_error *error)
+{
+    struct trace_event events[BATCH_EVENTS];
+    ptrdiff_t count;
+    if (trace_reader_seek(reader, 0, error))
+        return -1;
+    while ((count = trace_reader_next(reader, events, BATCH_EVENTS, error)) > 0) {
+        check_batch(check, events, (size_t)count);
+        if (check->out_of_memory)
+            return trace_fail_file("check", error, "out of memory");
+    }
+    return count < 0 ? -1 : 0;
+}
+
+int trace_check(struct trace_reader *reader, struct trace_check_result *result,
+                struct trace_error *error)
+{
+    *result = (struct trace_check_result){.anomalies.first_event = UINT64_MAX};
+    struct check *check = calloc(1, sizeof *check);
+    struct live_object *slots = calloc(TABLE_SLOTS_MIN, sizeof *slots);
+    int status = -1;
+    if (check && slots) {
+        check->result = result;
+        check->live = (struct live_table){.slots = slots, .slot_count = TABLE_SLOTS_MIN};
+        status = run(check, reader, error);
+        slots = check->live.slots;
+        tdestroy(check->addresses, free);
+        for (unsigned block = 0; block < THREAD_BLOCKS; block++)
+            free(check->threads[block]);
+        free(check->stacks_used);
+    } else {
+        trace_report_file("check", error, "out of memory");
+    }
+    free(slots);
+    free(check);
+    return status;
+}
