@@ -25,7 +25,9 @@
 // Shared plain fields: mf2_plain_read(p)  mf2_plain_write(p, v)
 //
 // Services (declared in the platform's own header):
-//   mf2_state()              the instance that the calling thread belongs to
+//   mf2_state()              the instance that the calling thread belongs to; before the first
+//                            allocation of the real world a constant one without an arena
+//   mf2_state_ensure()       the same, made if it does not exist yet; NULL: no memory for it
 //   mf2_self()               the calling thread's MF2_ThreadPages, mf2_no_thread if it has none
 //   mf2_self_set(t)          makes t the calling thread's
 //   mf2_clock_ns()           monotonic nanoseconds

@@ -44,6 +44,7 @@ static inline struct mf2_state *mf2_state(void) { return mf2_real_state; }
 static inline struct MF2_ThreadPages *mf2_self(void) { return mf2_real_self; }
 static inline void mf2_pause(void) { __builtin_ia32_pause(); }
 
+struct mf2_state *mf2_state_ensure(void);
 void mf2_self_set(struct MF2_ThreadPages *thread);
 uint64_t mf2_clock_ns(void);
 bool mf2_commit(struct mf2_state *state, uint32_t page, uint32_t count);

@@ -77,9 +77,13 @@ void mf2_virtual_fence(const struct mf2_site *site);
 #define mf2_store_release(p, v)                        \
     mf2_virtual_store((p), sizeof((p)->value), (v),    \
                       MF2_SITE(MF2_POINT_STORE, MF2_RELEASE, #p))
-#define MF2_RMW(p, v, kind, order, text)                            \
-    ((MF2_AS(p))mf2_virtual_rmw((p), sizeof((p)->value), (v),       \
-                                MF2_SITE(kind, order, text)))
+// A statement expression, so that the value may be left unused without a warning.
+#define MF2_RMW(p, v, kind, order, text)                                                    \
+    (__extension__({                                                                        \
+        MF2_AS(p) mf2_before_ = (MF2_AS(p))mf2_virtual_rmw((p), sizeof((p)->value), (v),    \
+                                                           MF2_SITE(kind, order, text));    \
+        mf2_before_;                                                                        \
+    }))
 #define mf2_exchange_acq_rel(p, v)  MF2_RMW(p, v, MF2_POINT_EXCHANGE, MF2_ACQ_REL, #p)
 #define mf2_fetch_add_relaxed(p, v) MF2_RMW(p, v, MF2_POINT_ADD, MF2_RELAXED, #p)
 #define mf2_fetch_add_acq_rel(p, v) MF2_RMW(p, v, MF2_POINT_ADD, MF2_ACQ_REL, #p)
@@ -99,6 +103,7 @@ void mf2_virtual_fence(const struct mf2_site *site);
                       MF2_SITE(MF2_POINT_PLAIN_WRITE, MF2_PLAIN, #p))
 
 struct mf2_state *mf2_state(void);
+static inline struct mf2_state *mf2_state_ensure(void) { return mf2_state(); }
 struct MF2_ThreadPages *mf2_self(void);
 void mf2_self_set(struct MF2_ThreadPages *thread);
 

@@ -16,7 +16,7 @@ enum mf2_full_free { MF2_FULL_FREE_GRAVEYARD, MF2_FULL_FREE_PENDING, MF2_FULL_FR
 enum mf2_empty { MF2_EMPTY_KEEP, MF2_EMPTY_RECYCLE, MF2_EMPTY_UNMAP };
 enum mf2_scan { MF2_SCAN_ALL, MF2_SCAN_MASK };
 
-// X(field, name, kind, meaning): kind is the enum's value names or a range, see route.c.
+// The switches, by their names in the text form:
 //   protocol        how a page's remote frees are represented: `counted` is the seed's
 //                   remote_count + in_remote_pending; `word` keeps head, count, held and pending
 //                   bits in one word that is changed whole
@@ -81,5 +81,7 @@ const char *mf2_route_switch(const struct mf2_route *route, size_t i, char *valu
                              size_t value_size);
 // Its meaning, one line; NULL past the last one.
 const char *mf2_route_switch_meaning(size_t i);
+// Its possible values, separated by '|', or "a number".
+const char *mf2_route_switch_values(size_t i);
 
 #endif

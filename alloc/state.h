@@ -8,7 +8,8 @@
 //   page      page_bytes of memory, aligned to page_bytes, named by its number: its distance from
 //             the arena's start in pages. Page 0 holds this struct, so 0 means "no page".
 //   block     what the program gets. Its place in its page is counted in units of 16 bytes.
-//   slot      the number of a MF2_ThreadPages, from 1; 0 means "no thread".
+//   slot      the number of a MF2_ThreadPages, from 1. 0 is "nobody" (a shared page's holder);
+//             MF2_SLOT_NONE is the slot of a thread without pages, which never holds any.
 //   held      a page that one thread works on without atomics: its active page of a class, or a
 //             page on its partial list. Nobody else may touch the owner's line of a held page.
 //   shared    any other formatted page: full, pending, orphan. Its owner's line is changed only by
@@ -34,8 +35,12 @@
 
 #define MF2_LINE         64
 #define MF2_LINK_BYTES   1024 // blocks of this size and more keep their links in the MidPage
+#define MF2_LINK_UNITS   (MF2_LINK_BYTES / MF2_UNIT_BYTES)
 #define MF2_LINK_SLOTS   64   // 64 KiB / 1 KiB
 #define MF2_RUN_BINS     32   // free runs of 1..31 pages, and longer ones
+#define MF2_CLASS_LARGE  255  // class_index of a large block's first page
+#define MF2_SLOT_NONE    UINT32_MAX
+#define MF2_SLOT_HELPER  (UINT32_MAX - 1)
 
 enum mf2_page_state {
     MF2_PAGE_FRESH,       // never used; all zero
@@ -77,14 +82,14 @@ struct MidPage {
     uint32_t run_pages;    // LARGE, RUN: pages in this run (in the first and the last page)
     uint32_t owner_changes;
     uint64_t large_bytes;  // LARGE: bytes asked for
-    uint8_t padding[8];
+    uint8_t padding[16];
 
     // -- remote line: written by threads that do not hold the page
     mf2_atomic_u64 word;              // protocol `word`: see protocol_word.c
     mf2_atomic_u32 remote_head;       // protocol `counted`: unit of the newest remote free
     mf2_atomic_u32 remote_count;      // protocol `counted`
     mf2_atomic_u32 in_remote_pending; // protocol `counted`: 1 while on a queue
-    mf2_atomic_u32 pending_next;      // page number; ordered by the queue's head
+    mf2_atomic_u32 pending_next;      // page number; ordered by the stack's head
     mf2_atomic_u64 rfr_deadline;      // clock; written on the 0→1 edge
     uint8_t padding_remote[32];
 
@@ -116,7 +121,7 @@ struct mf2_class_counters {
 
 // One thread. The first part is its owner's, the second is written by others.
 struct MF2_ThreadPages {
-    uint32_t slot;  // 0 in mf2_no_thread
+    uint32_t slot;  // MF2_SLOT_NONE in mf2_no_thread
     mf2_atomic_u32 status;        // enum mf2_thread_status
     mf2_atomic_u64 last_slow_ns;  // clock at its last slow path: "idle" is measured from here
     uint32_t next_free_slot;      // while EXITED and given back
@@ -154,7 +159,6 @@ struct mf2_state {
     uint32_t pool_head, pool_count;              // cached empties
     uint32_t run_bins[MF2_RUN_BINS];
     uint32_t held_pages; // H: pages mapped and not purged, cached ones included, large ones too
-    uint32_t large_pages;
 
     // -- thread slots (thread.c)
     _Alignas(MF2_LINE) mf2_atomic_u32 thread_lock;
@@ -164,6 +168,7 @@ struct mf2_state {
     // -- shared between owners (pending.c, orphan.c)
     _Alignas(MF2_LINE) mf2_atomic_u64 orphans[MF2_CLASS_MAX]; // stacks {tag:32 | page:32}
     mf2_atomic_u32 adoptable_count[MF2_CLASS_MAX];            // pages on pending queues
+    mf2_atomic_u32 large_pages;                               // pages of large blocks, in H too
 
     // -- helper (helper.c)
     _Alignas(MF2_LINE) mf2_atomic_u32 helper_word; // futex: wake-ups asked for
@@ -175,7 +180,7 @@ struct mf2_state {
     struct MidPage pages[]; // page_count of them
 };
 
-// The thread that has no pages: slot 0, every bin empty. Constant; mf2_self() starts as this.
+// The thread that has no pages: every bin empty. Constant; mf2_self() starts as this.
 extern const struct MF2_ThreadPages mf2_no_thread;
 // The page that has no blocks.
 extern const struct MidPage mf2_no_page;

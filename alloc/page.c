@@ -1,0 +1,100 @@
+// page.c: one page: its free list, its links, its way in and out of a thread's hands.
+// The caller of everything here holds the page, except where it says "shared".
+#include "internal.h"
+
+static char *block_at(struct mf2_state *state, struct MidPage *page, uint16_t unit) {
+    char *base = mf2_page_base(state, mf2_page_number(state, page));
+    return base + (size_t)unit * MF2_UNIT_BYTES;
+}
+
+// Links are plain: the stack or list that a block is on orders them.
+uint16_t mf2_page_link(struct mf2_state *state, struct MidPage *page, uint16_t unit) {
+    if (page->links_inside)
+        return mf2_plain_read((uint16_t *)(void *)block_at(state, page, unit));
+    return mf2_plain_read(&page->links[unit / MF2_LINK_UNITS]);
+}
+
+void mf2_page_set_link(struct mf2_state *state, struct MidPage *page, uint16_t unit,
+                       uint16_t next) {
+    if (page->links_inside)
+        mf2_plain_write((uint16_t *)(void *)block_at(state, page, unit), next);
+    else
+        mf2_plain_write(&page->links[unit / MF2_LINK_UNITS], next);
+}
+
+void mf2_page_format(struct mf2_state *state, struct MidPage *page, uint32_t class_index,
+                     uint32_t slot, bool zeroed) {
+    const struct mf2_geometry *geometry = state->geometry;
+    uint32_t block = geometry->block_bytes[class_index];
+    uint32_t stride = block + geometry->header_bytes;
+    uint32_t capacity = mf2_geometry_capacity(geometry, class_index);
+    page->free = MF2_UNIT_NONE;
+    page->used = 0;
+    page->fresh_unit = (uint16_t)(geometry->header_bytes / MF2_UNIT_BYTES);
+    page->stride_units = (uint16_t)(stride / MF2_UNIT_BYTES);
+    page->end_unit = (uint16_t)(page->fresh_unit + capacity * page->stride_units);
+    page->capacity = (uint16_t)capacity;
+    page->class_index = (uint8_t)class_index;
+    page->links_inside = block < MF2_LINK_BYTES;
+    page->zeroed = zeroed;
+    page->list_next = 0;
+    page->list_prev = 0;
+    page->run_pages = 1;
+    page->owner_changes = 0;
+    mf2_store_relaxed(&page->home, slot);
+    mf2_store_relaxed(&page->rfr_deadline, 0);
+    mf2_protocol_format(state, page, slot);
+}
+
+void mf2_page_merge(struct mf2_state *state, struct MidPage *page, struct mf2_chain chain) {
+    if (chain.count == 0)
+        return;
+    if (page->free != MF2_UNIT_NONE)
+        mf2_page_set_link(state, page, chain.last, page->free);
+    page->free = chain.first;
+    page->used = (uint16_t)(page->used - chain.count);
+}
+
+uint32_t mf2_drain_remote_frees(struct mf2_state *state, struct MidPage *page) {
+    struct mf2_chain chain = mf2_protocol_take(state, page);
+    mf2_page_merge(state, page, chain);
+    return chain.count;
+}
+
+bool mf2_page_dispose_empty(struct mf2_state *state, struct MF2_ThreadPages *self,
+                            struct MidPage *page) {
+    MF2_COUNT(state, self, empty_pages);
+    if (state->route.empty == MF2_EMPTY_KEEP)
+        return false;
+    // A marked page stands on a queue; who pops it there must find it formatted.
+    bool unqueued = mf2_protocol_mark(state, page);
+    if (!unqueued)
+        return false;
+    uint32_t number = mf2_page_number(state, page);
+    mf2_store_relaxed(&page->holder, 0);
+    if (state->route.empty == MF2_EMPTY_RECYCLE) {
+        mf2_heap_cache(state, number);
+    } else {
+        MF2_COUNT(state, self, pages_unmapped);
+        mf2_heap_give(state, number, 1);
+    }
+    return true;
+}
+
+void mf2_page_put_away(struct mf2_state *state, struct MF2_ThreadPages *self, struct MidPage *page,
+                       enum mf2_page_state page_state) {
+    page->state = (uint8_t)page_state;
+    if (page_state == MF2_PAGE_FULL)
+        MF2_COUNT(state, self, full_pages);
+    mf2_protocol_release(state, page);
+}
+
+void mf2_page_take_home(struct mf2_state *state, struct MF2_ThreadPages *self,
+                        struct MidPage *page) {
+    uint32_t home = mf2_load_relaxed(&page->home);
+    if (home == self->slot)
+        return;
+    page->owner_changes++;
+    MF2_COUNT(state, self, owner_changes);
+    mf2_store_relaxed(&page->home, self->slot);
+}

@@ -1,0 +1,81 @@
+// protocol_counted.c: the seed's page protocol. A page has a stack of remote frees
+// (remote_head), a count beside it (remote_count) and a flag (in_remote_pending); whoever works on
+// it is in `holder`.
+//
+// The three words change one after the other, so that the order of the steps carries the proof:
+//   push: link → stack → count → mark        take: count := 0 → stack := empty
+// A free that is pushed after the take has emptied the stack is counted after the count was
+// emptied, so that its count is ≥ 1 and it is announced. The other way round a count of 1 may
+// stand for a free that the take has got already: a drain attempt then finds nothing (the seed's
+// "drain successes" are fewer than its "drain attempts").
+#include "internal.h"
+
+void mf2_counted_format(struct MidPage *page, uint32_t slot) {
+    mf2_store_relaxed(&page->remote_head, MF2_UNIT_NONE);
+    mf2_store_relaxed(&page->remote_count, 0);
+    mf2_store_relaxed(&page->in_remote_pending, 0);
+    mf2_store_relaxed(&page->holder, slot);
+}
+
+enum mf2_notice mf2_counted_push(struct mf2_state *state, struct MidPage *page,
+                                 struct mf2_chain chain, bool quiet) {
+    uint32_t head = mf2_load_relaxed(&page->remote_head);
+    for (;;) {
+        mf2_page_set_link(state, page, chain.last, (uint16_t)head);
+        // Releases the links to the taker's exchange.
+        bool pushed = mf2_cas_acq_rel(&page->remote_head, &head, chain.first);
+        if (pushed)
+            break;
+    }
+    if (quiet)
+        return MF2_NOTICE_NONE;
+    uint32_t count = mf2_fetch_add_acq_rel(&page->remote_count, chain.count) + chain.count;
+    if (count < state->route.notify)
+        return MF2_NOTICE_NONE;
+    return mf2_counted_mark(page) ? MF2_NOTICE_QUEUE : MF2_NOTICE_NONE;
+}
+
+struct mf2_chain mf2_counted_take(struct mf2_state *state, struct MidPage *page) {
+    struct mf2_chain chain = {MF2_UNIT_NONE, MF2_UNIT_NONE, 0};
+    mf2_exchange_acq_rel(&page->remote_count, 0);
+    // Acquires the links that the pushes released.
+    uint32_t head = mf2_exchange_acq_rel(&page->remote_head, MF2_UNIT_NONE);
+    chain.first = (uint16_t)head;
+    // Quiet frees are not counted, so the chain is walked.
+    for (uint16_t unit = chain.first; unit != MF2_UNIT_NONE;) {
+        chain.count++;
+        chain.last = unit;
+        unit = mf2_page_link(state, page, unit);
+    }
+    return chain;
+}
+
+bool mf2_counted_claim(struct MidPage *page, uint32_t slot) {
+    uint32_t nobody = 0;
+    // Acquires the owner's line from the last holder's release.
+    return mf2_cas_acq_rel(&page->holder, &nobody, slot);
+}
+
+void mf2_counted_release(struct MidPage *page) {
+    // Releases the owner's line to the next claim.
+    mf2_store_release(&page->holder, 0);
+}
+
+bool mf2_counted_mark(struct MidPage *page) {
+    // Looked at first: most pushes find it set, and need not write to the line.
+    uint32_t marked = mf2_load_relaxed(&page->in_remote_pending);
+    if (marked)
+        return false;
+    uint32_t before = mf2_exchange_acq_rel(&page->in_remote_pending, 1);
+    return before == 0;
+}
+
+void mf2_counted_unmark(struct MidPage *page) {
+    // An exchange, not a store: what is taken afterwards must be read after this is visible, or a
+    // push between the two could see the mark still set and stay unannounced.
+    mf2_exchange_acq_rel(&page->in_remote_pending, 0);
+}
+
+uint32_t mf2_counted_remotes(struct MidPage *page) {
+    return mf2_load_relaxed(&page->remote_count);
+}

@@ -1,0 +1,91 @@
+// protocol_word.c: everything that several threads may change of a page is one word:
+//
+//    63      34  33       32     31      16 15       0
+//   | 0         | pending | held | count   | head unit |
+//
+// A free sees in the same step whether the page is held or pending, so that no order of steps has
+// to be argued. `holder` mirrors who holds it, for the fast path of free: only a thread itself
+// ever writes its own slot there, so that finding it needs no ordering.
+#include "internal.h"
+
+#define WORD_COUNT_ONE (1ull << 16)
+#define WORD_HELD      (1ull << 32)
+#define WORD_PENDING   (1ull << 33)
+#define WORD_EMPTY     ((uint64_t)MF2_UNIT_NONE)
+#define WORD_FLAGS     (WORD_HELD | WORD_PENDING)
+
+static uint16_t word_head(uint64_t word) { return (uint16_t)word; }
+static uint32_t word_count(uint64_t word) { return (uint32_t)(word >> 16) & 0xFFFFu; }
+
+void mf2_word_format(struct MidPage *page, uint32_t slot) {
+    mf2_store_relaxed(&page->word, WORD_EMPTY | WORD_HELD);
+    mf2_store_relaxed(&page->holder, slot);
+}
+
+enum mf2_notice mf2_word_push(struct mf2_state *state, struct MidPage *page,
+                              struct mf2_chain chain, bool quiet) {
+    uint64_t word = mf2_load_relaxed(&page->word);
+    for (;;) {
+        mf2_page_set_link(state, page, chain.last, word_head(word));
+        uint32_t count = word_count(word) + chain.count;
+        bool announce = !quiet && !(word & WORD_PENDING) && count >= state->route.notify;
+        uint64_t next = (word & WORD_FLAGS) | ((uint64_t)count * WORD_COUNT_ONE) | chain.first;
+        if (announce)
+            next |= WORD_PENDING;
+        // Releases the links to the taker's CAS.
+        bool pushed = mf2_cas_acq_rel(&page->word, &word, next);
+        if (pushed)
+            return announce ? MF2_NOTICE_QUEUE : MF2_NOTICE_NONE;
+    }
+}
+
+struct mf2_chain mf2_word_take(struct mf2_state *state, struct MidPage *page) {
+    uint64_t word = mf2_load_relaxed(&page->word);
+    while (word_head(word) != MF2_UNIT_NONE) {
+        // Acquires the links that the pushes released.
+        bool taken = mf2_cas_acq_rel(&page->word, &word, (word & WORD_FLAGS) | WORD_EMPTY);
+        if (taken)
+            break;
+    }
+    struct mf2_chain chain = {word_head(word), word_head(word), word_count(word)};
+    if (chain.first == MF2_UNIT_NONE || page->free == MF2_UNIT_NONE)
+        return chain; // nothing will be linked behind it: its end need not be known
+    for (uint16_t unit = chain.first; unit != MF2_UNIT_NONE;) {
+        chain.last = unit;
+        unit = mf2_page_link(state, page, unit);
+    }
+    return chain;
+}
+
+bool mf2_word_claim(struct MidPage *page, uint32_t slot) {
+    uint64_t word = mf2_load_relaxed(&page->word);
+    while (!(word & WORD_HELD)) {
+        // Acquires the owner's line from the last holder's release.
+        bool claimed = mf2_cas_acq_rel(&page->word, &word, word | WORD_HELD);
+        if (claimed) {
+            mf2_store_relaxed(&page->holder, slot);
+            return true;
+        }
+    }
+    return false;
+}
+
+void mf2_word_release(struct MidPage *page) {
+    mf2_store_relaxed(&page->holder, 0);
+    // Releases the owner's line to the next claim.
+    mf2_fetch_and_acq_rel(&page->word, ~WORD_HELD);
+}
+
+bool mf2_word_mark(struct MidPage *page) {
+    uint64_t before = mf2_fetch_or_acq_rel(&page->word, WORD_PENDING);
+    return !(before & WORD_PENDING);
+}
+
+void mf2_word_unmark(struct MidPage *page) {
+    mf2_fetch_and_acq_rel(&page->word, ~WORD_PENDING);
+}
+
+uint32_t mf2_word_remotes(struct MidPage *page) {
+    uint64_t word = mf2_load_relaxed(&page->word);
+    return word_count(word);
+}

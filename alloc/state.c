@@ -1,0 +1,65 @@
+// state.c: an instance is laid out and started. See state.h for the picture.
+#include "internal.h"
+
+#include <string.h>
+
+struct layout {
+    uint64_t threads_offset, masks_offset, metadata_bytes;
+    uint32_t page_count, mask_words;
+};
+
+static uint64_t round_up(uint64_t value, uint64_t to) { return (value + to - 1) / to * to; }
+
+static bool lay_out(const struct mf2_config *config, struct layout *layout) {
+    uint64_t page_bytes = config->geometry->page_bytes;
+    uint64_t page_count = config->arena_bytes / page_bytes;
+    if (page_count == 0 || page_count > UINT32_MAX || config->thread_limit == 0)
+        return false;
+    uint64_t pages_bytes = page_count * sizeof(struct MidPage);
+    layout->page_count = (uint32_t)page_count;
+    layout->threads_offset = round_up(sizeof(struct mf2_state) + pages_bytes, MF2_LINE);
+    layout->masks_offset = layout->threads_offset +
+                           (uint64_t)config->thread_limit * sizeof(struct MF2_ThreadPages);
+    layout->mask_words = (config->thread_limit + 63) / 64;
+    uint64_t end = layout->masks_offset + (uint64_t)config->geometry->class_count *
+                                              layout->mask_words * sizeof(uint64_t);
+    layout->metadata_bytes = round_up(end, page_bytes);
+    return layout->metadata_bytes + page_bytes <= page_count * page_bytes;
+}
+
+uint64_t mf2_metadata_bytes(const struct mf2_config *config) {
+    struct layout layout;
+    return lay_out(config, &layout) ? layout.metadata_bytes : 0;
+}
+
+static void fill_class_table(struct mf2_state *state) {
+    const struct mf2_geometry *geometry = state->geometry;
+    state->large_minimum = geometry->block_bytes[geometry->class_count - 1];
+    for (uint32_t unit = 0; unit * MF2_UNIT_BYTES <= state->large_minimum; unit++)
+        state->class_of_unit[unit] =
+            (uint8_t)mf2_geometry_class(geometry, (size_t)unit * MF2_UNIT_BYTES, 1);
+}
+
+struct mf2_state *mf2_init(void *arena, const struct mf2_config *config) {
+    struct layout layout;
+    if (!lay_out(config, &layout))
+        return NULL;
+    struct mf2_state *state = arena;
+    state->geometry = config->geometry;
+    state->route = config->route;
+    state->page_shift = (uint32_t)__builtin_ctz(config->geometry->page_bytes);
+    state->page_count = layout.page_count;
+    state->arena_bytes = (uint64_t)layout.page_count << state->page_shift;
+    state->first_page = (uint32_t)(layout.metadata_bytes >> state->page_shift);
+    state->fresh_page = state->first_page;
+    state->committed_page = state->first_page;
+    state->thread_limit = config->thread_limit;
+    state->mask_words = layout.mask_words;
+    state->threads_offset = layout.threads_offset;
+    state->masks_offset = layout.masks_offset;
+    state->count_owner_states = config->count_owner_states;
+    state->clock_wanted =
+        config->count_owner_states || config->route.gate_idle || config->route.helper;
+    fill_class_table(state);
+    return state;
+}
