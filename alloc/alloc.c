@@ -1,5 +1,6 @@
-// alloc.c: allocation. The fast path takes a block of the active page; everything else is behind
-// mf2_alloc_slow, which is the seed's order of reuse read from top to bottom.
+// alloc.c: allocation. The fast path takes a block of the active page, one that was freed or one
+// never given out; everything else is behind mf2_alloc_slow, which is the order of reuse read from
+// top to bottom.
 #include "internal.h"
 
 #include <string.h>
@@ -19,10 +20,10 @@ static inline void *pop_free(struct mf2_state *state, struct MidPage *page, uint
     return block_of(state, page, unit);
 }
 
-static void *take_block(struct mf2_state *state, struct MidPage *page, bool *zeroed) {
+static inline void *take_block(struct mf2_state *state, struct MidPage *page, bool *zeroed) {
     *zeroed = false;
     uint16_t unit = page->free;
-    if (unit != MF2_UNIT_NONE)
+    if (MF2_LIKELY(unit != MF2_UNIT_NONE))
         return pop_free(state, page, unit);
     unit = page->fresh_unit;
     if (unit == page->end_unit)
@@ -133,24 +134,15 @@ static MF2_NOINLINE void *mf2_alloc_slow(struct mf2_state *state, uint32_t class
         uint64_t now_ns = mf2_clock_ns();
         mf2_store_relaxed(&self->last_slow_ns, now_ns);
     }
-    struct mf2_bin *bin = &self->bins[class_index];
-    // A page whose blocks were never all given out still has some.
-    void *block = take_block(state, bin->active, zeroed);
-    if (block)
-        return block;
     bool refilled = refill(state, self, class_index);
-    return refilled ? take_block(state, bin->active, zeroed) : NULL;
+    return refilled ? take_block(state, self->bins[class_index].active, zeroed) : NULL;
 }
 
 // ---------------------------------------------------------------- the fast path
 
 static inline void *mf2_alloc_fast(struct mf2_state *state, uint32_t class_index, bool *zeroed) {
-    struct MidPage *page = mf2_self()->bins[class_index].active;
-    uint16_t unit = page->free;
-    if (MF2_UNLIKELY(unit == MF2_UNIT_NONE))
-        return mf2_alloc_slow(state, class_index, zeroed);
-    *zeroed = false;
-    return pop_free(state, page, unit);
+    void *block = take_block(state, mf2_self()->bins[class_index].active, zeroed);
+    return MF2_LIKELY(block != NULL) ? block : mf2_alloc_slow(state, class_index, zeroed);
 }
 
 static MF2_NOINLINE void *alloc_uncommon(size_t bytes, size_t alignment, bool *zeroed) {
@@ -161,7 +153,7 @@ static MF2_NOINLINE void *alloc_uncommon(size_t bytes, size_t alignment, bool *z
     if (bytes <= state->large_minimum)
         class_index = mf2_geometry_class(state->geometry, bytes, alignment);
     if (class_index < state->geometry->class_count)
-        return mf2_alloc_slow(state, class_index, zeroed);
+        return mf2_alloc_fast(state, class_index, zeroed);
     *zeroed = true;
     return mf2_large_alloc(state, bytes, alignment);
 }

@@ -150,9 +150,4 @@ bool mf2_large_resize(struct mf2_state *state, struct MidPage *page, size_t byte
 // A page of an idle owner has become pending.
 void mf2_helper_wake(struct mf2_state *state, struct MF2_ThreadPages *self);
 
-// ---------------------------------------------------------------- alloc.c
-
-// A block of this class. *zeroed: it is known to read as zero.
-void *mf2_alloc_class(struct mf2_state *state, uint32_t class_index, bool *zeroed);
-
 #endif
