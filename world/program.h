@@ -88,7 +88,6 @@ struct program_options {
     const char *strategy_name;  // for the result
     bool stamps;                // write and check a stamp at both ends of every block
     bool brief;                 // digest and counters only: no timeline, no page census
-    uint64_t page_bound;        // oracle: most pages mapped, 0 = none
     bool clock_follows_trace;   // the clock is the greatest trace time of operations begun
     // Told at each operation begun, before it runs; NULL if nobody asks. The simulator charges the
     // program's own time here.
@@ -100,8 +99,8 @@ struct program_options {
     // The run ends early, and says so in its result, when this becomes non-zero; may be NULL.
     const volatile sig_atomic_t *stop;
     // Dataflow: by fiber number, as many as the world's fiber_limit. The recorded number of the
-    // operation that each fiber stands before or is in; 0 for fibers that are not the program's.
-    // Written by the run, read by strategies; NULL if nobody asks.
+    // operation that each fiber stands before or is in. Written by the run, read by strategies;
+    // NULL if nobody asks.
     uint64_t *next_operations;
 };
 
