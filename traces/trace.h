@@ -196,9 +196,9 @@ struct trace_summary {
     uint32_t threads;        // greatest number seen as thread or peer + 1
     uint32_t nodes, modules; // read so far, without node 0 and module 0
     uint64_t file_bytes;
-    uint64_t hash;           // XXH3-64 of the file's bytes, once the end was read; names the trace
-    bool complete;           // END and index were found
-    uint64_t cut_bytes;      // bytes after the last whole frame of a cut file
+    uint64_t hash;      // XXH3-64 of the file's bytes, once the end was read; names the trace
+    bool complete;      // END and index were found
+    uint64_t cut_bytes; // bytes after the last whole frame of a cut file
     uint64_t column_bytes[16]; // compressed share is not known per column: raw bytes by column id
 };
 void trace_reader_summary(const struct trace_reader *reader, struct trace_summary *summary);
@@ -207,14 +207,15 @@ void trace_reader_summary(const struct trace_reader *reader, struct trace_summar
 
 // What the order rules of FORMAT.md §3 forbid, counted. All zero: the trace is replayable as is.
 struct trace_anomalies {
-    uint64_t dead_reference;   // an event refers to an object that is not live
-    uint64_t address_overlap;  // an object created at an address that a live object covers
+    uint64_t dead_reference;      // an event refers to an object that is not live
+    uint64_t address_overlap;     // an object created at an address that a live object covers
     uint64_t thread_before_start; // an event of a created thread before its THREAD_START
     uint64_t thread_after_exit;   // an event of a thread that has been joined
     uint64_t thread_order;        // a thread number first mentioned out of turn
-    uint64_t realloc_unpaired; // REALLOC_ACQUIRE or _FAIL without its release, or other events between
+    uint64_t
+        realloc_unpaired; // REALLOC_ACQUIRE or _FAIL without its release, or other events between
     uint64_t total;
-    uint64_t first_event;      // number of the first anomalous event, UINT64_MAX if none
+    uint64_t first_event; // number of the first anomalous event, UINT64_MAX if none
     char first_text[160];
 };
 

@@ -38,16 +38,14 @@ struct live_table {
     size_t count;
 };
 
-static size_t home_slot(const struct live_table *table, uint64_t key)
-{
+static size_t home_slot(const struct live_table *table, uint64_t key) {
     uint64_t object = key - 1;
     uint64_t group = (object >> 3) * UINT64_C(0x9e3779b97f4a7c15);
     group ^= group >> 32;
     return (size_t)(group << 3 | (object & 7)) & (table->slot_count - 1);
 }
 
-static struct live_object *live_find(const struct live_table *table, uint64_t object)
-{
+static struct live_object *live_find(const struct live_table *table, uint64_t object) {
     uint64_t key = object + 1;
     size_t slot = home_slot(table, key);
     while (table->slots[slot].key != key) {
@@ -58,16 +56,14 @@ static struct live_object *live_find(const struct live_table *table, uint64_t ob
     return &table->slots[slot];
 }
 
-static void live_place(struct live_table *table, const struct live_object *live)
-{
+static void live_place(struct live_table *table, const struct live_object *live) {
     size_t slot = home_slot(table, live->key);
     while (table->slots[slot].key != 0)
         slot = (slot + 1) & (table->slot_count - 1);
     table->slots[slot] = *live;
 }
 
-static bool live_grow(struct live_table *table)
-{
+static bool live_grow(struct live_table *table) {
     struct live_table grown = {.slot_count = 2 * table->slot_count, .count = table->count};
     grown.slots = calloc(grown.slot_count, sizeof *grown.slots);
     if (!grown.slots)
@@ -80,8 +76,7 @@ static bool live_grow(struct live_table *table)
     return true;
 }
 
-static bool live_add(struct live_table *table, const struct live_object *live)
-{
+static bool live_add(struct live_table *table, const struct live_object *live) {
     if (table->count + 1 > table->slot_count / 4 * 3 && !live_grow(table))
         return false;
     live_place(table, live);
@@ -89,8 +84,7 @@ static bool live_add(struct live_table *table, const struct live_object *live)
     return true;
 }
 
-static void live_remove(struct live_table *table, struct live_object *live)
-{
+static void live_remove(struct live_table *table, struct live_object *live) {
     size_t mask = table->slot_count - 1;
     size_t hole = (size_t)(live - table->slots);
     for (size_t slot = (hole + 1) & mask; table->slots[slot].key != 0; slot = (slot + 1) & mask) {
@@ -113,16 +107,14 @@ struct address_range {
     uint64_t start, end;
 };
 
-static int compare_ranges(const void *left, const void *right)
-{
+static int compare_ranges(const void *left, const void *right) {
     const struct address_range *a = left, *b = right;
     if (a->end <= b->start)
         return -1;
     return a->start >= b->end;
 }
 
-static struct address_range range_of(uint64_t address, uint64_t size)
-{
+static struct address_range range_of(uint64_t address, uint64_t size) {
     uint64_t length = size ? size : 1; // a block of size 0 still has an address of its own
     uint64_t end = address + length;
     return (struct address_range){address, end < address ? UINT64_MAX : end};
@@ -153,8 +145,7 @@ struct check {
 static void anomaly(struct check *check, const struct trace_event *event, uint64_t *count,
                     const char *format, ...) __attribute__((format(printf, 4, 5)));
 static void anomaly(struct check *check, const struct trace_event *event, uint64_t *count,
-                    const char *format, ...)
-{
+                    const char *format, ...) {
     struct trace_anomalies *anomalies = &check->result->anomalies;
     ++*count;
     if (anomalies->total++ > 0)
@@ -172,8 +163,7 @@ static void anomaly(struct check *check, const struct trace_event *event, uint64
 
 // ---------------------------------------------------------------- blocks
 
-static void note_peaks(struct trace_check_result *result)
-{
+static void note_peaks(struct trace_check_result *result) {
     if (result->live_objects > result->peak_live_objects)
         result->peak_live_objects = result->live_objects;
     if (result->live_bytes > result->peak_live_bytes)
@@ -181,8 +171,7 @@ static void note_peaks(struct trace_check_result *result)
 }
 
 static void occupy_address(struct check *check, const struct trace_event *event,
-                           struct live_object *live)
-{
+                           struct live_object *live) {
     struct address_range range = range_of(live->address, live->size);
     struct address_range *stored = malloc(sizeof *stored);
     if (!stored) {
@@ -197,14 +186,12 @@ static void occupy_address(struct check *check, const struct trace_event *event,
         check->out_of_memory = true;
     } else if (*(struct address_range **)node != stored) {
         anomaly(check, event, &check->result->anomalies.address_overlap,
-                "its block at 0x%llx overlaps one that is live",
-                (unsigned long long)live->address);
+                "its block at 0x%llx overlaps one that is live", (unsigned long long)live->address);
         live->address = 0;
     }
 }
 
-static void leave_address(struct check *check, const struct live_object *live)
-{
+static void leave_address(struct check *check, const struct live_object *live) {
     struct address_range range = range_of(live->address, live->size);
     void *node = tfind(&range, &check->addresses, compare_ranges);
     struct address_range *stored = *(struct address_range **)node;
@@ -213,8 +200,7 @@ static void leave_address(struct check *check, const struct live_object *live)
 }
 
 static void begin_life(struct check *check, const struct trace_event *event,
-                       struct live_object live)
-{
+                       struct live_object live) {
     struct trace_check_result *result = check->result;
     if (live.address)
         occupy_address(check, event, &live);
@@ -226,8 +212,8 @@ static void begin_life(struct check *check, const struct trace_event *event,
 }
 
 // Ends an object's life and copies what it was; false if it was not live.
-static bool end_life(struct check *check, const struct trace_event *event, struct live_object *ended)
-{
+static bool end_life(struct check *check, const struct trace_event *event,
+                     struct live_object *ended) {
     struct trace_check_result *result = check->result;
     struct live_object *live = live_find(&check->live, event->object);
     if (!live) {
@@ -245,8 +231,7 @@ static bool end_life(struct check *check, const struct trace_event *event, struc
     return true;
 }
 
-static void check_usable(struct check *check, const struct trace_event *event)
-{
+static void check_usable(struct check *check, const struct trace_event *event) {
     if (!live_find(&check->live, event->object))
         anomaly(check, event, &check->result->anomalies.dead_reference, "object %llu is not live",
                 (unsigned long long)event->object);
@@ -255,8 +240,7 @@ static void check_usable(struct check *check, const struct trace_event *event)
 // ---------------------------------------------------------------- realloc
 
 static void check_release(struct check *check, const struct trace_event *event,
-                          struct thread_state *thread)
-{
+                          struct thread_state *thread) {
     thread->pending = true;
     thread->interrupted = false;
     thread->size = event->size;
@@ -264,8 +248,7 @@ static void check_release(struct check *check, const struct trace_event *event,
 }
 
 static void check_acquire(struct check *check, const struct trace_event *event,
-                          struct thread_state *thread)
-{
+                          struct thread_state *thread) {
     if (!thread->pending)
         anomaly(check, event, &check->result->anomalies.realloc_unpaired, "no realloc has begun");
     begin_life(check, event,
@@ -277,8 +260,7 @@ static void check_acquire(struct check *check, const struct trace_event *event,
 }
 
 static void check_fail(struct check *check, const struct trace_event *event,
-                       struct thread_state *thread)
-{
+                       struct thread_state *thread) {
     if (!thread->pending)
         anomaly(check, event, &check->result->anomalies.realloc_unpaired, "no realloc has begun");
     else if (thread->released_live)
@@ -288,8 +270,7 @@ static void check_fail(struct check *check, const struct trace_event *event,
 
 // Any event of a thread whose realloc has begun and not ended.
 static void check_pending(struct check *check, const struct trace_event *event,
-                          struct thread_state *thread)
-{
+                          struct thread_state *thread) {
     if (event->op == TRACE_REALLOC_ACQUIRE || event->op == TRACE_REALLOC_FAIL)
         return;
     if (!thread->interrupted && event->op != TRACE_LOST)
@@ -302,8 +283,7 @@ static void check_pending(struct check *check, const struct trace_event *event,
 
 // NULL when memory is out.
 static struct thread_state *mention_thread(struct check *check, const struct trace_event *event,
-                                           uint32_t number)
-{
+                                           uint32_t number) {
     struct thread_state **block = &check->threads[number / THREADS_PER_BLOCK];
     if (!*block)
         *block = calloc(THREADS_PER_BLOCK, sizeof **block);
@@ -321,11 +301,11 @@ static struct thread_state *mention_thread(struct check *check, const struct tra
 }
 
 static void check_thread(struct check *check, const struct trace_event *event,
-                         struct thread_state *thread)
-{
+                         struct thread_state *thread) {
     struct trace_anomalies *anomalies = &check->result->anomalies;
     if (thread->joined)
-        anomaly(check, event, &anomalies->thread_after_exit, "the thread has ended and been joined");
+        anomaly(check, event, &anomalies->thread_after_exit,
+                "the thread has ended and been joined");
     if (thread->seen && event->op == TRACE_THREAD_START)
         anomaly(check, event, &anomalies->thread_before_start, "the thread has had events before");
     if (!thread->seen && thread->created && event->op != TRACE_THREAD_START)
@@ -333,8 +313,7 @@ static void check_thread(struct check *check, const struct trace_event *event,
     thread->seen = true;
 }
 
-static void check_create(struct check *check, const struct trace_event *event)
-{
+static void check_create(struct check *check, const struct trace_event *event) {
     struct thread_state *peer = mention_thread(check, event, event->peer);
     if (!peer)
         return;
@@ -344,8 +323,7 @@ static void check_create(struct check *check, const struct trace_event *event)
     peer->created = true;
 }
 
-static void check_join(struct check *check, const struct trace_event *event)
-{
+static void check_join(struct check *check, const struct trace_event *event) {
     struct thread_state *peer = mention_thread(check, event, event->peer);
     if (peer)
         peer->joined = true;
@@ -353,8 +331,7 @@ static void check_join(struct check *check, const struct trace_event *event)
 
 // ---------------------------------------------------------------- events
 
-static void note_stack(struct check *check, uint32_t stack)
-{
+static void note_stack(struct check *check, uint32_t stack) {
     size_t word = stack / 64;
     uint64_t bit = UINT64_C(1) << (stack % 64);
     if (word >= check->stack_words) {
@@ -374,8 +351,7 @@ static void note_stack(struct check *check, uint32_t stack)
     }
 }
 
-static void check_event(struct check *check, const struct trace_event *event)
-{
+static void check_event(struct check *check, const struct trace_event *event) {
     struct trace_check_result *result = check->result;
     struct thread_state *thread = mention_thread(check, event, event->thread);
     if (!thread)
@@ -427,8 +403,7 @@ static void check_event(struct check *check, const struct trace_event *event)
     }
 }
 
-static void check_batch(struct check *check, const struct trace_event *events, size_t count)
-{
+static void check_batch(struct check *check, const struct trace_event *events, size_t count) {
     for (size_t i = 0; i < count && !check->out_of_memory; i++) {
         if (i + PREFETCH_EVENTS < count) {
             size_t slot = home_slot(&check->live, events[i + PREFETCH_EVENTS].object + 1);
@@ -438,8 +413,7 @@ static void check_batch(struct check *check, const struct trace_event *events, s
     }
 }
 
-static int run(struct check *check, struct trace_reader *reader, struct trace_error *error)
-{
+static int run(struct check *check, struct trace_reader *reader, struct trace_error *error) {
     struct trace_event events[BATCH_EVENTS];
     ptrdiff_t count;
     if (trace_reader_seek(reader, 0, error))
@@ -453,8 +427,7 @@ static int run(struct check *check, struct trace_reader *reader, struct trace_er
 }
 
 int trace_check(struct trace_reader *reader, struct trace_check_result *result,
-                struct trace_error *error)
-{
+                struct trace_error *error) {
     *result = (struct trace_check_result){.anomalies.first_event = UINT64_MAX};
     struct check *check = calloc(1, sizeof *check);
     struct live_object *slots = calloc(TABLE_SLOTS_MIN, sizeof *slots);

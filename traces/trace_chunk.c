@@ -20,8 +20,7 @@ enum {
 // ---------------------------------------------------------------- errors
 
 static void format_error(struct trace_error *error, const char *prefix, const char *format,
-                         va_list arguments)
-{
+                         va_list arguments) {
     if (!error)
         return;
     int length = snprintf(error->text, sizeof error->text, "%s", prefix);
@@ -30,8 +29,7 @@ static void format_error(struct trace_error *error, const char *prefix, const ch
 }
 
 void trace_report(const struct trace_place *place, struct trace_error *error, const char *format,
-                  ...)
-{
+                  ...) {
     char prefix[400];
     snprintf(prefix, sizeof prefix, "%.360s: offset %llu: ", place->path,
              (unsigned long long)place->offset);
@@ -41,8 +39,7 @@ void trace_report(const struct trace_place *place, struct trace_error *error, co
     va_end(arguments);
 }
 
-void trace_report_file(const char *path, struct trace_error *error, const char *format, ...)
-{
+void trace_report_file(const char *path, struct trace_error *error, const char *format, ...) {
     char prefix[400];
     snprintf(prefix, sizeof prefix, "%.390s: ", path);
     va_list arguments;
@@ -53,8 +50,7 @@ void trace_report_file(const char *path, struct trace_error *error, const char *
 
 // ---------------------------------------------------------------- chunk
 
-bool trace_chunk_build(const struct trace_chunk *chunk, struct trace_bytes *out)
-{
+bool trace_chunk_build(const struct trace_chunk *chunk, struct trace_bytes *out) {
     size_t payload = 0;
     for (uint32_t i = 0; i < chunk->column_count; i++)
         payload += chunk->columns[i].bytes;
@@ -94,8 +90,7 @@ bool trace_chunk_build(const struct trace_chunk *chunk, struct trace_bytes *out)
 }
 
 static int parse_header(const uint8_t *data, size_t size, struct trace_chunk *chunk,
-                        const struct trace_place *place, struct trace_error *error)
-{
+                        const struct trace_place *place, struct trace_error *error) {
     if (size < CHUNK_HEADER_BYTES || memcmp(data, "hkCH", 4) != 0)
         return trace_fail(place, error, "expected a chunk (\"hkCH\"), found other content");
     chunk->kind = trace_get16(data + 4);
@@ -125,8 +120,7 @@ static int parse_header(const uint8_t *data, size_t size, struct trace_chunk *ch
 }
 
 int trace_chunk_parse(const uint8_t *data, size_t size, struct trace_chunk *chunk,
-                      const struct trace_place *place, struct trace_error *error)
-{
+                      const struct trace_place *place, struct trace_error *error) {
     if (parse_header(data, size, chunk, place, error))
         return -1;
     const uint8_t *entry = data + CHUNK_HEADER_BYTES;
@@ -145,8 +139,9 @@ int trace_chunk_parse(const uint8_t *data, size_t size, struct trace_chunk *chun
             return trace_fail(place, error, "expected reserved bits of column %u to be 0",
                               column->id);
         if (column->id <= id_before)
-            return trace_fail(place, error, "expected columns in ascending order, found %u after %d",
-                              column->id, id_before);
+            return trace_fail(place, error,
+                              "expected columns in ascending order, found %u after %d", column->id,
+                              id_before);
         if (column->bytes > (size_t)(end - content))
             return trace_fail(place, error,
                               "expected columns within the chunk, found column %u of %u bytes with "
@@ -156,13 +151,13 @@ int trace_chunk_parse(const uint8_t *data, size_t size, struct trace_chunk *chun
         content += column->bytes;
     }
     if (content != end)
-        return trace_fail(place, error, "expected the columns to fill the chunk, found %zu bytes more",
+        return trace_fail(place, error,
+                          "expected the columns to fill the chunk, found %zu bytes more",
                           (size_t)(end - content));
     return 0;
 }
 
-const struct trace_column *trace_chunk_column(const struct trace_chunk *chunk, uint16_t id)
-{
+const struct trace_column *trace_chunk_column(const struct trace_chunk *chunk, uint16_t id) {
     for (uint32_t i = 0; i < chunk->column_count; i++)
         if (chunk->columns[i].id == id)
             return &chunk->columns[i];
@@ -171,14 +166,12 @@ const struct trace_column *trace_chunk_column(const struct trace_chunk *chunk, u
 
 // ---------------------------------------------------------------- index
 
-static size_t index_bytes(size_t count)
-{
+static size_t index_bytes(size_t count) {
     return INDEX_HEAD_BYTES + INDEX_ENTRY_BYTES * count + INDEX_TAIL_BYTES;
 }
 
 bool trace_index_build(const struct trace_index_entry *entries, size_t count,
-                       struct trace_bytes *out)
-{
+                       struct trace_bytes *out) {
     size_t size = index_bytes(count);
     out->size = 0;
     if (!trace_bytes_reserve(out, size))
@@ -205,14 +198,12 @@ bool trace_index_build(const struct trace_index_entry *entries, size_t count,
     return true;
 }
 
-uint32_t trace_index_size(const uint8_t footer[8])
-{
+uint32_t trace_index_size(const uint8_t footer[8]) {
     return memcmp(footer + 4, "HKIX", 4) == 0 ? trace_get32(footer) : 0;
 }
 
 static int check_index_frame(const uint8_t *frame, size_t size, const struct trace_place *place,
-                             struct trace_error *error)
-{
+                             struct trace_error *error) {
     if (size < index_bytes(0) || trace_get32(frame) != TRACE_MAGIC_INDEX ||
         memcmp(frame + 8, "HAKINDEX", 8) != 0)
         return trace_fail(place, error, "expected an index (\"HAKINDEX\"), found other content");
@@ -230,12 +221,12 @@ static int check_index_frame(const uint8_t *frame, size_t size, const struct tra
 }
 
 static int check_index_entries(const struct trace_index_entry *entries, size_t count,
-                               const struct trace_place *place, struct trace_error *error)
-{
+                               const struct trace_place *place, struct trace_error *error) {
     uint64_t end = TRACE_IDENTITY_BYTES;
     uint64_t time0 = 0;
     uint64_t first[TRACE_KIND_COUNT] = {[TRACE_KIND_MODULES] = 1, [TRACE_KIND_STACKS] = 1};
-    if (count < 2 || entries[0].kind != TRACE_KIND_META || entries[count - 1].kind != TRACE_KIND_END)
+    if (count < 2 || entries[0].kind != TRACE_KIND_META ||
+        entries[count - 1].kind != TRACE_KIND_END)
         return trace_fail(place, error, "expected an index from META to END");
     for (size_t i = 0; i < count; i++) {
         const struct trace_index_entry *entry = &entries[i];
@@ -254,7 +245,8 @@ static int check_index_entries(const struct trace_index_entry *entries, size_t c
         }
         if (entry->kind == TRACE_KIND_EVENTS) {
             if (entry->time0 < time0)
-                return trace_fail(place, error, "expected index entry %zu not to go back in time", i);
+                return trace_fail(place, error, "expected index entry %zu not to go back in time",
+                                  i);
             time0 = entry->time0;
         }
     }
@@ -262,8 +254,7 @@ static int check_index_entries(const struct trace_index_entry *entries, size_t c
 }
 
 int trace_index_parse(const uint8_t *frame, size_t size, struct trace_index_entry **entries,
-                      size_t *count, const struct trace_place *place, struct trace_error *error)
-{
+                      size_t *count, const struct trace_place *place, struct trace_error *error) {
     if (check_index_frame(frame, size, place, error))
         return -1;
     size_t found = trace_get32(frame + 16);
@@ -299,8 +290,7 @@ int trace_index_parse(const uint8_t *frame, size_t size, struct trace_index_entr
 
 // ---------------------------------------------------------------- identity
 
-void trace_identity_build(uint8_t frame[TRACE_IDENTITY_BYTES], uint64_t trace_id)
-{
+void trace_identity_build(uint8_t frame[TRACE_IDENTITY_BYTES], uint64_t trace_id) {
     memset(frame, 0, TRACE_IDENTITY_BYTES);
     trace_put32(frame, TRACE_MAGIC_IDENTITY);
     trace_put32(frame + 4, TRACE_IDENTITY_BYTES - 8);
@@ -311,15 +301,15 @@ void trace_identity_build(uint8_t frame[TRACE_IDENTITY_BYTES], uint64_t trace_id
 }
 
 int trace_identity_parse(const uint8_t *frame, size_t size, const struct trace_place *place,
-                         struct trace_error *error)
-{
+                         struct trace_error *error) {
     if (size == 0)
         return trace_fail(place, error, "expected a hak trace, found an empty file");
     uint8_t expected[TRACE_IDENTITY_BYTES];
     trace_identity_build(expected, 0);
     size_t compared = size < 16 ? size : 16;
     if (memcmp(frame, expected, compared) != 0)
-        return trace_fail(place, error, "expected a hak trace (\"HAKTRACE\"), found another format");
+        return trace_fail(place, error,
+                          "expected a hak trace (\"HAKTRACE\"), found another format");
     if (size < TRACE_IDENTITY_BYTES)
         return trace_fail(place, error, "expected %u bytes of identity, found a file cut after %zu",
                           TRACE_IDENTITY_BYTES, size);

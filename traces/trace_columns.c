@@ -6,8 +6,7 @@
 
 #include <stdlib.h>
 
-bool trace_bytes_reserve(struct trace_bytes *bytes, size_t more)
-{
+bool trace_bytes_reserve(struct trace_bytes *bytes, size_t more) {
     if (bytes->capacity - bytes->size >= more)
         return true;
     size_t capacity = bytes->capacity ? bytes->capacity : 256;
@@ -21,8 +20,7 @@ bool trace_bytes_reserve(struct trace_bytes *bytes, size_t more)
     return true;
 }
 
-bool trace_bytes_append(struct trace_bytes *bytes, const void *data, size_t size)
-{
+bool trace_bytes_append(struct trace_bytes *bytes, const void *data, size_t size) {
     if (!trace_bytes_reserve(bytes, size))
         return false;
     if (size)
@@ -31,16 +29,14 @@ bool trace_bytes_append(struct trace_bytes *bytes, const void *data, size_t size
     return true;
 }
 
-void trace_bytes_free(struct trace_bytes *bytes)
-{
+void trace_bytes_free(struct trace_bytes *bytes) {
     free(bytes->data);
     *bytes = (struct trace_bytes){0};
 }
 
 // One varint, byte by byte: the ends of columns, and values of nine or ten bytes.
 // Returns the byte after it, or NULL.
-static const uint8_t *decode_one(const uint8_t *at, const uint8_t *end, uint64_t *value)
-{
+static const uint8_t *decode_one(const uint8_t *at, const uint8_t *end, uint64_t *value) {
     uint64_t result = 0;
     for (unsigned shift = 0; at < end; shift += 7) {
         uint64_t byte = *at++;
@@ -58,8 +54,7 @@ static const uint8_t *decode_one(const uint8_t *at, const uint8_t *end, uint64_t
 }
 
 // Closes the gaps that the continuation bits leave between up to eight groups of seven bits.
-static inline uint64_t compact_groups(uint64_t word)
-{
+static inline uint64_t compact_groups(uint64_t word) {
     word &= 0x7f7f7f7f7f7f7f7f;
     word = ((word & 0x7f007f007f007f00) >> 1) | (word & 0x007f007f007f007f);
     word = ((word & 0x3fff00003fff0000) >> 2) | (word & 0x00003fff00003fff);
@@ -68,8 +63,7 @@ static inline uint64_t compact_groups(uint64_t word)
 
 // While eight bytes can be loaded: runs of one-byte values eight at a time, others without a
 // branch on their length, which would be mispredicted on most real columns.
-bool trace_decode_uvarint(const uint8_t *data, size_t size, uint64_t *values, size_t count)
-{
+bool trace_decode_uvarint(const uint8_t *data, size_t size, uint64_t *values, size_t count) {
     const uint64_t continuation_bits = 0x8080808080808080;
     const uint8_t *at = data, *end = data + size;
     uint64_t superfluous = 0;
@@ -103,8 +97,7 @@ bool trace_decode_uvarint(const uint8_t *data, size_t size, uint64_t *values, si
     return at == end && !superfluous;
 }
 
-bool trace_decode_delta(const uint8_t *data, size_t size, uint64_t *values, size_t count)
-{
+bool trace_decode_delta(const uint8_t *data, size_t size, uint64_t *values, size_t count) {
     if (!trace_decode_uvarint(data, size, values, count))
         return false;
     uint64_t previous = 0;
@@ -114,8 +107,7 @@ bool trace_decode_delta(const uint8_t *data, size_t size, uint64_t *values, size
 }
 
 bool trace_decode_runs(const uint8_t *data, size_t size, uint32_t *values, size_t count,
-                       uint32_t value_max)
-{
+                       uint32_t value_max) {
     const uint8_t *at = data, *end = data + size;
     size_t filled = 0;
     while (at < end) {

@@ -4,9 +4,7 @@
 // thread may read it.
 #include "trace_internal.h"
 
-enum {
-    ALLOCATES = TRACE_OP_CREATES | TRACE_OP_HAS_SIZE | TRACE_OP_HAS_STACK | TRACE_OP_HAS_ENTRY
-};
+enum { ALLOCATES = TRACE_OP_CREATES | TRACE_OP_HAS_SIZE | TRACE_OP_HAS_STACK | TRACE_OP_HAS_ENTRY };
 
 const struct trace_op_info trace_op_table[TRACE_OP_COUNT] = {
     [0] = {"none", 0},

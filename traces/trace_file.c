@@ -17,22 +17,19 @@
 #include <time.h>
 #include <unistd.h>
 
-static void forget(struct trace_file *file)
-{
+static void forget(struct trace_file *file) {
     free(file->path);
     free(file->path_temporary);
     free(file->path_final);
     *file = (struct trace_file){.descriptor = -1};
 }
 
-static int begin(struct trace_file *file, const char *path, struct trace_error *error)
-{
+static int begin(struct trace_file *file, const char *path, struct trace_error *error) {
     *file = (struct trace_file){.descriptor = -1, .path = strdup(path)};
     return file->path ? 0 : trace_fail_file(path, error, "out of memory");
 }
 
-int trace_file_open(struct trace_file *file, const char *path, struct trace_error *error)
-{
+int trace_file_open(struct trace_file *file, const char *path, struct trace_error *error) {
     if (begin(file, path, error))
         return -1;
     struct stat status;
@@ -42,7 +39,7 @@ int trace_file_open(struct trace_file *file, const char *path, struct trace_erro
         trace_report_file(path, error, "cannot open: %s", strerror(errno));
     } else if (!S_ISREG(status.st_mode)) {
         trace_report_file(path, error, "expected a regular file, found %s",
-                        S_ISDIR(status.st_mode) ? "a directory" : "a device or pipe");
+                          S_ISDIR(status.st_mode) ? "a directory" : "a device or pipe");
     } else {
         file->size_bytes = (uint64_t)status.st_size;
         return 0;
@@ -54,8 +51,7 @@ int trace_file_open(struct trace_file *file, const char *path, struct trace_erro
 }
 
 int trace_file_read(struct trace_file *file, uint64_t offset, void *data, size_t size, size_t *got,
-                    struct trace_error *error)
-{
+                    struct trace_error *error) {
     uint8_t *at = data;
     *got = 0;
     while (*got < size) {
@@ -73,30 +69,28 @@ int trace_file_read(struct trace_file *file, uint64_t offset, void *data, size_t
 }
 
 // Opens `path` under a name beside it that nothing else has.
-static int create_beside(struct trace_file *file, const char *path)
-{
+static int create_beside(struct trace_file *file, const char *path) {
     size_t size = strlen(path) + 32;
     file->path_temporary = malloc(size);
     if (!file->path_temporary)
         return -1;
     for (unsigned attempt = 0; attempt < 1000; attempt++) {
         snprintf(file->path_temporary, size, "%s.part-%ld-%u", path, (long)getpid(), attempt);
-        file->descriptor = open(file->path_temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        file->descriptor =
+            open(file->path_temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (file->descriptor >= 0 || errno != EEXIST)
             return file->descriptor;
     }
     return -1;
 }
 
-static int create_fresh(struct trace_file *file, const char *path)
-{
+static int create_fresh(struct trace_file *file, const char *path) {
     file->descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     file->created = file->descriptor >= 0;
     return file->descriptor;
 }
 
-static int create_replacement(struct trace_file *file, const char *path)
-{
+static int create_replacement(struct trace_file *file, const char *path) {
     file->path_final = realpath(path, NULL);
     if (!file->path_final || create_beside(file, file->path_final) < 0)
         return -1;
@@ -105,8 +99,7 @@ static int create_replacement(struct trace_file *file, const char *path)
 }
 
 int trace_file_create(struct trace_file *file, const char *path, bool overwrite,
-                      struct trace_error *error)
-{
+                      struct trace_error *error) {
     if (begin(file, path, error))
         return -1;
     struct stat status;
@@ -133,8 +126,7 @@ int trace_file_create(struct trace_file *file, const char *path, bool overwrite,
 }
 
 int trace_file_append(struct trace_file *file, const void *data, size_t size, bool *broken,
-                      struct trace_error *error)
-{
+                      struct trace_error *error) {
     const uint8_t *at = data;
     size_t done = 0;
     while (done < size) {
@@ -153,8 +145,7 @@ int trace_file_append(struct trace_file *file, const void *data, size_t size, bo
     return 0;
 }
 
-int trace_file_publish(struct trace_file *file, struct trace_error *error)
-{
+int trace_file_publish(struct trace_file *file, struct trace_error *error) {
     if (file->path_temporary && rename(file->path_temporary, file->path_final) != 0)
         return trace_fail_file(file->path, error, "cannot replace: %s", strerror(errno));
     free(file->path_temporary);
@@ -163,8 +154,7 @@ int trace_file_publish(struct trace_file *file, struct trace_error *error)
     return 0;
 }
 
-int trace_file_close(struct trace_file *file, struct trace_error *error)
-{
+int trace_file_close(struct trace_file *file, struct trace_error *error) {
     int result = 0;
     if (file->created)
         unlink(file->path_temporary ? file->path_temporary : file->path);
@@ -175,8 +165,7 @@ int trace_file_close(struct trace_file *file, struct trace_error *error)
     return result;
 }
 
-uint64_t trace_file_random(void)
-{
+uint64_t trace_file_random(void) {
     uint64_t value = 0;
     if (getrandom(&value, sizeof value, GRND_NONBLOCK) == (ssize_t)sizeof value)
         return value;

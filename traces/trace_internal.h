@@ -10,19 +10,19 @@
 
 // The limits of FORMAT.md §1, enforced by writer and reader alike.
 #define TRACE_CHUNK_BYTES_MAX (64u << 20)
-#define TRACE_TEXT_BYTES_MAX (4u << 20)
-#define TRACE_ROWS_MAX 1048576u
-#define TRACE_COLUMNS_MAX 64u
-#define TRACE_THREADS_MAX (1u << 24)
-#define TRACE_NODES_MAX (1u << 26)
-#define TRACE_MODULES_MAX (1u << 20)
-#define TRACE_ALIGN_LOG2_MAX 40u
+#define TRACE_TEXT_BYTES_MAX  (4u << 20)
+#define TRACE_ROWS_MAX        1048576u
+#define TRACE_COLUMNS_MAX     64u
+#define TRACE_THREADS_MAX     (1u << 24)
+#define TRACE_NODES_MAX       (1u << 26)
+#define TRACE_MODULES_MAX     (1u << 20)
+#define TRACE_ALIGN_LOG2_MAX  40u
 
-#define TRACE_MAGIC_IDENTITY 0x184D2A50u
-#define TRACE_MAGIC_INDEX 0x184D2A51u
+#define TRACE_MAGIC_IDENTITY  0x184D2A50u
+#define TRACE_MAGIC_INDEX     0x184D2A51u
 #define TRACE_MAGIC_SKIPPABLE 0x184D2A50u // with the low four bits masked out
-#define TRACE_MAGIC_ZSTD 0xFD2FB528u
-#define TRACE_IDENTITY_BYTES 32u // with the 8 bytes of its skippable frame
+#define TRACE_MAGIC_ZSTD      0xFD2FB528u
+#define TRACE_IDENTITY_BYTES  32u // with the 8 bytes of its skippable frame
 
 enum trace_kind {
     TRACE_KIND_META = 1,
@@ -79,34 +79,28 @@ enum { TRACE_COLUMN_TEXT = 1 };
 
 // ---------------------------------------------------------------- little-endian (x86-64 only)
 
-static inline uint16_t trace_get16(const uint8_t *at)
-{
+static inline uint16_t trace_get16(const uint8_t *at) {
     uint16_t value;
     memcpy(&value, at, sizeof value);
     return value;
 }
-static inline uint32_t trace_get32(const uint8_t *at)
-{
+static inline uint32_t trace_get32(const uint8_t *at) {
     uint32_t value;
     memcpy(&value, at, sizeof value);
     return value;
 }
-static inline uint64_t trace_get64(const uint8_t *at)
-{
+static inline uint64_t trace_get64(const uint8_t *at) {
     uint64_t value;
     memcpy(&value, at, sizeof value);
     return value;
 }
-static inline void trace_put16(uint8_t *at, uint16_t value)
-{
+static inline void trace_put16(uint8_t *at, uint16_t value) {
     memcpy(at, &value, sizeof value);
 }
-static inline void trace_put32(uint8_t *at, uint32_t value)
-{
+static inline void trace_put32(uint8_t *at, uint32_t value) {
     memcpy(at, &value, sizeof value);
 }
-static inline void trace_put64(uint8_t *at, uint64_t value)
-{
+static inline void trace_put64(uint8_t *at, uint64_t value) {
     memcpy(at, &value, sizeof value);
 }
 
@@ -125,8 +119,7 @@ void trace_bytes_free(struct trace_bytes *bytes);
 #define TRACE_VARINT_BYTES_MAX 10
 
 // Appends one value; the caller has reserved TRACE_VARINT_BYTES_MAX.
-static inline void trace_put_uvarint(struct trace_bytes *bytes, uint64_t value)
-{
+static inline void trace_put_uvarint(struct trace_bytes *bytes, uint64_t value) {
     uint8_t *at = bytes->data + bytes->size;
     while (value >= 0x80) {
         *at++ = (uint8_t)(value | 0x80);
@@ -135,12 +128,10 @@ static inline void trace_put_uvarint(struct trace_bytes *bytes, uint64_t value)
     *at++ = (uint8_t)value;
     bytes->size = (size_t)(at - bytes->data);
 }
-static inline uint64_t trace_zigzag(uint64_t difference)
-{
+static inline uint64_t trace_zigzag(uint64_t difference) {
     return (difference << 1) ^ (uint64_t)((int64_t)difference >> 63);
 }
-static inline uint64_t trace_unzigzag(uint64_t value)
-{
+static inline uint64_t trace_unzigzag(uint64_t value) {
     return (value >> 1) ^ (0 - (value & 1));
 }
 
@@ -225,8 +216,8 @@ int trace_identity_parse(const uint8_t *frame, size_t size, const struct trace_p
 
 struct trace_file {
     int descriptor;
-    uint64_t size_bytes; // reading: at the time of opening; writing: whole frames written
-    char *path;          // as given, for messages
+    uint64_t size_bytes;  // reading: at the time of opening; writing: whole frames written
+    char *path;           // as given, for messages
     char *path_temporary; // writing: the file's name until trace_file_publish, or NULL
     char *path_final;     // writing: what path_temporary becomes, symbolic links followed
     bool created;         // writing: removed again if it is abandoned before it is published

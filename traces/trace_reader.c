@@ -19,7 +19,7 @@
 #include <zstd_errors.h>
 
 enum {
-    WINDOW_BYTES = 1 << 18, // how much of the file is read at a time
+    WINDOW_BYTES = 1 << 18,  // how much of the file is read at a time
     FRAME_HEADER_BYTES = 18, // of zstd, at most
     NODES_PER_BLOCK = 1 << 16,
     DECODE_PADDING = 16
@@ -48,7 +48,7 @@ struct event_arrays {
     void *storage[TRACE_COLUMN_COUNT];
     uint64_t *zeros;
     const void *columns[TRACE_COLUMN_COUNT]; // into storage, the raw chunk, or zeros
-    uint64_t *object; // of every event, resolved; 0 where the op has none
+    uint64_t *object;                        // of every event, resolved; 0 where the op has none
 };
 
 // Which row of the current chunk comes next, and which value of each column it takes.
@@ -96,14 +96,12 @@ struct trace_reader {
     uint64_t hashed_bytes, hash;
 };
 
-static struct trace_place place_at(const struct trace_reader *reader, uint64_t offset)
-{
+static struct trace_place place_at(const struct trace_reader *reader, uint64_t offset) {
     return (struct trace_place){reader->file.path, offset};
 }
 
 static int fail_memory(const struct trace_reader *reader, uint64_t offset,
-                       struct trace_error *error)
-{
+                       struct trace_error *error) {
     struct trace_place place = place_at(reader, offset);
     return trace_fail(&place, error, "out of memory");
 }
@@ -113,8 +111,7 @@ static int fail_memory(const struct trace_reader *reader, uint64_t offset,
 // Makes the window hold `size` bytes at `offset`, or fewer at the end of the file.
 // *data is valid until the next call.
 static int hold(struct trace_reader *reader, uint64_t offset, uint64_t size, const uint8_t **data,
-                size_t *got, struct trace_error *error)
-{
+                size_t *got, struct trace_error *error) {
     struct window *window = &reader->window;
     uint64_t left = reader->file.size_bytes - offset;
     if (size > left)
@@ -145,16 +142,14 @@ static int hold(struct trace_reader *reader, uint64_t offset, uint64_t size, con
 
 // Adds a part of the file to the hash if it is the next one in file order.
 static void hash_part(struct trace_reader *reader, uint64_t offset, const uint8_t *data,
-                      size_t size)
-{
+                      size_t size) {
     if (offset != reader->hashed_bytes)
         return;
     XXH3_64bits_update(reader->hash_state, data, size);
     reader->hashed_bytes += size;
 }
 
-static int hash_rest(struct trace_reader *reader, struct trace_error *error)
-{
+static int hash_rest(struct trace_reader *reader, struct trace_error *error) {
     while (reader->hashed_bytes < reader->file.size_bytes) {
         const uint8_t *data;
         size_t size;
@@ -177,8 +172,8 @@ struct frame {
 };
 
 // Finds where a zstd frame ends, holding as much of it as that takes.
-static int measure_zstd(struct trace_reader *reader, struct frame *frame, struct trace_error *error)
-{
+static int measure_zstd(struct trace_reader *reader, struct frame *frame,
+                        struct trace_error *error) {
     const uint64_t size_max = ZSTD_compressBound(TRACE_CHUNK_BYTES_MAX) + FRAME_HEADER_BYTES;
     struct trace_place place = place_at(reader, frame->offset);
     uint64_t left = reader->file.size_bytes - frame->offset;
@@ -207,8 +202,7 @@ static int measure_zstd(struct trace_reader *reader, struct frame *frame, struct
 }
 
 static int find_frame(struct trace_reader *reader, uint64_t offset, struct frame *frame,
-                      struct trace_error *error)
-{
+                      struct trace_error *error) {
     const uint8_t *data;
     size_t got;
     *frame = (struct frame){.offset = offset};
@@ -240,8 +234,7 @@ static int find_frame(struct trace_reader *reader, uint64_t offset, struct frame
 
 // Decompresses a frame into reader->raw and opens it as reader->chunk.
 static int read_chunk(struct trace_reader *reader, const struct frame *frame,
-                      struct trace_error *error)
-{
+                      struct trace_error *error) {
     struct trace_place place = place_at(reader, frame->offset);
     const uint8_t *data;
     size_t got;
@@ -257,30 +250,31 @@ static int read_chunk(struct trace_reader *reader, const struct frame *frame,
     reader->raw.size = 0;
     if (!trace_bytes_reserve(&reader->raw, (size_t)content + DECODE_PADDING))
         return fail_memory(reader, frame->offset, error);
-    size_t size = ZSTD_decompressDCtx(reader->decompressor, reader->raw.data, (size_t)content, data,
-                                      got);
+    size_t size =
+        ZSTD_decompressDCtx(reader->decompressor, reader->raw.data, (size_t)content, data, got);
     if (ZSTD_isError(size))
         return trace_fail(&place, error, "expected a whole zstd frame, found damage (%s)",
                           ZSTD_getErrorName(size));
     if (size != content)
-        return trace_fail(&place, error, "expected %llu bytes of content, found %zu", content, size);
+        return trace_fail(&place, error, "expected %llu bytes of content, found %zu", content,
+                          size);
     reader->raw.size = size;
     return trace_chunk_parse(reader->raw.data, size, &reader->chunk, &place, error);
 }
 
 // ---------------------------------------------------------------- columns
 
-// Finds a known column and checks how it is written; *column is NULL where it is missing and may be.
+// Finds a known column and checks how it is written; *column is NULL where it is missing and may
+// be.
 static int take_column(const struct trace_chunk *chunk, uint16_t id, const char *name,
                        uint8_t encoding, uint32_t values, const struct trace_column **column,
-                       const struct trace_place *place, struct trace_error *error)
-{
+                       const struct trace_place *place, struct trace_error *error) {
     *column = trace_chunk_column(chunk, id);
     if (!*column)
         return 0;
     if ((*column)->encoding != encoding)
-        return trace_fail(place, error, "expected column %s in encoding %u, found %u", name, encoding,
-                          (*column)->encoding);
+        return trace_fail(place, error, "expected column %s in encoding %u, found %u", name,
+                          encoding, (*column)->encoding);
     if ((*column)->values != values)
         return trace_fail(place, error, "expected %u values in column %s, found %u", values, name,
                           (*column)->values);
@@ -292,8 +286,7 @@ static int take_column(const struct trace_chunk *chunk, uint16_t id, const char 
 
 // Columns that this reader does not know must be ones that it may skip.
 static int refuse_unknown_columns(const struct trace_chunk *chunk, unsigned id_count,
-                                  const struct trace_place *place, struct trace_error *error)
-{
+                                  const struct trace_place *place, struct trace_error *error) {
     for (uint32_t i = 0; i < chunk->column_count; i++) {
         const struct trace_column *column = &chunk->columns[i];
         bool known = column->id > 0 && column->id < id_count;
@@ -307,8 +300,7 @@ static int refuse_unknown_columns(const struct trace_chunk *chunk, unsigned id_c
 }
 
 static int take_text(const struct trace_chunk *chunk, const char **text, size_t *size,
-                     const struct trace_place *place, struct trace_error *error)
-{
+                     const struct trace_place *place, struct trace_error *error) {
     const struct trace_column *column = trace_chunk_column(chunk, TRACE_COLUMN_TEXT);
     if (!column)
         return trace_fail(place, error, "expected a column of text");
@@ -327,8 +319,7 @@ static int take_text(const struct trace_chunk *chunk, const char **text, size_t 
 // ---------------------------------------------------------------- META, END, INFO, MODULES
 
 static int parse_json(const struct trace_chunk *chunk, json_t **json, char **copy,
-                      const struct trace_place *place, struct trace_error *error)
-{
+                      const struct trace_place *place, struct trace_error *error) {
     const char *text;
     size_t size;
     if (take_text(chunk, &text, &size, place, error))
@@ -348,8 +339,7 @@ static int parse_json(const struct trace_chunk *chunk, json_t **json, char **cop
 }
 
 static int take_meta(struct trace_reader *reader, const struct trace_place *place,
-                     struct trace_error *error)
-{
+                     struct trace_error *error) {
     json_t *json;
     char *text;
     if (parse_json(&reader->chunk, &json, &text, place, error))
@@ -367,8 +357,7 @@ static int take_meta(struct trace_reader *reader, const struct trace_place *plac
 }
 
 static int take_end(struct trace_reader *reader, const struct trace_place *place,
-                    struct trace_error *error)
-{
+                    struct trace_error *error) {
     json_t *json;
     char *text;
     if (parse_json(&reader->chunk, &json, &text, place, error))
@@ -393,8 +382,7 @@ static int take_end(struct trace_reader *reader, const struct trace_place *place
 }
 
 // Takes over `text`, also on failure.
-static bool text_list_add(struct text_list *list, char *text)
-{
+static bool text_list_add(struct text_list *list, char *text) {
     if (!text)
         return false;
     if (list->count == list->capacity) {
@@ -412,21 +400,18 @@ static bool text_list_add(struct text_list *list, char *text)
     return true;
 }
 
-static const char *text_list_get(const struct text_list *list, uint32_t number)
-{
+static const char *text_list_get(const struct text_list *list, uint32_t number) {
     return number >= 1 && number <= list->count ? list->texts[number - 1] : NULL;
 }
 
-static void text_list_free(struct text_list *list)
-{
+static void text_list_free(struct text_list *list) {
     for (uint32_t i = 0; i < list->count; i++)
         free(list->texts[i]);
     free(list->texts);
 }
 
 static int take_info(struct trace_reader *reader, const struct trace_place *place,
-                     struct trace_error *error)
-{
+                     struct trace_error *error) {
     json_t *json;
     char *text;
     size_t entry = reader->entry_next - 1;
@@ -445,8 +430,7 @@ static int take_info(struct trace_reader *reader, const struct trace_place *plac
 
 // Whether a table's chunk is new (1), was read before (0), or leaves a gap (-1).
 static int table_position(const struct trace_reader *reader, uint32_t rows_before,
-                          const struct trace_place *place, struct trace_error *error)
-{
+                          const struct trace_place *place, struct trace_error *error) {
     const struct trace_chunk *chunk = &reader->chunk;
     if (chunk->row_count == 0)
         return trace_fail(place, error, "expected a table of at least one row");
@@ -459,8 +443,7 @@ static int table_position(const struct trace_reader *reader, uint32_t rows_befor
 }
 
 static int take_modules(struct trace_reader *reader, const struct trace_place *place,
-                        struct trace_error *error)
-{
+                        struct trace_error *error) {
     struct text_list *modules = &reader->modules;
     int position = table_position(reader, modules->count, place, error);
     if (position <= 0)
@@ -476,8 +459,8 @@ static int take_modules(struct trace_reader *reader, const struct trace_place *p
         if (modules->count + 1 >= TRACE_MODULES_MAX || modules->bytes > TABLE_TEXT_BYTES_MAX)
             result = trace_fail(place, error, "expected fewer modules than %u", modules->count + 1);
         else if (!json_is_object(json_array_get(json, i)))
-            result = trace_fail(place, error, "expected a JSON object as module %u",
-                                modules->count + 1);
+            result =
+                trace_fail(place, error, "expected a JSON object as module %u", modules->count + 1);
         else if (!text_list_add(modules, json_dumps(json_array_get(json, i), JSON_COMPACT)))
             result = trace_fail(place, error, "out of memory");
     }
@@ -487,13 +470,11 @@ static int take_modules(struct trace_reader *reader, const struct trace_place *p
 
 // ---------------------------------------------------------------- STACKS
 
-static struct trace_node *node_slot(const struct trace_reader *reader, uint32_t number)
-{
+static struct trace_node *node_slot(const struct trace_reader *reader, uint32_t number) {
     return &reader->node_blocks[number / NODES_PER_BLOCK][number % NODES_PER_BLOCK];
 }
 
-static bool node_room(struct trace_reader *reader, uint32_t number_last)
-{
+static bool node_room(struct trace_reader *reader, uint32_t number_last) {
     uint32_t blocks = number_last / NODES_PER_BLOCK + 1;
     if (blocks > reader->node_block_capacity) {
         uint32_t capacity = blocks + blocks / 2 + 16;
@@ -514,8 +495,7 @@ static bool node_room(struct trace_reader *reader, uint32_t number_last)
 
 static int decode_stack_column(struct trace_reader *reader, uint16_t id, const char *name,
                                uint8_t encoding, uint64_t *values, const struct trace_place *place,
-                               struct trace_error *error)
-{
+                               struct trace_error *error) {
     const struct trace_column *column;
     uint32_t rows = reader->chunk.row_count;
     if (take_column(&reader->chunk, id, name, encoding, rows, &column, place, error))
@@ -530,8 +510,7 @@ static int decode_stack_column(struct trace_reader *reader, uint16_t id, const c
 
 static int add_nodes(struct trace_reader *reader, const uint64_t *parents, const uint64_t *modules,
                      const uint64_t *offsets, const struct trace_place *place,
-                     struct trace_error *error)
-{
+                     struct trace_error *error) {
     uint32_t rows = reader->chunk.row_count;
     if (rows >= TRACE_NODES_MAX - reader->node_count)
         return trace_fail(place, error, "expected fewer than %u stack nodes", TRACE_NODES_MAX);
@@ -555,8 +534,7 @@ static int add_nodes(struct trace_reader *reader, const uint64_t *parents, const
 }
 
 static int take_stacks(struct trace_reader *reader, const struct trace_place *place,
-                       struct trace_error *error)
-{
+                       struct trace_error *error) {
     uint32_t rows = reader->chunk.row_count;
     int position = table_position(reader, reader->node_count, place, error);
     if (position <= 0)
@@ -581,8 +559,7 @@ static int take_stacks(struct trace_reader *reader, const struct trace_place *pl
 
 // ---------------------------------------------------------------- EVENTS
 
-static void arrays_free(struct event_arrays *arrays)
-{
+static void arrays_free(struct event_arrays *arrays) {
     for (unsigned id = 0; id < TRACE_COLUMN_COUNT; id++)
         free(arrays->storage[id]);
     free(arrays->zeros);
@@ -590,8 +567,7 @@ static void arrays_free(struct event_arrays *arrays)
     *arrays = (struct event_arrays){0};
 }
 
-static bool arrays_reserve(struct event_arrays *arrays, uint32_t rows)
-{
+static bool arrays_reserve(struct event_arrays *arrays, uint32_t rows) {
     if (rows <= arrays->capacity)
         return true;
     arrays_free(arrays);
@@ -612,11 +588,11 @@ static bool arrays_reserve(struct event_arrays *arrays, uint32_t rows)
 
 // Takes the OP column and counts for every column the values that its ops ask for.
 static int take_ops(struct trace_reader *reader, uint32_t expected[TRACE_COLUMN_COUNT],
-                    const struct trace_place *place, struct trace_error *error)
-{
+                    const struct trace_place *place, struct trace_error *error) {
     uint32_t rows = reader->chunk.row_count;
     const struct trace_column *column;
-    if (take_column(&reader->chunk, TRACE_COLUMN_OP, "op", TRACE_BYTES, rows, &column, place, error))
+    if (take_column(&reader->chunk, TRACE_COLUMN_OP, "op", TRACE_BYTES, rows, &column, place,
+                    error))
         return -1;
     if (!column || rows == 0)
         return trace_fail(place, error, "expected events, found none in the chunk");
@@ -646,8 +622,7 @@ static int take_ops(struct trace_reader *reader, uint32_t expected[TRACE_COLUMN_
     return 0;
 }
 
-static bool decode_column(const struct trace_column *column, void *values)
-{
+static bool decode_column(const struct trace_column *column, void *values) {
     switch (column->encoding) {
     case TRACE_RUNS:
         return trace_decode_runs(column->data, column->bytes, values, column->values,
@@ -660,8 +635,7 @@ static bool decode_column(const struct trace_column *column, void *values)
 }
 
 static int take_event_column(struct trace_reader *reader, unsigned id, uint32_t values,
-                             const struct trace_place *place, struct trace_error *error)
-{
+                             const struct trace_place *place, struct trace_error *error) {
     const struct trace_column_info *info = &trace_event_columns[id];
     struct event_arrays *arrays = &reader->arrays;
     const struct trace_column *column;
@@ -671,7 +645,8 @@ static int take_event_column(struct trace_reader *reader, unsigned id, uint32_t 
     if (!column) {
         arrays->columns[id] = arrays->zeros;
         if (values > 0 && info->flags & TRACE_FLAG_REQUIRED)
-            return trace_fail(place, error, "expected column %s with %u values", info->name, values);
+            return trace_fail(place, error, "expected column %s with %u values", info->name,
+                              values);
     } else if (info->encoding == TRACE_BYTES) {
         arrays->columns[id] = column->data;
     } else {
@@ -685,8 +660,7 @@ static int take_event_column(struct trace_reader *reader, unsigned id, uint32_t 
 
 // Time differences to times; refused where time overflows.
 static int resolve_times(struct trace_reader *reader, const struct trace_place *place,
-                         struct trace_error *error)
-{
+                         struct trace_error *error) {
     uint64_t *times = reader->arrays.storage[TRACE_COLUMN_TIME];
     uint64_t time = reader->chunk.time0;
     bool overflow = false;
@@ -701,8 +675,7 @@ static int resolve_times(struct trace_reader *reader, const struct trace_place *
 
 // Object numbers from the op (creating) and the OBJECT column (referring).
 static int resolve_objects(struct trace_reader *reader, const struct trace_place *place,
-                           struct trace_error *error)
-{
+                           struct trace_error *error) {
     const uint8_t *ops = reader->arrays.columns[TRACE_COLUMN_OP];
     const uint64_t *distances = reader->arrays.columns[TRACE_COLUMN_OBJECT];
     uint64_t *objects = reader->arrays.object;
@@ -723,8 +696,7 @@ static int resolve_objects(struct trace_reader *reader, const struct trace_place
 
 // What the values of the narrow columns may be.
 static int check_ranges(struct trace_reader *reader, const uint32_t counts[TRACE_COLUMN_COUNT],
-                        const struct trace_place *place, struct trace_error *error)
-{
+                        const struct trace_place *place, struct trace_error *error) {
     const uint64_t *stacks = reader->arrays.columns[TRACE_COLUMN_STACK];
     const uint64_t *peers = reader->arrays.columns[TRACE_COLUMN_PEER];
     const uint8_t *aligns = reader->arrays.columns[TRACE_COLUMN_ALIGN];
@@ -747,7 +719,8 @@ static int check_ranges(struct trace_reader *reader, const uint32_t counts[TRACE
         return trace_fail(place, error, "expected thread numbers below 2^24, found %llu",
                           (unsigned long long)peer_max);
     if (align_max > TRACE_ALIGN_LOG2_MAX)
-        return trace_fail(place, error, "expected alignments of at most 2^40, found 2^%u", align_max);
+        return trace_fail(place, error, "expected alignments of at most 2^40, found 2^%u",
+                          align_max);
     if (peer_max > thread_max)
         thread_max = (uint32_t)peer_max;
     if (thread_max >= reader->threads_seen)
@@ -756,8 +729,7 @@ static int check_ranges(struct trace_reader *reader, const uint32_t counts[TRACE
 }
 
 static int check_position(const struct trace_reader *reader, const struct trace_place *place,
-                          struct trace_error *error)
-{
+                          struct trace_error *error) {
     const struct trace_chunk *chunk = &reader->chunk;
     if (chunk->first != reader->event_next)
         return trace_fail(place, error, "expected event %llu next, found %llu",
@@ -772,8 +744,7 @@ static int check_position(const struct trace_reader *reader, const struct trace_
     return 0;
 }
 
-static void count_events(struct trace_reader *reader)
-{
+static void count_events(struct trace_reader *reader) {
     if (reader->event_next <= reader->events_seen)
         return;
     reader->events_seen = reader->event_next;
@@ -784,8 +755,7 @@ static void count_events(struct trace_reader *reader)
 }
 
 static int take_events(struct trace_reader *reader, const struct trace_place *place,
-                       struct trace_error *error)
-{
+                       struct trace_error *error) {
     uint32_t counts[TRACE_COLUMN_COUNT];
     reader->cursor = (struct event_cursor){0};
     if (check_position(reader, place, error) || take_ops(reader, counts, place, error) ||
@@ -808,8 +778,7 @@ static int take_events(struct trace_reader *reader, const struct trace_place *pl
 
 // Moves up to `capacity` rows of the current chunk into *events. Values are taken or masked out,
 // and cursors moved by 0 or 1, without a branch.
-static size_t assemble(struct trace_reader *reader, struct trace_event *events, size_t capacity)
-{
+static size_t assemble(struct trace_reader *reader, struct trace_event *events, size_t capacity) {
     const struct event_arrays *arrays = &reader->arrays;
     const uint8_t *ops = arrays->columns[TRACE_COLUMN_OP];
     const uint32_t *threads = arrays->columns[TRACE_COLUMN_THREAD];
@@ -825,7 +794,7 @@ static size_t assemble(struct trace_reader *reader, struct trace_event *events, 
     size_t count = at.row_count - at.row;
     if (count > capacity)
         count = capacity;
-#define HAS(flag) ((uint64_t)((flags & (flag)) != 0))
+#define HAS(flag)          ((uint64_t)((flags & (flag)) != 0))
 #define TAKE(values, flag) ((values) & (0 - HAS(flag)))
     for (size_t i = 0; i < count; i++) {
         struct trace_event *event = &events[i];
@@ -860,8 +829,7 @@ static size_t assemble(struct trace_reader *reader, struct trace_event *events, 
 
 // ---------------------------------------------------------------- walking
 
-static bool directory_add(struct trace_reader *reader, const struct trace_index_entry *entry)
-{
+static bool directory_add(struct trace_reader *reader, const struct trace_index_entry *entry) {
     if (reader->directory_count == reader->directory_capacity) {
         size_t capacity = reader->directory_capacity ? 2 * reader->directory_capacity : 256;
         struct trace_index_entry *grown = realloc(reader->directory, capacity * sizeof *grown);
@@ -874,16 +842,14 @@ static bool directory_add(struct trace_reader *reader, const struct trace_index_
     return true;
 }
 
-static bool same_entry(const struct trace_index_entry *a, const struct trace_index_entry *b)
-{
+static bool same_entry(const struct trace_index_entry *a, const struct trace_index_entry *b) {
     return a->offset == b->offset && a->bytes == b->bytes && a->kind == b->kind &&
            a->rows == b->rows && a->first == b->first && a->time0 == b->time0;
 }
 
 // The walk has come to reader->chunk: it must be where the directory has it, or extends it.
 static int note_chunk(struct trace_reader *reader, const struct frame *frame,
-                      const struct trace_place *place, struct trace_error *error)
-{
+                      const struct trace_place *place, struct trace_error *error) {
     const struct trace_chunk *chunk = &reader->chunk;
     struct trace_index_entry entry = {
         .offset = frame->offset,
@@ -907,8 +873,7 @@ static int note_chunk(struct trace_reader *reader, const struct frame *frame,
 }
 
 static int check_end(struct trace_reader *reader, const struct trace_place *place,
-                     struct trace_error *error)
-{
+                     struct trace_error *error) {
     if (reader->end_events != reader->event_next)
         return trace_fail(place, error, "expected %llu events, as END says, found %llu",
                           (unsigned long long)reader->end_events,
@@ -922,8 +887,7 @@ static int check_end(struct trace_reader *reader, const struct trace_place *plac
 }
 
 static int take_chunk(struct trace_reader *reader, const struct trace_place *place,
-                      struct trace_error *error)
-{
+                      struct trace_error *error) {
     switch (reader->chunk.kind) {
     case TRACE_KIND_MODULES:
         return take_modules(reader, place, error);
@@ -949,8 +913,7 @@ static int take_chunk(struct trace_reader *reader, const struct trace_place *pla
 
 // The walk has come to the index: it must be the last frame, and agree with the chunks.
 static int walk_index(struct trace_reader *reader, const struct frame *frame,
-                      struct trace_error *error)
-{
+                      struct trace_error *error) {
     struct trace_place place = place_at(reader, frame->offset);
     if (frame->offset + frame->size != reader->file.size_bytes)
         return trace_fail(&place, error, "expected the index at the end of the file");
@@ -966,12 +929,12 @@ static int walk_index(struct trace_reader *reader, const struct frame *frame,
     for (size_t i = 0; same && i < count; i++)
         same = same_entry(&entries[i], &reader->directory[i]);
     free(entries);
-    return same ? 0 : trace_fail(&place, error, "expected the index to name the chunks of the file");
+    return same ? 0
+                : trace_fail(&place, error, "expected the index to name the chunks of the file");
 }
 
 static int finish_walk(struct trace_reader *reader, const struct frame *frame,
-                       struct trace_error *error)
-{
+                       struct trace_error *error) {
     struct trace_place place = place_at(reader, frame->offset);
     if (frame->type == FRAME_CUT && reader->directory_whole)
         return trace_fail(&place, error, "expected a whole frame before the index");
@@ -981,8 +944,7 @@ static int finish_walk(struct trace_reader *reader, const struct frame *frame,
 }
 
 // Reads the next chunk. 1: one was read; 0: the end of what is whole; -1: damage.
-static int walk(struct trace_reader *reader, struct trace_error *error)
-{
+static int walk(struct trace_reader *reader, struct trace_error *error) {
     while (!reader->at_end) {
         struct frame frame;
         if (find_frame(reader, reader->offset_next, &frame, error))
@@ -1000,8 +962,8 @@ static int walk(struct trace_reader *reader, struct trace_error *error)
         case FRAME_CHUNK:
             if (reader->end_walked)
                 return trace_fail(&place, error, "expected nothing but an index after END");
-            if (read_chunk(reader, &frame, error) ||
-                note_chunk(reader, &frame, &place, error) || take_chunk(reader, &place, error))
+            if (read_chunk(reader, &frame, error) || note_chunk(reader, &frame, &place, error) ||
+                take_chunk(reader, &place, error))
                 return -1;
             return 1;
         }
@@ -1011,8 +973,7 @@ static int walk(struct trace_reader *reader, struct trace_error *error)
 
 // A failure stays until the reader is positioned anew.
 static int remember_failure(struct trace_reader *reader, const struct trace_error *failure,
-                            struct trace_error *error)
-{
+                            struct trace_error *error) {
     reader->failed = true;
     reader->failure = *failure;
     if (error)
@@ -1021,8 +982,7 @@ static int remember_failure(struct trace_reader *reader, const struct trace_erro
 }
 
 ptrdiff_t trace_reader_next(struct trace_reader *reader, struct trace_event *events,
-                            size_t capacity, struct trace_error *error)
-{
+                            size_t capacity, struct trace_error *error) {
     struct trace_error failure;
     if (reader->failed) {
         failure = reader->failure;
@@ -1041,8 +1001,7 @@ ptrdiff_t trace_reader_next(struct trace_reader *reader, struct trace_event *eve
 // ---------------------------------------------------------------- seeking
 
 // Back to the first chunk after META.
-static void rewind_walk(struct trace_reader *reader)
-{
+static void rewind_walk(struct trace_reader *reader) {
     reader->cursor = (struct event_cursor){0};
     reader->event_next = reader->object_next = reader->time_ticks = 0;
     reader->entry_next = 1;
@@ -1050,8 +1009,7 @@ static void rewind_walk(struct trace_reader *reader)
     reader->end_walked = reader->at_end = reader->failed = false;
 }
 
-static int read_entry(struct trace_reader *reader, size_t entry, struct trace_error *error)
-{
+static int read_entry(struct trace_reader *reader, size_t entry, struct trace_error *error) {
     const struct trace_index_entry *known = &reader->directory[entry];
     struct frame frame;
     struct trace_place place = place_at(reader, known->offset);
@@ -1064,25 +1022,22 @@ static int read_entry(struct trace_reader *reader, size_t entry, struct trace_er
 }
 
 // Reads the nodes and modules that stand before a chunk and have not been read.
-static int read_tables(struct trace_reader *reader, size_t entry_end, struct trace_error *error)
-{
+static int read_tables(struct trace_reader *reader, size_t entry_end, struct trace_error *error) {
     for (; reader->tables_next < entry_end; reader->tables_next++) {
         const struct trace_index_entry *entry = &reader->directory[reader->tables_next];
         struct trace_place place = place_at(reader, entry->offset);
-        bool unread =
-            (entry->kind == TRACE_KIND_STACKS && entry->first > reader->node_count) ||
-            (entry->kind == TRACE_KIND_MODULES && entry->first > reader->modules.count) ||
-            (entry->kind == TRACE_KIND_INFO && reader->tables_next >= reader->infos_next);
-        if (unread && (read_entry(reader, reader->tables_next, error) ||
-                       take_chunk(reader, &place, error)))
+        bool unread = (entry->kind == TRACE_KIND_STACKS && entry->first > reader->node_count) ||
+                      (entry->kind == TRACE_KIND_MODULES && entry->first > reader->modules.count) ||
+                      (entry->kind == TRACE_KIND_INFO && reader->tables_next >= reader->infos_next);
+        if (unread &&
+            (read_entry(reader, reader->tables_next, error) || take_chunk(reader, &place, error)))
             return -1;
     }
     return 0;
 }
 
 // Decodes the EVENTS chunk of a directory entry and goes on from there.
-static int jump(struct trace_reader *reader, size_t entry, struct trace_error *error)
-{
+static int jump(struct trace_reader *reader, size_t entry, struct trace_error *error) {
     rewind_walk(reader);
     if (read_tables(reader, entry, error) || read_entry(reader, entry, error))
         return -1;
@@ -1096,8 +1051,7 @@ static int jump(struct trace_reader *reader, size_t entry, struct trace_error *e
 // The last EVENTS entry for which first (or time0, if by_time) is at most `value`;
 // directory_count if there is none. By bisection, since both ascend within the kind; entries of
 // other kinds are stepped over.
-static size_t find_entry(const struct trace_reader *reader, bool by_time, uint64_t value)
-{
+static size_t find_entry(const struct trace_reader *reader, bool by_time, uint64_t value) {
     const struct trace_index_entry *directory = reader->directory;
     size_t low = 0, high = reader->directory_count; // the answer is in [low, high) or none
     size_t found = reader->directory_count;
@@ -1120,8 +1074,7 @@ static size_t find_entry(const struct trace_reader *reader, bool by_time, uint64
 
 // Walks on, without an index, until the directory reaches event `number` or beyond `time_ticks`.
 static int extend_directory(struct trace_reader *reader, uint64_t number, uint64_t time_ticks,
-                            struct trace_error *error)
-{
+                            struct trace_error *error) {
     if (reader->directory_whole)
         return 0;
     rewind_walk(reader);
@@ -1138,8 +1091,7 @@ static int extend_directory(struct trace_reader *reader, uint64_t number, uint64
     return 0;
 }
 
-static int seek_number(struct trace_reader *reader, uint64_t number, struct trace_error *error)
-{
+static int seek_number(struct trace_reader *reader, uint64_t number, struct trace_error *error) {
     if (number == 0) {
         rewind_walk(reader);
         return 0;
@@ -1161,8 +1113,7 @@ static int seek_number(struct trace_reader *reader, uint64_t number, struct trac
     return 0;
 }
 
-static int seek_time(struct trace_reader *reader, uint64_t time_ticks, struct trace_error *error)
-{
+static int seek_time(struct trace_reader *reader, uint64_t time_ticks, struct trace_error *error) {
     if (extend_directory(reader, UINT64_MAX, time_ticks, error))
         return -1;
     // The first event at or after a time is in the last chunk whose time0 is before it, or the
@@ -1176,21 +1127,18 @@ static int seek_time(struct trace_reader *reader, uint64_t time_ticks, struct tr
         return -1;
     const uint64_t *times = reader->arrays.columns[TRACE_COLUMN_TIME];
     struct trace_event skipped;
-    while (reader->cursor.row < reader->cursor.row_count &&
-           times[reader->cursor.row] < time_ticks)
+    while (reader->cursor.row < reader->cursor.row_count && times[reader->cursor.row] < time_ticks)
         assemble(reader, &skipped, 1);
     return 0;
 }
 
-int trace_reader_seek(struct trace_reader *reader, uint64_t number, struct trace_error *error)
-{
+int trace_reader_seek(struct trace_reader *reader, uint64_t number, struct trace_error *error) {
     struct trace_error failure;
     return seek_number(reader, number, &failure) ? remember_failure(reader, &failure, error) : 0;
 }
 
 int trace_reader_seek_time(struct trace_reader *reader, uint64_t time_ticks,
-                           struct trace_error *error)
-{
+                           struct trace_error *error) {
     struct trace_error failure;
     return seek_time(reader, time_ticks, &failure) ? remember_failure(reader, &failure, error) : 0;
 }
@@ -1198,8 +1146,7 @@ int trace_reader_seek_time(struct trace_reader *reader, uint64_t time_ticks,
 // ---------------------------------------------------------------- opening
 
 // Takes the index as directory if it is there and valid. If not, nothing: the walk will say so.
-static int open_index(struct trace_reader *reader, struct trace_error *error)
-{
+static int open_index(struct trace_reader *reader, struct trace_error *error) {
     const uint8_t *footer, *frame;
     size_t got, count;
     struct trace_index_entry *entries;
@@ -1223,8 +1170,7 @@ static int open_index(struct trace_reader *reader, struct trace_error *error)
 }
 
 // With an index, END can be known from the start. Damage is left for the walk to find.
-static void open_end(struct trace_reader *reader)
-{
+static void open_end(struct trace_reader *reader) {
     if (!reader->directory_whole)
         return;
     struct trace_place place = place_at(reader, 0);
@@ -1232,8 +1178,7 @@ static void open_end(struct trace_reader *reader)
         take_end(reader, &place, NULL);
 }
 
-static int open_identity(struct trace_reader *reader, struct trace_error *error)
-{
+static int open_identity(struct trace_reader *reader, struct trace_error *error) {
     struct trace_place place = place_at(reader, 0);
     const uint8_t *data;
     size_t got;
@@ -1244,8 +1189,7 @@ static int open_identity(struct trace_reader *reader, struct trace_error *error)
     return 0;
 }
 
-static int open_meta(struct trace_reader *reader, struct trace_error *error)
-{
+static int open_meta(struct trace_reader *reader, struct trace_error *error) {
     struct trace_place place = place_at(reader, TRACE_IDENTITY_BYTES);
     struct frame frame;
     if (find_frame(reader, place.offset, &frame, error))
@@ -1261,8 +1205,7 @@ static int open_meta(struct trace_reader *reader, struct trace_error *error)
     return take_meta(reader, &place, error);
 }
 
-struct trace_reader *trace_reader_open(const char *path, struct trace_error *error)
-{
+struct trace_reader *trace_reader_open(const char *path, struct trace_error *error) {
     struct trace_reader *reader = calloc(1, sizeof *reader);
     if (!reader) {
         trace_report_file(path, error, "out of memory");
@@ -1293,8 +1236,7 @@ struct trace_reader *trace_reader_open(const char *path, struct trace_error *err
     return reader;
 }
 
-void trace_reader_close(struct trace_reader *reader)
-{
+void trace_reader_close(struct trace_reader *reader) {
     if (!reader)
         return;
     trace_file_close(&reader->file, NULL);
@@ -1316,26 +1258,23 @@ void trace_reader_close(struct trace_reader *reader)
 
 // ---------------------------------------------------------------- what is known
 
-bool trace_reader_node(const struct trace_reader *reader, uint32_t number, struct trace_node *node)
-{
+bool trace_reader_node(const struct trace_reader *reader, uint32_t number,
+                       struct trace_node *node) {
     if (number == 0 || number > reader->node_count)
         return false;
     *node = *node_slot(reader, number);
     return true;
 }
 
-const char *trace_reader_module(const struct trace_reader *reader, uint32_t number)
-{
+const char *trace_reader_module(const struct trace_reader *reader, uint32_t number) {
     return text_list_get(&reader->modules, number);
 }
 
-const char *trace_reader_info(const struct trace_reader *reader, uint32_t number)
-{
+const char *trace_reader_info(const struct trace_reader *reader, uint32_t number) {
     return text_list_get(&reader->infos, number);
 }
 
-void trace_reader_summary(const struct trace_reader *reader, struct trace_summary *summary)
-{
+void trace_reader_summary(const struct trace_reader *reader, struct trace_summary *summary) {
     *summary = (struct trace_summary){
         .meta_json = reader->meta_json,
         .end_json = reader->end_json,

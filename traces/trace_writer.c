@@ -25,7 +25,7 @@ struct event_rows {
     uint64_t first, time0, object0;
     struct trace_bytes columns[TRACE_COLUMN_COUNT];
     uint32_t values[TRACE_COLUMN_COUNT];
-    bool used[TRACE_COLUMN_COUNT]; // an optional column is left out while all its values are 0
+    bool used[TRACE_COLUMN_COUNT];   // an optional column is left out while all its values are 0
     uint32_t run_thread, run_length; // the run of THREAD not yet in its column
     uint64_t address_before;
 };
@@ -59,27 +59,23 @@ struct trace_writer {
 
 // ---------------------------------------------------------------- frames
 
-static int fail(const struct trace_writer *writer, struct trace_error *error, const char *what)
-{
+static int fail(const struct trace_writer *writer, struct trace_error *error, const char *what) {
     struct trace_place place = {writer->file.path, writer->file.size_bytes};
     return trace_fail(&place, error, "%s", what);
 }
 
-static int fail_memory(const struct trace_writer *writer, struct trace_error *error)
-{
+static int fail_memory(const struct trace_writer *writer, struct trace_error *error) {
     return fail(writer, error, "out of memory");
 }
 
 static int append_bytes(struct trace_writer *writer, const void *data, size_t size,
-                        struct trace_error *error)
-{
+                        struct trace_error *error) {
     if (writer->broken)
         return fail(writer, error, "cannot write: an earlier write failed half way");
     return trace_file_append(&writer->file, data, size, &writer->broken, error);
 }
 
-static bool index_reserve(struct trace_writer *writer)
-{
+static bool index_reserve(struct trace_writer *writer) {
     if (writer->chunk_count < writer->index_capacity)
         return true;
     size_t capacity = writer->index_capacity ? 2 * writer->index_capacity : 256;
@@ -91,8 +87,7 @@ static bool index_reserve(struct trace_writer *writer)
     return true;
 }
 
-static int compress(struct trace_writer *writer, struct trace_error *error)
-{
+static int compress(struct trace_writer *writer, struct trace_error *error) {
     writer->frame.size = 0;
     size_t bound = ZSTD_compressBound(writer->raw.size);
     if (!trace_bytes_reserve(&writer->frame, bound))
@@ -106,8 +101,7 @@ static int compress(struct trace_writer *writer, struct trace_error *error)
 }
 
 static int write_chunk(struct trace_writer *writer, const struct trace_chunk *chunk,
-                       struct trace_error *error)
-{
+                       struct trace_error *error) {
     if (!index_reserve(writer) || !trace_chunk_build(chunk, &writer->raw))
         return fail_memory(writer, error);
     if (compress(writer, error))
@@ -127,8 +121,7 @@ static int write_chunk(struct trace_writer *writer, const struct trace_chunk *ch
 }
 
 static int write_text(struct trace_writer *writer, enum trace_kind kind, uint32_t rows,
-                      uint64_t first, const char *text, size_t size, struct trace_error *error)
-{
+                      uint64_t first, const char *text, size_t size, struct trace_error *error) {
     if (size > TRACE_TEXT_BYTES_MAX)
         return fail(writer, error, "expected at most 4 MiB of text in a chunk");
     struct trace_chunk chunk = {
@@ -150,8 +143,7 @@ static int write_text(struct trace_writer *writer, enum trace_kind kind, uint32_
 }
 
 static void add_column(struct trace_chunk *chunk, uint16_t id, uint8_t encoding, uint8_t flags,
-                       uint32_t values, const struct trace_bytes *bytes)
-{
+                       uint32_t values, const struct trace_bytes *bytes) {
     chunk->columns[chunk->column_count++] = (struct trace_column){
         .id = id,
         .encoding = encoding,
@@ -164,8 +156,7 @@ static void add_column(struct trace_chunk *chunk, uint16_t id, uint8_t encoding,
 
 // ---------------------------------------------------------------- flushing
 
-static int flush_modules(struct trace_writer *writer, struct trace_error *error)
-{
+static int flush_modules(struct trace_writer *writer, struct trace_error *error) {
     struct module_rows *rows = &writer->modules;
     if (rows->count == 0)
         return 0;
@@ -182,8 +173,7 @@ static int flush_modules(struct trace_writer *writer, struct trace_error *error)
     return 0;
 }
 
-static int flush_nodes(struct trace_writer *writer, struct trace_error *error)
-{
+static int flush_nodes(struct trace_writer *writer, struct trace_error *error) {
     struct node_rows *rows = &writer->nodes;
     if (flush_modules(writer, error))
         return -1;
@@ -208,8 +198,7 @@ static int flush_nodes(struct trace_writer *writer, struct trace_error *error)
     return 0;
 }
 
-static void end_thread_run(struct event_rows *rows)
-{
+static void end_thread_run(struct event_rows *rows) {
     if (rows->run_length == 0)
         return;
     trace_put_uvarint(&rows->columns[TRACE_COLUMN_THREAD], rows->run_thread);
@@ -217,8 +206,7 @@ static void end_thread_run(struct event_rows *rows)
     rows->run_length = 0;
 }
 
-static void begin_event_rows(struct trace_writer *writer)
-{
+static void begin_event_rows(struct trace_writer *writer) {
     struct event_rows *rows = &writer->events;
     rows->count = 0;
     rows->first = writer->event_count;
@@ -232,8 +220,7 @@ static void begin_event_rows(struct trace_writer *writer)
     }
 }
 
-static int flush_events(struct trace_writer *writer, struct trace_error *error)
-{
+static int flush_events(struct trace_writer *writer, struct trace_error *error) {
     struct event_rows *rows = &writer->events;
     if (rows->count == 0)
         return 0;
@@ -258,15 +245,14 @@ static int flush_events(struct trace_writer *writer, struct trace_error *error)
     return 0;
 }
 
-int trace_writer_flush(struct trace_writer *writer, struct trace_error *error)
-{
+int trace_writer_flush(struct trace_writer *writer, struct trace_error *error) {
     return flush_nodes(writer, error) || flush_events(writer, error) ? -1 : 0;
 }
 
 // ---------------------------------------------------------------- events
 
-static const char *event_problem(const struct trace_writer *writer, const struct trace_event *event)
-{
+static const char *event_problem(const struct trace_writer *writer,
+                                 const struct trace_event *event) {
     if (event->op == 0 || event->op >= TRACE_OP_COUNT)
         return "expected a known op";
     unsigned flags = trace_op_table[event->op].flags;
@@ -284,23 +270,20 @@ static const char *event_problem(const struct trace_writer *writer, const struct
     return NULL;
 }
 
-static inline void put_value(struct event_rows *rows, unsigned id, uint64_t value)
-{
+static inline void put_value(struct event_rows *rows, unsigned id, uint64_t value) {
     trace_put_uvarint(&rows->columns[id], value);
     rows->used[id] |= value != 0;
     rows->values[id]++;
 }
 
-static inline void put_byte(struct event_rows *rows, unsigned id, uint8_t value)
-{
+static inline void put_byte(struct event_rows *rows, unsigned id, uint8_t value) {
     struct trace_bytes *column = &rows->columns[id];
     column->data[column->size++] = value;
     rows->used[id] |= value != 0;
     rows->values[id]++;
 }
 
-static inline void put_thread(struct event_rows *rows, uint32_t thread)
-{
+static inline void put_thread(struct event_rows *rows, uint32_t thread) {
     if (thread != rows->run_thread)
         end_thread_run(rows);
     rows->run_thread = thread;
@@ -308,20 +291,17 @@ static inline void put_thread(struct event_rows *rows, uint32_t thread)
     rows->values[TRACE_COLUMN_THREAD]++;
 }
 
-static inline void put_address(struct event_rows *rows, uint64_t address)
-{
+static inline void put_address(struct event_rows *rows, uint64_t address) {
     put_value(rows, TRACE_COLUMN_ADDRESS, trace_zigzag(address - rows->address_before));
     rows->address_before = address;
 }
 
-static void count_thread(struct trace_writer *writer, uint32_t thread)
-{
+static void count_thread(struct trace_writer *writer, uint32_t thread) {
     if (thread >= writer->thread_count)
         writer->thread_count = thread + 1;
 }
 
-static void put_event(struct trace_writer *writer, struct trace_event *event)
-{
+static void put_event(struct trace_writer *writer, struct trace_event *event) {
     struct event_rows *rows = &writer->events;
     unsigned flags = trace_op_table[event->op].flags;
     uint64_t time = event->time_ticks > writer->time_ticks ? event->time_ticks : writer->time_ticks;
@@ -356,8 +336,7 @@ static void put_event(struct trace_writer *writer, struct trace_event *event)
 }
 
 int trace_writer_event(struct trace_writer *writer, struct trace_event *event,
-                       struct trace_error *error)
-{
+                       struct trace_error *error) {
     const char *problem = event_problem(writer, event);
     if (problem)
         return trace_fail_file(writer->file.path, error, "event %llu (op %u): %s",
@@ -371,18 +350,17 @@ int trace_writer_event(struct trace_writer *writer, struct trace_event *event,
 // ---------------------------------------------------------------- nodes, modules, info
 
 uint32_t trace_writer_node(struct trace_writer *writer, const struct trace_node *node,
-                           struct trace_error *error)
-{
+                           struct trace_error *error) {
     struct node_rows *rows = &writer->nodes;
     if (node->parent > writer->node_count || node->module > writer->module_count) {
         trace_report_file(writer->file.path, error,
-                        "node %u: expected a parent and a module that have been written",
-                        writer->node_count + 1);
+                          "node %u: expected a parent and a module that have been written",
+                          writer->node_count + 1);
         return 0;
     }
     if (writer->node_count + 1 >= TRACE_NODES_MAX) {
         trace_report_file(writer->file.path, error, "expected fewer than %u stack nodes",
-                        TRACE_NODES_MAX);
+                          TRACE_NODES_MAX);
         return 0;
     }
     if (rows->count == writer->rows_max && flush_nodes(writer, error))
@@ -403,8 +381,7 @@ uint32_t trace_writer_node(struct trace_writer *writer, const struct trace_node 
 }
 
 // Whether the text is one JSON object and nothing else.
-static bool is_json_object(const char *text)
-{
+static bool is_json_object(const char *text) {
     json_t *json = json_loads(text, 0, NULL);
     bool result = json_is_object(json);
     json_decref(json);
@@ -412,18 +389,17 @@ static bool is_json_object(const char *text)
 }
 
 uint32_t trace_writer_module(struct trace_writer *writer, const char *module_json,
-                             struct trace_error *error)
-{
+                             struct trace_error *error) {
     struct module_rows *rows = &writer->modules;
     size_t size = strlen(module_json);
     if (size > MODULES_TEXT_BYTES_MAX || !is_json_object(module_json)) {
         trace_report_file(writer->file.path, error, "module %u: expected a JSON object below 1 MiB",
-                        writer->module_count + 1);
+                          writer->module_count + 1);
         return 0;
     }
     if (writer->module_count + 1 >= TRACE_MODULES_MAX) {
         trace_report_file(writer->file.path, error, "expected fewer than %u modules",
-                        TRACE_MODULES_MAX);
+                          TRACE_MODULES_MAX);
         return 0;
     }
     if (rows->text.size + size > MODULES_TEXT_BYTES_MAX && flush_modules(writer, error))
@@ -438,8 +414,8 @@ uint32_t trace_writer_module(struct trace_writer *writer, const char *module_jso
     return ++writer->module_count;
 }
 
-int trace_writer_info(struct trace_writer *writer, const char *info_json, struct trace_error *error)
-{
+int trace_writer_info(struct trace_writer *writer, const char *info_json,
+                      struct trace_error *error) {
     if (!is_json_object(info_json))
         return trace_fail_file(writer->file.path, error, "INFO: expected a JSON object");
     return write_text(writer, TRACE_KIND_INFO, 0, 0, info_json, strlen(info_json), error);
@@ -447,8 +423,7 @@ int trace_writer_info(struct trace_writer *writer, const char *info_json, struct
 
 // ---------------------------------------------------------------- life
 
-void trace_writer_totals(const struct trace_writer *writer, struct trace_writer_totals *totals)
-{
+void trace_writer_totals(const struct trace_writer *writer, struct trace_writer_totals *totals) {
     *totals = (struct trace_writer_totals){
         .events = writer->event_count,
         .objects = writer->object_count,
@@ -461,8 +436,7 @@ void trace_writer_totals(const struct trace_writer *writer, struct trace_writer_
 }
 
 // Closes the file and frees everything; the result of closing.
-static int release(struct trace_writer *writer, struct trace_error *error)
-{
+static int release(struct trace_writer *writer, struct trace_error *error) {
     int result = trace_file_close(&writer->file, error);
     for (unsigned id = 0; id < TRACE_COLUMN_COUNT; id++)
         trace_bytes_free(&writer->events.columns[id]);
@@ -477,8 +451,7 @@ static int release(struct trace_writer *writer, struct trace_error *error)
     return result;
 }
 
-static bool prepare(struct trace_writer *writer, const struct trace_writer_options *options)
-{
+static bool prepare(struct trace_writer *writer, const struct trace_writer_options *options) {
     writer->addresses = options->addresses;
     writer->rows_max = options->rows_per_chunk ? options->rows_per_chunk : ROWS_DEFAULT;
     if (writer->rows_max > TRACE_ROWS_MAX)
@@ -497,8 +470,7 @@ static bool prepare(struct trace_writer *writer, const struct trace_writer_optio
     return true;
 }
 
-static int check_meta(const char *path, const char *meta_json, struct trace_error *error)
-{
+static int check_meta(const char *path, const char *meta_json, struct trace_error *error) {
     json_t *meta = json_loads(meta_json, 0, NULL);
     const char *format = json_string_value(json_object_get(meta, "format"));
     json_int_t tick_ns = json_integer_value(json_object_get(meta, "tick_ns"));
@@ -506,15 +478,15 @@ static int check_meta(const char *path, const char *meta_json, struct trace_erro
     json_decref(meta);
     if (right)
         return 0;
-    return trace_fail_file(path, error,
-                           "META: expected a JSON object with format \"hak-trace\" and tick_ns of 1 "
-                           "or more");
+    return trace_fail_file(
+        path, error,
+        "META: expected a JSON object with format \"hak-trace\" and tick_ns of 1 "
+        "or more");
 }
 
 struct trace_writer *trace_writer_create(const char *path, const char *meta_json,
                                          const struct trace_writer_options *options,
-                                         struct trace_error *error)
-{
+                                         struct trace_error *error) {
     const struct trace_writer_options defaults = {0};
     if (!options)
         options = &defaults;
@@ -544,14 +516,14 @@ struct trace_writer *trace_writer_create(const char *path, const char *meta_json
 
 // END as given, with the totals that only the writer knows for certain.
 static char *complete_end(const struct trace_writer *writer, const char *end_json,
-                          struct trace_error *error)
-{
+                          struct trace_error *error) {
     json_t *end = json_loads(end_json, 0, NULL);
     char *text = NULL;
     if (!json_is_object(end)) {
         trace_report_file(writer->file.path, error, "END: expected a JSON object");
     } else if (json_object_set_new(end, "events", json_integer((json_int_t)writer->event_count)) ||
-               json_object_set_new(end, "objects", json_integer((json_int_t)writer->object_count)) ||
+               json_object_set_new(end, "objects",
+                                   json_integer((json_int_t)writer->object_count)) ||
                json_object_set_new(end, "threads", json_integer(writer->thread_count)) ||
                !(text = json_dumps(end, JSON_COMPACT))) {
         fail_memory(writer, error);
@@ -560,15 +532,13 @@ static char *complete_end(const struct trace_writer *writer, const char *end_jso
     return text;
 }
 
-static int write_index(struct trace_writer *writer, struct trace_error *error)
-{
+static int write_index(struct trace_writer *writer, struct trace_error *error) {
     if (!trace_index_build(writer->index, writer->chunk_count, &writer->frame))
         return fail_memory(writer, error);
     return append_bytes(writer, writer->frame.data, writer->frame.size, error);
 }
 
-static int finish(struct trace_writer *writer, const char *end_json, struct trace_error *error)
-{
+static int finish(struct trace_writer *writer, const char *end_json, struct trace_error *error) {
     if (trace_writer_flush(writer, error))
         return -1;
     if (!end_json)
@@ -579,8 +549,8 @@ static int finish(struct trace_writer *writer, const char *end_json, struct trac
     return result ? result : write_index(writer, error);
 }
 
-int trace_writer_close(struct trace_writer *writer, const char *end_json, struct trace_error *error)
-{
+int trace_writer_close(struct trace_writer *writer, const char *end_json,
+                       struct trace_error *error) {
     int result = finish(writer, end_json, error);
     int closed = release(writer, result ? NULL : error);
     return result ? result : closed;

@@ -1,0 +1,209 @@
+// haktrace.c: the haktrace tool: its table of subcommands, options and common output.
+//
+// Owns: the command line. Does not know what the subcommands do: each has a file of its own and a
+// row in the table below.
+#include "haktrace.h"
+
+#include "hak_version.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct haktrace_command commands[] = {
+    {"info", "j", "[--json] FILE", "what was recorded: program, threads, events, stacks, losses",
+     haktrace_info},
+    {"verify", "j", "[--json] FILE", "check structure, order rules and totals", haktrace_verify},
+    {"dump", "jsfc", "[--json] [--stacks] [--from N] [--count N] FILE", "one event a line",
+     haktrace_dump},
+};
+enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
+
+static const struct option long_options[] = {
+    {"json", no_argument, NULL, 'j'},
+    {"stacks", no_argument, NULL, 's'},
+    {"from", required_argument, NULL, 'f'},
+    {"count", required_argument, NULL, 'c'},
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'V'},
+    {0},
+};
+
+// ---------------------------------------------------------------- output
+
+int haktrace_fail(const char *format, ...) {
+    va_list arguments;
+    fputs("haktrace: ", stderr);
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fputc('\n', stderr);
+    return HAKTRACE_USAGE;
+}
+
+static int output_errno; // of the first failed write; 0 = none
+
+bool haktrace_output_closed(void) {
+    if (ferror(stdout) && !output_errno)
+        output_errno = errno;
+    return output_errno != 0;
+}
+
+int haktrace_finish_output(int status) {
+    if (fflush(stdout) != 0 && !output_errno)
+        output_errno = errno;
+    haktrace_output_closed();
+    if (output_errno && output_errno != EPIPE)
+        return haktrace_fail("cannot write standard output: %s", strerror(output_errno));
+    return status;
+}
+
+void haktrace_print_text(const char *text) {
+    for (; *text; text++) {
+        unsigned char byte = (unsigned char)*text;
+        putchar(byte < 0x20 || byte == 0x7f ? '?' : byte);
+    }
+}
+
+static void print_help(void) {
+    puts("Usage: haktrace COMMAND [OPTIONS] FILE\n"
+         "Look into a trace that hakrec has recorded.\n");
+    for (unsigned i = 0; i < COMMAND_COUNT; i++)
+        printf("  %-7s %s\n          %s\n", commands[i].name, commands[i].usage,
+               commands[i].summary);
+    puts("\nOptions:\n"
+         "      --json      write JSON instead of text (dump: one object a line)\n"
+         "      --stacks    dump: follow each event by the frames of its stack\n"
+         "      --from N    dump: begin with event N (default 0)\n"
+         "      --count N   dump: write at most N events\n"
+         "      --help      print this help\n"
+         "      --version   print version and commit\n"
+         "\nExamples:\n"
+         "  haktrace info trace.zst\n"
+         "  haktrace verify trace.zst && hakreplay trace.zst\n"
+         "  haktrace dump --from 1000 --count 20 --stacks trace.zst\n"
+         "\nExit status: 0 fine; 1 verify found the trace incomplete or out of order;\n"
+         "2 usage, or a file that cannot be read as a trace.");
+}
+
+static void print_version(void) {
+    puts("haktrace " HAK_VERSION " (" HAK_COMMIT ")");
+}
+
+// ---------------------------------------------------------------- reading a whole trace
+
+int haktrace_read_whole(const char *path, struct haktrace_reading *reading) {
+    struct trace_error error;
+    *reading = (struct haktrace_reading){.reader = trace_reader_open(path, &error)};
+    if (!reading->reader)
+        return haktrace_fail("%s", error.text);
+    if (trace_check(reading->reader, &reading->check, &error)) {
+        haktrace_close(reading);
+        return haktrace_fail("%s", error.text);
+    }
+    trace_reader_summary(reading->reader, &reading->summary);
+    reading->meta = json_loads(reading->summary.meta_json, 0, NULL);
+    if (reading->summary.end_json)
+        reading->end = json_loads(reading->summary.end_json, 0, NULL);
+    return HAKTRACE_OK;
+}
+
+void haktrace_close(struct haktrace_reading *reading) {
+    json_decref(reading->meta);
+    json_decref(reading->end);
+    trace_reader_close(reading->reader);
+}
+
+const char *haktrace_missing(const struct haktrace_reading *reading, char *buffer, size_t size) {
+    const struct trace_summary *summary = &reading->summary;
+    if (summary->complete)
+        return NULL;
+    snprintf(buffer, size, "%s; %llu bytes after the last whole frame",
+             summary->end_json ? "the index is missing: the file was cut"
+                               : "the end is missing: the recording did not finish, or the file "
+                                 "was cut",
+             (unsigned long long)summary->cut_bytes);
+    return buffer;
+}
+
+// ---------------------------------------------------------------- command line
+
+static bool parse_number(const char *text, uint64_t *number) {
+    char *end;
+    errno = 0;
+    *number = strtoull(text, &end, 10);
+    return *text >= '0' && *text <= '9' && *end == '\0' && errno == 0;
+}
+
+static const struct haktrace_command *find_command(const char *name) {
+    for (unsigned i = 0; i < COMMAND_COUNT; i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+// One option into *options; false after an error line.
+static bool take_option(const struct haktrace_command *command, int letter,
+                        struct haktrace_options *options) {
+    if (!strchr(command->letters, letter)) {
+        haktrace_fail("%s does not take this option (see haktrace --help)", command->name);
+        return false;
+    }
+    switch (letter) {
+    case 'j':
+        options->json = true;
+        return true;
+    case 's':
+        options->stacks = true;
+        return true;
+    default:
+        if (parse_number(optarg, letter == 'f' ? &options->from : &options->count))
+            return true;
+        haktrace_fail("expected a number after --%s, found '%s'", letter == 'f' ? "from" : "count",
+                      optarg);
+        return false;
+    }
+}
+
+static int run_command(const struct haktrace_command *command, int argc, char **argv) {
+    struct haktrace_options options = {.count = UINT64_MAX};
+    int letter;
+    while ((letter = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
+        if (letter == 'h' || letter == 'V') {
+            letter == 'h' ? print_help() : print_version();
+            return haktrace_finish_output(HAKTRACE_OK);
+        }
+        // getopt has said what is wrong, and names argv[0].
+        if (letter == '?' || !take_option(command, letter, &options))
+            return HAKTRACE_USAGE;
+    }
+    if (argc - optind != 1)
+        return haktrace_fail("%s expects one trace file, found %d (see haktrace --help)",
+                             command->name, argc - optind);
+    options.path = argv[optind];
+    return command->run(&options);
+}
+
+int main(int argc, char **argv) {
+    static char name[] = "haktrace";
+    signal(SIGPIPE, SIG_IGN); // so that a closed pipe is an error of writing, told quietly
+    if (argc < 2)
+        return haktrace_fail("expected a command: info, verify or dump (see haktrace --help)");
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        print_help();
+        return haktrace_finish_output(HAKTRACE_OK);
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        print_version();
+        return haktrace_finish_output(HAKTRACE_OK);
+    }
+    const struct haktrace_command *command = find_command(argv[1]);
+    if (!command)
+        return haktrace_fail("unknown command '%s' (see haktrace --help)", argv[1]);
+    argv[1] = name; // getopt's messages begin with it
+    return run_command(command, argc - 1, argv + 1);
+}

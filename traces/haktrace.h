@@ -1,0 +1,57 @@
+// haktrace.h: what the subcommands of haktrace share.
+//
+// One thread. Exit statuses: 0 fine, 1 a failed check, 2 usage or a bad file.
+#ifndef HAK_HAKTRACE_H
+#define HAK_HAKTRACE_H
+
+#include "trace.h"
+
+#include <jansson.h>
+
+enum { HAKTRACE_OK = 0, HAKTRACE_FAILED_CHECK = 1, HAKTRACE_USAGE = 2 };
+
+// The options of all subcommands; each names those that it takes by their letters.
+struct haktrace_options {
+    const char *path; // the one operand
+    bool json;        // j
+    bool stacks;      // s
+    uint64_t from;    // f
+    uint64_t count;   // c, UINT64_MAX where not given
+};
+
+struct haktrace_command {
+    const char *name;
+    const char *letters; // options taken, besides --help and --version
+    const char *usage;   // its options and operand
+    const char *summary;
+    int (*run)(const struct haktrace_options *options);
+};
+
+// "haktrace: TEXT" as one line on standard error; HAKTRACE_USAGE.
+int haktrace_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+// Flushes standard output; the exit status, `status` unless writing failed. A reader that has
+// closed its end of a pipe is not a failure.
+int haktrace_finish_output(int status);
+// Whether the reader of standard output has gone, so that no more need be written.
+bool haktrace_output_closed(void);
+// Writes a text from a file with control characters as '?', since a terminal would obey them.
+void haktrace_print_text(const char *text);
+
+// A trace that has been read once from beginning to end.
+struct haktrace_reading {
+    struct trace_reader *reader;
+    struct trace_check_result check;
+    struct trace_summary summary;
+    json_t *meta, *end; // `end` is NULL where END is missing
+};
+// HAKTRACE_OK, or HAKTRACE_USAGE after an error line; then there is nothing to close.
+int haktrace_read_whole(const char *path, struct haktrace_reading *reading);
+void haktrace_close(struct haktrace_reading *reading);
+// What a trace lacks, in words; NULL if it is complete. `buffer` holds the text.
+const char *haktrace_missing(const struct haktrace_reading *reading, char *buffer, size_t size);
+
+int haktrace_info(const struct haktrace_options *options);   // haktrace_info.c
+int haktrace_verify(const struct haktrace_options *options); // haktrace_verify.c
+int haktrace_dump(const struct haktrace_options *options);   // haktrace_dump.c
+
+#endif
