@@ -1,0 +1,193 @@
+// drainer.h: what the files of the hakrec program share; a map of it.
+//
+// Words: the *launcher* is the hakrec that the user started and that waits for the program; the
+// *drainer* is a process of its own that turns rings (ring.h) into traces (trace.h) until the last
+// recorded process is gone; a *pass* is one look at all rings of a session; see ring.h for more.
+//
+// Threads: the launcher has one. The drainer has one that accepts sessions (drainer.c) and one per
+// session (drain_session.c), which alone touches that session's structures.
+#ifndef HAK_DRAINER_H
+#define HAK_DRAINER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "ring.h"
+#include "trace.h"
+
+#define DRAIN_EXIT_CANNOT_RECORD 125
+#define DRAIN_EXIT_CANNOT_RUN 126
+#define DRAIN_EXIT_NOT_FOUND 127
+
+// ---------------------------------------------------------------- options (hakrec.c)
+
+struct drain_options {
+    const char *output;     // the main trace; others have the process id inserted
+    uint64_t tick_ns, flush_ns;
+    uint32_t stacks; // enum ring_stacks
+    bool addresses, redact;
+};
+
+// ---------------------------------------------------------------- control messages
+// SOCK_SEQPACKET between launcher and drainer, one struct each.
+
+enum control_kind {
+    CONTROL_READY,     // drainer: accepts sessions
+    CONTROL_LINE,      // drainer: text is for the user
+    CONTROL_SESSION,   // drainer: a trace is complete; text is its path
+    CONTROL_DONE,      // drainer: all processes that have ended are done with; running: the others
+    CONTROL_MAIN_EXIT, // launcher: pid has ended with wait status `status`
+};
+
+struct control_message {
+    uint32_t kind;
+    int32_t pid, status;
+    uint32_t running;
+    bool is_main, has_own_malloc;
+    uint32_t threads;
+    uint64_t events, file_bytes, lost;
+    char text[600];
+};
+
+// ---------------------------------------------------------------- program.c
+
+// What stands between a program's name and a recording of it.
+struct program_check {
+    char path[4096]; // what to execute
+    int exit_code;   // 0, or what hakrec exits with
+    char problem[4608];
+};
+void program_find(const char *name, struct program_check *check);
+
+// ---------------------------------------------------------------- drainer.c
+
+// Runs the drainer in this process; does not return.
+_Noreturn void drainer_run(int listener, int control, const struct drain_options *options);
+
+// One line for the user, if the launcher is still there. Any thread.
+void drainer_say(int control, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+// ---------------------------------------------------------------- drain_clock.c
+
+struct drain_clock {
+    uint32_t clock;       // enum ring_clock
+    double ns_per_stamp;
+};
+// Chooses the clock of all sessions and measures its rate (takes some milliseconds).
+void drain_clock_choose(struct drain_clock *clock);
+const char *drain_clock_name(uint32_t clock);
+
+// ---------------------------------------------------------------- address_map.c
+// Address of a live block → object number.
+
+struct address_map {
+    struct address_slot *slots;
+    uint64_t mask, count;
+};
+bool address_map_open(struct address_map *map);
+void address_map_close(struct address_map *map);
+bool address_map_find(const struct address_map *map, uint64_t address, uint64_t *object);
+// The address is not in the map yet. False: out of memory.
+bool address_map_add(struct address_map *map, uint64_t address, uint64_t object);
+bool address_map_remove(struct address_map *map, uint64_t address, uint64_t *object);
+
+// ---------------------------------------------------------------- drain_session.c
+
+// What happened on the way; ends up in END's `recorder`.
+struct drain_counts {
+    uint64_t passes, late, ties, skewed, unseen_frees, unknown_frees, unknown_usable;
+    uint64_t deferred, lost;
+};
+
+struct drain_cursor {
+    struct ring_control *ring;
+    const struct ring_record *records;
+    uint64_t position, end;
+};
+
+struct drain_record { // a record held back, with its time
+    struct ring_record record;
+    uint64_t time_ticks;
+};
+
+// One thread of the program, by raw id.
+struct drain_thread {
+    uint32_t number_plus_one; // in the trace; 0 = has not appeared
+    bool in_realloc;          // its release has been written, its end not
+    bool released_unknown;    // the block of that release was not known
+    struct ring_record release;
+    uint64_t released_object;
+    struct drain_record *deferred; // what a signal handler did meanwhile
+    uint32_t deferred_count, deferred_capacity;
+};
+
+struct drain_session {
+    // by drainer.c, before the session's thread starts
+    const struct drain_options *options;
+    const struct drain_clock *clock;
+    int control, connection, pidfd;
+    pid_t pid, parent_pid;
+    bool is_main, shares_pid_namespace;
+    char path[4096];
+
+    // between the two
+    _Atomic bool superseded; // by drainer.c: the process has executed another program
+    _Atomic bool finished;   // by the session's thread: everything is written
+    _Atomic int32_t wait_status;  // by drainer.c, if known
+    _Atomic bool has_wait_status;
+    struct drain_session *next; // drainer.c's list
+
+    // by the session's thread
+    struct ring_session *ring;
+    int memory;
+    uint64_t base_stamp;
+    uint64_t ticks_per_stamp; // times 2^48
+    struct trace_writer *writer;
+    bool failed; // the trace cannot be written any more: events are counted as lost
+    char failure[sizeof((struct trace_error *)0)->text];
+    uint64_t tails[RING_COUNT_MAX];
+    struct drain_cursor cursors[RING_COUNT_MAX];
+    uint32_t heap[RING_COUNT_MAX]; // of cursors, by the stamp of their next record
+    uint32_t cursor_count, heap_count;
+    uint64_t sealed_stamp; // everything up to here is written
+    uint64_t time_stamp;   // of the last event written
+    struct address_map objects;
+    struct drain_thread *threads;
+    uint32_t thread_capacity, thread_numbers;
+    struct drain_counts counts;
+    struct drain_stacks *stacks;
+};
+
+// Body of a session's thread; argument: struct drain_session.
+void *drain_session_run(void *session);
+void drain_session_fail(struct drain_session *session, const char *text);
+
+// ---------------------------------------------------------------- drain_merge.c
+
+// One pass; `last`: the process is gone, take everything. Returns the number of records taken.
+uint64_t drain_merge_pass(struct drain_session *session, bool last);
+// Gives the rings of threads that are gone back to the program. `all`: also those whose thread
+// has not said goodbye.
+void drain_merge_recycle(struct drain_session *session, bool all);
+
+// ---------------------------------------------------------------- drain_event.c
+
+void drain_event(struct drain_session *session, uint32_t raw_thread,
+                 const struct ring_record *record, uint64_t time_ticks);
+// Writes what was held back for the end of a realloc that will never come.
+void drain_event_finish(struct drain_session *session);
+// True if the record can only follow one that has not been written yet: the freeing (or, if
+// *wants_creation, the creation) of its address.
+bool drain_event_is_early(const struct drain_session *session, const struct ring_record *record,
+                          bool *wants_creation);
+
+// ---------------------------------------------------------------- drain_stack.c
+
+struct drain_stacks *drain_stacks_open(const struct drain_options *options);
+void drain_stacks_close(struct drain_stacks *stacks);
+// The trace's node for a stack of the program's table, writing what is new; 0 = none.
+uint32_t drain_stack_node(struct drain_session *session, uint32_t stack);
+
+#endif

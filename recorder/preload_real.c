@@ -1,0 +1,139 @@
+// preload_real.c: the functions behind ours.
+//
+// Owns: their addresses (RTLD_NEXT, so another preloaded allocator is served as well as glibc's)
+// and the address ranges that tell the allocator's own calls from the program's.
+// Does not own: when they are looked up (preload_session.c).
+#include "libhakrec.h"
+
+#include <dlfcn.h>
+#include <gnu/libc-version.h>
+#include <link.h>
+#include <string.h>
+
+struct rec_real rec_real;
+bool rec_real_realloc_zero_frees;
+
+struct range {
+    uintptr_t start, end;
+};
+static struct range allocator_range, libc_range, linker_range, unwinder_range;
+
+struct range_search {
+    uintptr_t address;
+    struct range found;
+};
+
+static int range_visit(struct dl_phdr_info *info, size_t size, void *context)
+{
+    (void)size;
+    struct range_search *search = context;
+    struct range range = {UINTPTR_MAX, 0};
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
+        if (segment->p_type != PT_LOAD)
+            continue;
+        uintptr_t start = info->dlpi_addr + segment->p_vaddr;
+        if (start < range.start)
+            range.start = start;
+        if (start + segment->p_memsz > range.end)
+            range.end = start + segment->p_memsz;
+    }
+    if (search->address < range.start || search->address >= range.end)
+        return 0;
+    search->found = range;
+    return 1;
+}
+
+static struct range range_around(const void *address)
+{
+    struct range_search search = {.address = (uintptr_t)address};
+    dl_iterate_phdr(range_visit, &search);
+    return search.found;
+}
+
+static bool range_holds(const struct range *range, const void *address)
+{
+    return (uintptr_t)address >= range->start && (uintptr_t)address < range->end;
+}
+
+// dlsym gives a data pointer; ISO C has no cast from that to a function's.
+static void look_up(void *function, const char *name)
+{
+    void *address = dlsym(RTLD_NEXT, name);
+    memcpy(function, &address, sizeof address);
+}
+
+static void *as_data(void *(*function)(size_t))
+{
+    void *address;
+    memcpy(&address, &function, sizeof address);
+    return address;
+}
+
+void rec_real_resolve(void)
+{
+    look_up(&rec_real.calloc, "calloc");
+    look_up(&rec_real.free, "free");
+    look_up(&rec_real.realloc, "realloc");
+    look_up(&rec_real.memalign, "memalign");
+    look_up(&rec_real.posix_memalign, "posix_memalign");
+    look_up(&rec_real.aligned_alloc, "aligned_alloc");
+    look_up(&rec_real.valloc, "valloc");
+    look_up(&rec_real.pvalloc, "pvalloc");
+    look_up(&rec_real.malloc_usable_size, "malloc_usable_size");
+    look_up(&rec_real.pthread_create, "pthread_create");
+    look_up(&rec_real.pthread_join, "pthread_join");
+    look_up(&rec_real.pthread_tryjoin_np, "pthread_tryjoin_np");
+    look_up(&rec_real.pthread_timedjoin_np, "pthread_timedjoin_np");
+    look_up(&rec_real.pthread_clockjoin_np, "pthread_clockjoin_np");
+    look_up(&rec_real.thrd_create, "thrd_create");
+    look_up(&rec_real.thrd_join, "thrd_join");
+    look_up(&rec_real.fork, "fork");
+    look_up(&rec_real._Fork, "_Fork");
+    look_up(&rec_real.dlclose, "dlclose");
+    look_up(&rec_real._exit, "_exit");
+    look_up(&rec_real.malloc, "malloc");
+    libc_range = range_around(gnu_get_libc_version());
+    allocator_range = range_around(as_data(rec_real.malloc));
+    linker_range = range_around(dlsym(RTLD_NEXT, "__tls_get_addr"));
+    rec_real_realloc_zero_frees = allocator_range.start == libc_range.start;
+}
+
+int (*rec_real_unwinder(void))(void **, int)
+{
+    // RTLD_LOCAL and never linked: libunwind exports _Unwind_RaiseException and its kin, and must
+    // not become the unwinder of the program's C++ plugins.
+    void *library = dlopen("libunwind.so.8", RTLD_NOW | RTLD_LOCAL);
+    if (library == NULL)
+        return NULL;
+    void *address = dlsym(library, "unw_backtrace");
+    int (*backtrace)(void **, int);
+    memcpy(&backtrace, &address, sizeof backtrace);
+    unwinder_range = range_around(address);
+    return backtrace;
+}
+
+bool rec_real_is_inside(const void *caller, uint32_t phase)
+{
+    if (phase == REC_PHASE_RECORD)
+        return false;
+    if (phase == REC_PHASE_REAL)
+        return range_holds(&allocator_range, caller);
+    // While the ranges are not known yet, only start-up code can be running.
+    return libc_range.end == 0 || range_holds(&linker_range, caller) ||
+           range_holds(&libc_range, caller) || range_holds(&unwinder_range, caller);
+}
+
+bool rec_real_is_linker(const void *caller)
+{
+    return range_holds(&linker_range, caller);
+}
+
+const char *rec_real_own_malloc(void)
+{
+    Dl_info theirs, ours;
+    void *address = dlsym(RTLD_DEFAULT, "malloc");
+    if (address == NULL || dladdr(address, &theirs) == 0 || dladdr(&rec_real, &ours) == 0)
+        return "";
+    return theirs.dli_fbase == ours.dli_fbase ? "" : theirs.dli_fname;
+}
