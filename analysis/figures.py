@@ -19,9 +19,10 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from wording import short_count
 
 NARROW = 500          # a canvas up to this width is laid out in one column
-LETTER = 6.6          # about the width of a letter
+LETTER, LETTER_BOLD = 6.6, 7.8  # about the width of a letter
 STEPPED_POINTS = 64   # up to so many points the shares of a timeline are drawn as steps
 LEGEND_ROW = 18
+EDGE = 14             # right of an axis, for half of its last number
 
 
 class Canvas:
@@ -71,7 +72,7 @@ class TimelineBlock:
 
     def _two_lines(self, width):
         """Whether some panel's label and note do not fit beside each other."""
-        return any((len(panel.label) + len(panel.note) + 3) * LETTER > self._panel_width(width) for panel in self.figure.panels)
+        return any(len(panel.label) * LETTER_BOLD + (len(panel.note) + 4) * LETTER > self._panel_width(width) for panel in self.figure.panels)
 
     def _row_height(self, width):
         return self.LINE * (2 if self._two_lines(width) else 1) + 4 + self.PANEL + self.FOOT
@@ -104,9 +105,9 @@ class TimelineBlock:
     def _panel(self, canvas, panel, left, top, block_width):
         width, below = self._panel_width(block_width), self._two_lines(block_width)
         head = self.LINE * (2 if below else 1) + 4
-        place = canvas.axes(left + self.LEFT, top + head, width - self.LEFT - 8, self.PANEL)
-        canvas.text(left, top, _shortened(panel.label, int(width / LETTER)), fontweight="bold", fontsize=style.TEXT_SIZE)
-        canvas.text(left if below else left + width - 8, top + 1 + (self.LINE - 2) * below, panel.note,
+        place = canvas.axes(left + self.LEFT, top + head, width - self.LEFT - EDGE, self.PANEL)
+        canvas.text(left, top, _shortened(panel.label, int(width / LETTER_BOLD)), fontweight="bold", fontsize=style.TEXT_SIZE)
+        canvas.text(left if below else left + width - EDGE, top + 1 + (self.LINE - 2) * below, panel.note,
                     ha="left" if below else "right", color=style.color("muted"), fontsize=SMALL)
         _bare(place)
         place.grid(axis="y", color=style.color("rule"), linewidth=0.8)
@@ -191,6 +192,7 @@ class BarBlock:
 
     def _panel(self, canvas, panel, left, top, width, above):
         row_height = self.ROW_LABELLED if above else self.ROW
+        width -= EDGE
         place = canvas.axes(left, top + self.head, width, len(panel.rows) * row_height)
         if panel.title:
             canvas.text(left, top, panel.title, fontsize=style.TEXT_SIZE, fontweight="bold")
@@ -227,7 +229,9 @@ def _bare(place):
 
 
 def _shortened(words, letters):
-    return words if len(words) <= letters else words[:max(letters - 1, 1)] + "…"
+    """Without its middle, if need be: labels differ at their ends."""
+    half = max((letters - 1) // 2, 1)
+    return words if len(words) <= letters else f"{words[:half]}…{words[-half:]}"
 
 
 def svg(figure, width):

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """A second, independent reader of hak traces, written from traces/FORMAT.md alone.
 
-Owns: the trace as Python sees it, and the text that `haktrace dump` prints. Does not own: the checks
-of `haktrace verify` (it refuses what it cannot decode, it does not judge the order of events).
+Owns: the trace as Python sees it. Does not own: its text (trace_text.py, which runs when this file is
+run), and the checks of `haktrace verify`: it refuses what it cannot decode, but judges no order.
 
     trace = Trace("trace.zst")
     trace.meta, trace.end          # dicts; end is None when the recording did not finish
@@ -12,28 +12,25 @@ of `haktrace verify` (it refuses what it cannot decode, it does not judge the or
     trace.stack(event.stack)       # [(module, offset)], innermost first; of the nodes seen so far
 
 What an event does not have is None in an Event and 0 in the arrays (-1 for `object`). Times are in
-ticks of meta["tick_ns"]. The halves of a realloc carry its size and stack, as the format says.
-Not thread-safe.
+ticks of meta["tick_ns"]. Both halves of a realloc carry its size and stack. Not thread-safe.
 """
+import ctypes
+import json
 import os
-import sys
+import struct
+from collections import namedtuple
 
 import system_python
 
 system_python.need("numpy")
-
-import ctypes
-import json
-import struct
-from collections import namedtuple
-
 import numpy as np
 
 IDENTITY_MAGIC, INDEX_MAGIC, ZSTD_MAGIC = 0x184D2A50, 0x184D2A51, 0xFD2FB528
-CHUNK_BYTES_MAX, ROWS_MAX, COLUMNS_MAX = 64 << 20, 1 << 20, 64
-MAJOR = 1
+SKIPPABLE_MAGICS = range(0x184D2A51, 0x184D2A60)
+CHUNK_BYTES_MAX, TEXT_BYTES_MAX, ROWS_MAX, COLUMNS_MAX = 64 << 20, 4 << 20, 1 << 20, 64
+MAJOR, ENTRY_MAX = 1, 15
 META, MODULES, STACKS, EVENTS, END, INFO = range(1, 7)
-TEXT = 5  # the last encoding known
+BYTES, UVARINT, _, DELTA, RUNS, TEXT = range(6)
 OPS = ("- MALLOC CALLOC ALIGNED FREE FREE_NULL REALLOC_RELEASE REALLOC_ACQUIRE REALLOC_FAIL ALLOC_FAIL USABLE "
        "THREAD_CREATE THREAD_START THREAD_EXIT THREAD_JOIN FREE_UNKNOWN FORK LOST").split()
 OP = {name: number for number, name in enumerate(OPS)}
@@ -45,79 +42,74 @@ def _ops(names):
     return np.isin(np.arange(len(OPS)), [OP[name] for name in names.split()])
 
 
-CREATES = _ops("MALLOC CALLOC ALIGNED REALLOC_ACQUIRE")
-REFERS = _ops("FREE REALLOC_RELEASE USABLE")
-SIZED = _ops("MALLOC CALLOC ALIGNED REALLOC_RELEASE ALLOC_FAIL")
-EVERY = _ops(" ".join(OPS))
-# column id -> (name, which events have a value, required)
-COLUMNS = {1: ("op", EVERY, True), 2: ("thread", EVERY, True), 3: ("time", EVERY, True),
-           4: ("object", REFERS, True), 5: ("size", SIZED, True), 6: ("align", _ops("ALIGNED ALLOC_FAIL"), True),
-           7: ("stack", SIZED, False), 8: ("address", CREATES, False),
-           9: ("value", _ops("ALLOC_FAIL USABLE FORK LOST"), True),
-           10: ("peer", _ops("THREAD_CREATE THREAD_JOIN"), True),
-           11: ("entry", CREATES | _ops("ALLOC_FAIL FREE FREE_NULL FREE_UNKNOWN"), False)}
-ABSENT = {name: ~table for name, table, _ in COLUMNS.values()}
-ABSENT["object"] = ~(CREATES | REFERS)
-for _carried in ("size", "stack"):
-    ABSENT[_carried] = ABSENT[_carried] & (np.arange(len(OPS)) != ACQUIRE)
+CREATES, REFERS = _ops("MALLOC CALLOC ALIGNED REALLOC_ACQUIRE"), _ops("FREE REALLOC_RELEASE USABLE")
+EVERY, SIZED = _ops(" ".join(OPS)), _ops("MALLOC CALLOC ALIGNED REALLOC_RELEASE ALLOC_FAIL")
+EVENT_COLUMNS = {  # id: (name, encoding, which events have a value, required)
+    1: ("op", BYTES, EVERY, True), 2: ("thread", RUNS, EVERY, True), 3: ("time", UVARINT, EVERY, True),
+    4: ("object", UVARINT, REFERS, True), 5: ("size", UVARINT, SIZED, True), 6: ("align", BYTES, _ops("ALIGNED ALLOC_FAIL"), True),
+    7: ("stack", UVARINT, SIZED, False), 8: ("address", DELTA, CREATES, False),
+    9: ("value", UVARINT, _ops("ALLOC_FAIL USABLE FORK LOST"), True), 10: ("peer", UVARINT, _ops("THREAD_CREATE THREAD_JOIN"), True),
+    11: ("entry", BYTES, CREATES | _ops("ALLOC_FAIL FREE FREE_NULL FREE_UNKNOWN"), False)}
+ENCODINGS = {kind: {1: TEXT} for kind in (META, MODULES, END, INFO)}  # of the columns known, by kind of chunk
+ENCODINGS.update({STACKS: {1: UVARINT, 2: UVARINT, 3: DELTA}, EVENTS: {number: row[1] for number, row in EVENT_COLUMNS.items()}})
+PRESENT = {name: table for name, _, table, _ in EVENT_COLUMNS.values()}
+PRESENT.update(object=CREATES | REFERS, size=SIZED | _ops("REALLOC_ACQUIRE"), stack=SIZED | _ops("REALLOC_ACQUIRE"))
 
 Event = namedtuple("Event", "number op thread time object size align stack address value peer entry")
-EventChunk = namedtuple("EventChunk", "first op thread time object size align stack address value peer entry")
+EventChunk = namedtuple("EventChunk", ("first",) + Event._fields[1:])
 Header = namedtuple("Header", "magic kind flags columns rows first time0 object0 payload reserved")
 
 
 class TraceError(Exception):
-    """The file is not a trace, or is damaged; the text names file, offset and what was expected."""
+    """Not a trace, or a damaged one; the text names file, offset and what was expected."""
 
 
-# --- zstd, by its stable C interface -----------------------------------------------------------
-_zstd = ctypes.CDLL("libzstd.so.1")
-for _name, _result, _arguments in (("findFrameCompressedSize", ctypes.c_size_t, "ps"), ("isError", ctypes.c_uint, "s"),
-                                   ("getFrameContentSize", ctypes.c_uint64, "ps"),
-                                   ("decompress", ctypes.c_size_t, "psps")):
-    _function = getattr(_zstd, "ZSTD_" + _name)
-    _function.restype = _result
-    _function.argtypes = [{"p": ctypes.c_void_p, "s": ctypes.c_size_t}[letter] for letter in _arguments]
+def _c_function(library, name, result, arguments):
+    function = getattr(ctypes.CDLL(library), name)
+    function.restype, function.argtypes = result, [{"p": ctypes.c_void_p, "s": ctypes.c_size_t}[each] for each in arguments]
+    return function
+
+
+_frame_bytes = _c_function("libzstd.so.1", "ZSTD_findFrameCompressedSize", ctypes.c_size_t, "ps")
+_content_bytes = _c_function("libzstd.so.1", "ZSTD_getFrameContentSize", ctypes.c_uint64, "ps")
+_decompress = _c_function("libzstd.so.1", "ZSTD_decompress", ctypes.c_size_t, "psps")
+_is_error = _c_function("libzstd.so.1", "ZSTD_isError", ctypes.c_uint, "s")
+_xxh64 = _c_function("libxxhash.so.0", "XXH64", ctypes.c_uint64, "pss")
 _SOURCE_TOO_SHORT = 2**64 - 72  # ZSTD_error_srcSize_wrong as a size_t
 
 
-# --- columns -----------------------------------------------------------------------------------
 def decode_uvarints(data):
     """uint64 array of the unsigned LEB128 numbers in a uint8 array."""
     if not len(data):
         return np.zeros(0, np.uint64)
     ends = np.flatnonzero(data < 0x80)
     if not len(ends) or ends[-1] != len(data) - 1:
-        raise ValueError("the last number is cut off")
+        raise ValueError("a whole last number")
     starts = np.concatenate(([0], ends[:-1] + 1))
     lengths = ends - starts + 1
     if lengths.max() > 10 or np.any(data[ends[lengths == 10]] > 1):
-        raise ValueError("a number exceeds 64 bits")
+        raise ValueError("numbers of 64 bits at most")
     if np.any(data[ends[lengths > 1]] == 0):
-        raise ValueError("a number has a superfluous zero byte")
+        raise ValueError("numbers without a superfluous zero byte")
     place = np.arange(len(data), dtype=np.uint64) - np.repeat(starts, lengths).astype(np.uint64)
     return np.bitwise_or.reduceat((data & 0x7F).astype(np.uint64) << (place * np.uint64(7)), starts)
 
 
 def decode_column(encoding, data, count):
     """The values of one column: an array, or bytes for text. Raises ValueError."""
-    if encoding == 0:
+    if encoding in (BYTES, TEXT):
         values = data
-    elif encoding in (1, 2, 3):
-        values = decode_uvarints(data)
-        if encoding != 1:
-            values = (values >> np.uint64(1)) ^ (np.uint64(0) - (values & np.uint64(1)))
-            values = np.cumsum(values, dtype=np.uint64) if encoding == 3 else values.view(np.int64)
-    elif encoding == 4:
-        pairs = decode_uvarints(data)
-        values, lengths = pairs[0::2], pairs[1::2]
-        if len(pairs) % 2 or np.any(lengths == 0) or np.any(lengths > count) or lengths.sum() != count:
-            raise ValueError(f"{count} values expected of the runs")
-        values = np.repeat(values, lengths.astype(np.int64))
     else:
-        values = data.tobytes()
+        values = decode_uvarints(data)
+        if encoding == DELTA:  # differences in zigzag form, mod 2^64
+            values = np.cumsum((values >> np.uint64(1)) ^ (np.uint64(0) - (values & np.uint64(1))), dtype=np.uint64)
+        elif encoding == RUNS:
+            values, lengths = values[0::2], values[1::2]
+            if len(values) != len(lengths) or np.any((lengths == 0) | (lengths > count)) or lengths.sum() != count:
+                raise ValueError(f"runs of {count} values")
+            values = np.repeat(values, lengths.astype(np.int64))
     if len(values) != count:
-        raise ValueError(f"{count} values expected, {len(values)} found")
+        raise ValueError(f"{count} values, not {len(values)},")
     return values
 
 
@@ -129,46 +121,56 @@ class Trace:
         with open(self.path, "rb") as file:
             self._data = np.memmap(file, np.uint8, "r") if os.fstat(file.fileno()).st_size else np.zeros(0, np.uint8)
         self.modules, self._nodes = [], []
-        self._frames, self.cut_bytes = self._walk_frames()
+        self._frames, indexed, self.cut_bytes = self._walk_frames()
         self._expect(self._frames, 32, "a whole META chunk")
         self.meta, self.end = self._text(self._frames[0], META), self._text(self._frames[-1], END)
         self._expect(self.meta is not None, self._frames[0][0], "META as the first chunk")
+        self._expect(self.end is not None or not indexed, self._frames[-1][0], "END as the last chunk before the index")
 
     def _expect(self, holds, offset, what):
         if not holds:
             raise TraceError(f"{self.path}: offset {offset}: {what} expected")
 
     def _walk_frames(self):
-        """[(offset, bytes)] of the zstd frames, and the bytes after the last whole frame."""
+        """[(offset, bytes)] of the zstd frames, whether an index ends the file, bytes after the last whole frame."""
         size, base, identity = len(self._data), self._data.ctypes.data, self._data[:32].tobytes()
         self._expect(len(identity) == 32 and identity[:16] == struct.pack("<II", IDENTITY_MAGIC, 24) + b"HAKTRACE", 0,
                      "the identity frame of a hak trace")
         major, minor, flags = struct.unpack_from("<HHI", identity, 16)
         self._expect(major == MAJOR, 16, f"format version {major}.{minor} found, {MAJOR}.x")
         self._expect(not flags, 20, "identity flags of 0")
-        offset, frames, indexed = 32, [], False
+        offset, frames, index = 32, [], self._index_at()
         while offset + 4 <= size:
             magic = int.from_bytes(self._data[offset:offset + 4].tobytes(), "little")
-            self._expect(not indexed, offset, "the end of the file after the index")
-            self._expect(magic in (ZSTD_MAGIC, INDEX_MAGIC), offset, "a chunk or the index")
-            length = _zstd.ZSTD_findFrameCompressedSize(base + offset, size - offset)
-            if length == _SOURCE_TOO_SHORT and self._data[-4:].tobytes() != b"HKIX":
+            self._expect(magic == ZSTD_MAGIC or magic in SKIPPABLE_MAGICS, offset, "a chunk or the index")
+            length = _frame_bytes(base + offset, size - offset)
+            if length == _SOURCE_TOO_SHORT and index is None:
                 break
-            self._expect(not _zstd.ZSTD_isError(length), offset, "a whole, undamaged frame")
-            if magic == ZSTD_MAGIC:
+            self._expect(not _is_error(length), offset, "a whole, undamaged frame")
+            if magic == INDEX_MAGIC:
+                self._expect(offset == index, offset, "an undamaged index as the end of the file")
+                entries = struct.iter_unpack("<QIHHQQII", self._data[offset + 24:-16].tobytes())
+                self._expect([entry[:2] for entry in entries] == frames, offset, "an index of the frames before it")
+            elif magic == ZSTD_MAGIC:
                 frames.append((offset, length))
-            indexed = magic == INDEX_MAGIC
             offset += length
-        return frames, size - offset
+        return frames, index is not None, size - offset
+
+    def _index_at(self):
+        """The offset of a valid index at the end of the file, or None."""
+        length, mark = struct.unpack("<I4s", self._data[-8:].tobytes())
+        frame = self._data[-length:].tobytes() if mark == b"HKIX" and 40 <= length <= len(self._data) else b""
+        head = struct.pack("<II8sII", INDEX_MAGIC, length - 8, b"HAKINDEX", (length - 40) // 40, 0) if frame else None
+        valid = frame[:24] == head and length % 40 == 0 and _xxh64(frame[8:], length - 24, 0) == int.from_bytes(frame[-16:-8], "little")
+        return len(self._data) - length if valid else None
 
     def _decompress(self, offset, length):
         source = self._data.ctypes.data + offset
-        size = _zstd.ZSTD_getFrameContentSize(source, length)
+        size = _content_bytes(source, length)
         self._expect(48 <= size <= CHUNK_BYTES_MAX and self._data[offset + 4] & 4, offset,
                      "a frame with checksum and a content size of 48 bytes to 64 MiB")
         chunk = np.empty(size, np.uint8)
-        done = _zstd.ZSTD_decompress(chunk.ctypes.data, size, source, length)
-        self._expect(done == size, offset, f"{size} undamaged bytes with their checksum")
+        self._expect(_decompress(chunk.ctypes.data, size, source, length) == size, offset, f"{size} undamaged bytes")
         return chunk
 
     def _chunk(self, frame):
@@ -181,20 +183,19 @@ class Trace:
         self._expect(header.columns <= COLUMNS_MAX and header.rows <= ROWS_MAX and len(chunk) == start + header.payload,
                      offset, f"a chunk of {start + header.payload} bytes within the limits")
         self._expect(META <= header.kind <= INFO or not header.flags & 1, offset, f"a reader of chunk kind {header.kind}")
-        known = {STACKS: (1, 2, 3), EVENTS: COLUMNS}.get(header.kind, (1,) if META <= header.kind <= INFO else ())
-        columns, previous = {}, -1
-        for place in range(48, 48 + 16 * header.columns, 16):
+        columns, previous, encodings = {}, -1, ENCODINGS.get(header.kind, {})
+        for place in range(48, start, 16):
             number, encoding, flags, count, length, reserved = struct.unpack_from("<HBBIII", chunk, place)
             self._expect(number > previous and not reserved and not flags & ~1 and start + length <= len(chunk), offset,
                          f"column {number}: ascending ids, zero reserved fields and bytes inside the chunk")
-            if number in known and encoding <= TEXT:
-                self._expect(count <= ROWS_MAX or encoding == TEXT, offset, f"column {number}: at most {ROWS_MAX} values")
+            self._expect(encodings.get(number, encoding) == encoding and (number in encodings or not flags & 1), offset,
+                         f"column {number}: a column and an encoding that this reader knows")
+            if number in encodings:
+                self._expect(count <= (TEXT_BYTES_MAX if encoding == TEXT else ROWS_MAX), offset, f"column {number}: fewer values")
                 try:
                     columns[number] = decode_column(encoding, chunk[start:start + length], count)
                 except ValueError as error:
                     self._expect(False, offset, f"column {number}: {error}")
-            else:
-                self._expect(not flags & 1, offset, f"a reader of required column {number} in encoding {encoding}")
             previous, start = number, start + length
         self._expect(start == len(chunk), offset, "columns that fill the chunk")
         return header, columns
@@ -202,15 +203,16 @@ class Trace:
     def _text(self, frame, kind):
         """The JSON of a chunk of this kind; None if it is of another kind."""
         header, columns = self._chunk(frame)
-        return self._json(frame[0], kind, columns) if header.kind == kind else None
+        return self._json(frame[0], header, columns) if header.kind == kind else None
 
-    def _json(self, offset, kind, columns):
-        value, form = None, list if kind == MODULES else dict
+    def _json(self, offset, header, columns):
+        value, form = None, list if header.kind == MODULES else dict
         try:
             value = json.loads(bytes(columns.get(1, b"")).decode())
-        except ValueError:
+        except (ValueError, RecursionError):
             pass
-        self._expect(isinstance(value, form), offset, f"a JSON {'array' if form is list else 'object'} in column 1")
+        self._expect(isinstance(value, form) and header.rows == (len(value) if form is list else 0), offset,
+                     f"a JSON {'array of as many modules as rows' if form is list else 'object'} in column 1")
         return value
 
     def chunks(self):
@@ -224,16 +226,17 @@ class Trace:
                          and number == len(self._frames) - 1), offset, "META first and END last, once each,")
             first = {EVENTS: events, STACKS: len(self._nodes) + 1, MODULES: len(self.modules) + 1}.get(header.kind, 0)
             self._expect(header.first == first or header.kind > INFO, offset, f"first = {first}, not {header.first},")
+            self._expect(header.rows or header.kind not in (EVENTS, STACKS, MODULES), offset, "one row at least")
             if header.kind == MODULES:
-                self.modules += self._json(offset, MODULES, columns)
+                self.modules += self._json(offset, header, columns)
             elif header.kind == STACKS:
                 self._add_stacks(offset, header, columns)
             elif header.kind == EVENTS:
-                self._expect(header.object0 == objects and header.time0 >= time, offset, f"object0 = {objects}, time0 >= {time}")
+                self._expect((header.object0, header.time0) == (objects, time), offset, f"object0 = {objects}, time0 = {time}")
                 chunk = self._events(offset, header, columns, released)
                 events += header.rows
                 objects += int(CREATES[chunk.op].sum())
-                time = int(chunk.time[-1]) if header.rows else header.time0
+                time = int(chunk.time[-1])
                 yield chunk
         self._expect(self.end is None or (self.end.get("events"), self.end.get("objects")) == (events, objects),
                      self._frames[-1][0], f"END with {events} events and {objects} objects")
@@ -241,12 +244,7 @@ class Trace:
     def events(self):
         """Every Event in order."""
         for chunk in self.chunks():
-            columns = []
-            for name in Event._fields[1:]:
-                values = getattr(chunk, name).tolist()
-                for at in np.flatnonzero(ABSENT[name][chunk.op]).tolist():
-                    values[at] = None
-                columns.append(values)
+            columns = (np.where(PRESENT[name][chunk.op], getattr(chunk, name), None).tolist() for name in Event._fields[1:])
             yield from map(Event, range(chunk.first, chunk.first + len(chunk.op)), *columns)
 
     def stack(self, node):
@@ -267,10 +265,9 @@ class Trace:
     def _events(self, offset, header, columns, released):
         """Decode one EVENTS chunk; released carries halves of a realloc across chunks."""
         rows, op, full = header.rows, columns.get(1, np.zeros(0, np.uint8)), {}
-        self._expect(len(op) == rows and (not rows or 1 <= op.min() and op.max() < len(OPS)), offset, f"{rows} known operations")
-        for number, (name, table, required) in COLUMNS.items():
-            where = table[op]
-            values = columns.get(number)
+        self._expect(len(op) == rows and 1 <= op.min() and op.max() < len(OPS), offset, f"{rows} known operations")
+        for number, (name, _, table, required) in EVENT_COLUMNS.items():
+            where, values = table[op], columns.get(number)
             self._expect(len(values) == where.sum() if values is not None else not required or not where.any(), offset,
                          f"column {number} ({name}): {where.sum()} values")
             full[name] = np.zeros(rows, np.uint64)
@@ -278,12 +275,13 @@ class Trace:
                 full[name][where] = values
         creates, refers, back = CREATES[op], REFERS[op], full["object"]
         following = header.object0 + np.cumsum(creates) - creates  # the number that the next object gets
-        self._expect(np.all(back[refers] < following[refers]) and full["thread"].max(initial=0) < 1 << 24
-                     and full["align"].max(initial=0) <= 40 and full["stack"].max(initial=0) <= len(self._nodes), offset,
+        self._expect(np.all(back[refers] < following[refers]) and max(full["thread"].max(), full["peer"].max()) < 1 << 24
+                     and full["align"].max() <= 40 and full["stack"].max() <= len(self._nodes), offset,
                      "object, thread, alignment and stack numbers in range")
         full["object"] = np.where(creates, following, np.where(refers, following - 1 - back.astype(np.int64), -1))
-        full["time"] = header.time0 + np.cumsum(full["time"], dtype=np.uint64)
-        full["op"] = op
+        full["time"] = time = header.time0 + np.cumsum(full["time"], dtype=np.uint64)
+        self._expect(time[0] >= header.time0 and np.all(time[1:] >= time[:-1]), offset, "time that fits 64 bits")
+        full["op"], full["entry"] = op, np.where(full["entry"] > ENTRY_MAX, 0, full["entry"])
         for at in np.flatnonzero((op == RELEASE) | (op == ACQUIRE) | (op == REALLOC_FAIL)).tolist():
             thread = int(full["thread"][at])
             if op[at] == RELEASE:
@@ -294,3 +292,8 @@ class Trace:
             if op[at] == ACQUIRE:
                 full["size"][at], full["stack"][at] = half
         return EventChunk(header.first, **full)
+
+
+if __name__ == "__main__":
+    import trace_text
+    trace_text.main()
