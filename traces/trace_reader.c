@@ -591,11 +591,13 @@ static int take_ops(struct trace_reader *reader, uint32_t expected[TRACE_COLUMN_
                     const struct trace_place *place, struct trace_error *error) {
     uint32_t rows = reader->chunk.row_count;
     const struct trace_column *column;
+    if (rows == 0)
+        return trace_fail(place, error, "expected events, found none in the chunk");
     if (take_column(&reader->chunk, TRACE_COLUMN_OP, "op", TRACE_BYTES, rows, &column, place,
                     error))
         return -1;
-    if (!column || rows == 0)
-        return trace_fail(place, error, "expected events, found none in the chunk");
+    if (!column)
+        return trace_fail(place, error, "expected column op with %u values", rows);
 
     // Four tables: consecutive equal ops would wait for each other's counter.
     uint32_t counts[4][256] = {{0}};
@@ -1042,9 +1044,11 @@ static int jump(struct trace_reader *reader, size_t entry, struct trace_error *e
     if (read_tables(reader, entry, error) || read_entry(reader, entry, error))
         return -1;
     struct trace_place place = place_at(reader, reader->directory[entry].offset);
-    reader->event_next = reader->chunk.first;
-    reader->object_next = reader->chunk.object0;
-    reader->time_ticks = reader->chunk.time0;
+    if (reader->chunk.first > 0) { // what stood before is taken from the chunk; zeros are known
+        reader->event_next = reader->chunk.first;
+        reader->object_next = reader->chunk.object0;
+        reader->time_ticks = reader->chunk.time0;
+    }
     return take_events(reader, &place, error);
 }
 
