@@ -1,9 +1,9 @@
 """A trace as text: the same lines, byte for byte, as `haktrace dump [--stacks] FILE`.
 
 A line is the event's number, its time in ticks, its thread, the name of its op, and then as key=value
-what it has, of: object size align value peer stack address entry. The alignment is in bytes; the
-stack, address and entry point are left out where they are 0, that is, not known. The second half of a realloc does not repeat
-size and stack of the first.
+what it has, of: object size align value peer stack address entry. The alignment is in bytes, and is
+left out where none was asked for; stack, address and entry point are where they are 0, not known.
+The second half of a realloc does not repeat size and stack of the first.
 """
 import argparse
 import os
@@ -23,7 +23,7 @@ def line(event):
         parts.append(f"object={event.object}")
     if event.size is not None and event.op != ACQUIRE:
         parts.append(f"size={event.size}")
-    if event.align is not None:
+    if event.align:
         parts.append(f"align={1 << event.align}")
     if event.value is not None:
         parts.append(f"value={event.value}")
@@ -32,7 +32,7 @@ def line(event):
     if event.stack and event.op != ACQUIRE:
         parts.append(f"stack={event.stack}")
     if event.address:
-        parts.append(f"address={event.address:#x}")
+        parts.append(f"address={event.address}")
     if event.entry:
         parts.append(f"entry={ENTRIES[event.entry]}")
     return " ".join(parts)

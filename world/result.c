@@ -241,6 +241,7 @@ static void set_head(json_t *run, const struct program_source *source,
 }
 
 static void set_body(json_t *run, const struct program_result *result) {
+    set(run, "page_bytes", integer(result->geometry->page_bytes));
     set(run, "switches", switches_json(&result->route));
     set(run, "digest", hexadecimal(result->digest));
     set(run, "steps", integer(result->steps));
