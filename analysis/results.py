@@ -61,29 +61,41 @@ class Run:
     def conditions(self):
         """How the subject was played: equal for runs that differ by route and seed only."""
         machine = self.document.get("machine") or {}
-        return (self.world, self.certainty, self.order, self.strategy, self.memory, machine.get("name"), machine.get("cores"))
+        return (self.world, self.certainty, self.order, self.strategy, self.memory, self.interrupted, machine.get("name"), machine.get("cores"))
+
+    @property
+    def interrupted(self):
+        """Whether the run was stopped before its end."""
+        return self.document.get("interrupted", False)
+
+    @property
+    def identity(self):
+        """Equal for two results of one and the same run."""
+        return (self.subject, self.conditions, self.route, self.seed, self.commit)
 
 
-def find(paths):
-    """Result files for the command line's paths, and a note for the user (or None).
+def gather(paths):
+    """The runs to report on, each with a label of its own, and a note for the user (or None).
 
-    No path: the newest result in the current folder. A folder: every result directly in it.
+    A file: its runs. A folder: all results directly in it. No path: the newest result in the current
+    folder, and with it those of the same subject and sources (haksim writes a file for each route).
     """
-    if not paths:
-        files = _in_folder(".")
-        if not files:
-            raise ResultError(f"no result here: a file named *{SUFFIXES[0]} or *{SUFFIXES[1]} expected in {os.getcwd()}")
-        newest = max(files, key=lambda path: (os.stat(path).st_mtime_ns, path))
-        others = len(files) - 1
-        note = f"{others} older result{'s' if others > 1 else ''} here; name files or a folder to compare" if others else None
-        return [newest], note
+    if paths:
+        runs, note = [run for file in _files(paths) for run in load_file(file)], None
+    else:
+        runs, note = _newest_here()
+    label_runs(runs)
+    return runs, note
+
+
+def _files(paths):
     files = []
     for path in paths:
         found = _in_folder(path) if os.path.isdir(path) else [path]
         if not found:
             raise ResultError(f"{path}: a folder with *{SUFFIXES[0]} or *{SUFFIXES[1]} expected")
         files += [file for file in found if file not in files]
-    return files, None
+    return files
 
 
 def _in_folder(folder):
@@ -91,11 +103,25 @@ def _in_folder(folder):
     return [os.path.normpath(os.path.join(folder, name)) for name in names]
 
 
-def load(paths):
-    """All runs of the files, in order, each with a label of its own."""
-    runs = [run for path in paths for run in load_file(path)]
-    label_runs(runs)
-    return runs
+def _newest_here():
+    files = sorted(_in_folder("."), key=lambda path: (os.stat(path).st_mtime_ns, path), reverse=True)
+    if not files:
+        raise ResultError(f"no result here: a file named *{SUFFIXES[0]} or *{SUFFIXES[1]} expected in {os.getcwd()}")
+    chosen = [load_file(files[0])]
+    kinds = {(run.subject, run.commit) for run in chosen[0]}
+    seen = {run.identity for run in chosen[0]}
+    for path in files[1:]:
+        try:
+            older = load_file(path)
+        except ResultError:
+            continue  # nobody asked for this one; the note counts it
+        identities = {run.identity for run in older}
+        if {(run.subject, run.commit) for run in older} <= kinds and not identities & seen:
+            chosen.append(older)
+            seen |= identities
+    left = len(files) - len(chosen)
+    note = f"{left} other result{'s' if left > 1 else ''} here; name files or a folder to compare" if left else None
+    return [run for runs in reversed(chosen) for run in runs], note
 
 
 def load_file(path):
@@ -171,6 +197,7 @@ def _run(check, document, prefix):
     check.that("seed" in document, prefix + "seed", "a decimal seed")
     check.get(document, prefix, "steps", int)
     check.get(document, prefix, "switches", dict)
+    check.that(isinstance(document.get("interrupted", False), bool), prefix + "interrupted", "true or false")
     check.get(document, prefix, "violations", list)
     for number, violation in enumerate(document["violations"]):
         check.that(isinstance(violation, dict), f"{prefix}violations[{number}]", "an object")
@@ -238,7 +265,7 @@ def label_runs(runs):
         "trace": lambda run: run.trace["path"] if run.trace else None,
         "geometry": lambda run: f"{run.geometry} geometry",
         "world": lambda run: run.world,
-        "machine": lambda run: " ".join(str(part) for part in run.conditions[5:] if part is not None),
+        "machine": lambda run: " ".join(str(part) for part in run.conditions[6:] if part is not None),
         "order": lambda run: run.order,
         "strategy": lambda run: run.strategy,
         "memory": lambda run: run.memory,

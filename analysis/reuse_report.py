@@ -12,12 +12,12 @@ import sys
 import textwrap
 
 import system_python
-from results import VERSION, ResultError, find, load
+from results import VERSION, ResultError, gather
 from wording import count, listing, plural
 
 EXAMPLES = """\
 examples:
-  reuse_report.py                            the newest result in this folder
+  reuse_report.py                            the newest results in this folder
   reuse_report.py a.replay.json b.sim.json   these, compared
   reuse_report.py results/ -o larson         all results of a folder, into larson.html and larson.png
 """
@@ -27,8 +27,7 @@ def main():
     options = _options()
     sys.stdout.reconfigure(errors="replace")  # a terminal without these letters shows others
     try:
-        files, note = find(options.results)
-        runs = load(files)
+        runs, note = gather(options.results)
     except (ResultError, OSError) as error:
         _fail(str(error) if isinstance(error, ResultError) else f"{error.filename}: {error.strerror}")
     system_python.need("matplotlib")
@@ -52,7 +51,7 @@ def _options():
         prog="reuse_report.py", formatter_class=argparse.RawDescriptionHelpFormatter, epilog=EXAMPLES, allow_abbrev=False,
         description="Compare results of hakreplay and haksim: table, HTML page and PNG.")
     parser.error = lambda message: _fail(f"{message}; see --help")
-    parser.add_argument("results", nargs="*", metavar="FILE|FOLDER", help="*.replay.json, *.sim.json; default: the newest one here")
+    parser.add_argument("results", nargs="*", metavar="FILE|FOLDER", help="*.replay.json, *.sim.json; default: the newest ones here")
     parser.add_argument("-o", "--output", metavar="BASENAME", default="reuse_report", help="write BASENAME.html and BASENAME.png")
     parser.add_argument("--no-html", action="store_true", help="table and PNG only")
     parser.add_argument("--version", action="version", version=f"reuse_report.py (hak) {VERSION}")

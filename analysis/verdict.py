@@ -195,6 +195,9 @@ def uncertainties(runs, groups):
         if trace["lost"] or not trace["complete"]:
             lacks = ([f"lacks {plural(trace['lost'], 'lost event')}"] if trace["lost"] else []) + ([] if trace["complete"] else ["has no end"])
             text.append(f"The trace {trace['path']} {listing(lacks)}: later figures build on what is missing.")
+    stopped = [run.label for run in runs if run.interrupted]
+    if stopped:
+        text.append(f"{listing(stopped)} {'was' if len(stopped) == 1 else 'were'} interrupted: the figures cover the operations played until then.")
     if len({run.commit for run in runs}) > 1:
         text.append("The runs come from different versions of the sources.")
     if any("dirty" in run.commit for run in runs):

@@ -8,7 +8,7 @@ from made_results import run, runs, save
 
 
 def load(*documents):
-    return results.load([save("data.replay.json", runs(*documents))])
+    return results.gather([save("data.replay.json", runs(*documents))])[0]
 
 
 class Timeline(unittest.TestCase):

@@ -15,7 +15,7 @@ def modules():
 
 def load(*documents):
     from made_results import runs, save
-    return modules()[3].load([save("figures.replay.json", runs(*documents))])
+    return modules()[3].gather([save("figures.replay.json", runs(*documents))])[0]
 
 
 def cases():

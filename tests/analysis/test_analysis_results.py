@@ -150,36 +150,55 @@ class Finding(unittest.TestCase):
     def tearDown(self):
         os.chdir(self.before)
 
-    def test_the_newest_here(self):
-        for age, name in ((30, "b.replay.json"), (10, "a.sim.json"), (20, "c.replay.json"), (0, "other.json")):
-            save(name, {})
-            os.utime(name, (1e9 - age, 1e9 - age))
-        files, note = results.find([])
-        self.assertEqual(files, ["a.sim.json"])
-        self.assertIn("2 older results", note)
+    def found(self, *paths):
+        runs, note = results.gather(list(paths))
+        return [some.path for some in runs], note
+
+    def saved(self, name, age, document):
+        save(name, document)
+        os.utime(name, (1e9 - age, 1e9 - age))
+
+    def test_the_newest_here_and_what_belongs_to_it(self):
+        other = dict(made_results.TRACE, hash="1")
+        self.saved("s2.sim.json", 0, run("s2"))
+        self.saved("s1.sim.json", 5, run("s1"))
+        self.saved("s2-before.replay.json", 10, run("s2"))
+        self.saved("other.replay.json", 20, run("s3", trace=other))
+        self.saved("sources.replay.json", 30, run("p", commit="other"))
+        self.saved("foreign.replay.json", 40, {})
+        self.saved("name.json", -10, {})
+        paths, note = self.found()
+        self.assertEqual(paths, ["s1.sim.json", "s2.sim.json"])
+        self.assertIn("4 other results", note)
+
+    def test_the_newest_must_be_good(self):
+        self.saved("good.replay.json", 10, run())
+        self.saved("bad.replay.json", 0, {})
+        with self.assertRaisesRegex(results.ResultError, "bad.replay.json"):
+            results.gather([])
 
     def test_one_here_needs_no_note(self):
-        save("a.sim.json", {})
-        self.assertEqual(results.find([]), (["a.sim.json"], None))
+        save("a.sim.json", run())
+        self.assertEqual(self.found(), (["a.sim.json"], None))
 
     def test_none_here(self):
         with self.assertRaisesRegex(results.ResultError, "no result here"):
-            results.find([])
+            results.gather([])
 
     def test_folders_and_files(self):
         os.mkdir("some")
         for name in ("b.replay.json", "a.sim.json", "no.json"):
-            save("some/" + name, {})
-        self.assertEqual(results.find(["some", "some/b.replay.json", "x.json"])[0], ["some/a.sim.json", "some/b.replay.json", "x.json"])
+            save("some/" + name, run(name))
+        save("x.json", run())
+        self.assertEqual(self.found("some", "some/b.replay.json", "x.json"), (["some/a.sim.json", "some/b.replay.json", "x.json"], None))
         os.mkdir("empty")
         with self.assertRaisesRegex(results.ResultError, "empty: .* expected"):
-            results.find(["empty"])
+            results.gather(["empty"])
 
 
 class Labels(unittest.TestCase):
     def labels(self, *documents):
-        loaded = results.load([save("labels.replay.json", runs(*documents))])
-        return [some.label for some in loaded]
+        return [some.label for some in results.gather([save("labels.replay.json", runs(*documents))])[0]]
 
     def test_routes_suffice(self):
         self.assertEqual(self.labels(run("s1"), run("s2")), ["s1", "s2"])

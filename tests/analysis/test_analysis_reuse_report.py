@@ -41,13 +41,13 @@ class Command(unittest.TestCase):
 
 class Outputs(Command):
     def test_the_newest_result_here(self):
-        save("old.replay.json", run("old"))
+        save("old.replay.json", run("old", commit="of old"))
         os.utime("old.replay.json", (1, 1))
         save("new.sim.json", run("new", certainty="modelled"))
         done = self.report()
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertIn("new", done.stdout)
-        self.assertIn("1 older result here", done.stdout)
+        self.assertIn("1 other result here", done.stdout)
         self.assertIn("Which route holds fewer. ", done.stdout)
         self.assertEqual(sorted(os.listdir()), ["new.sim.json", "old.replay.json", "reuse_report.html", "reuse_report.png"])
         self.assertEqual(content("reuse_report.png")[:8], b"\x89PNG\r\n\x1a\n")

@@ -8,7 +8,7 @@ from made_results import run, runs, save
 
 
 def load(*documents):
-    return results.load([save("table.replay.json", runs(*documents))])
+    return results.gather([save("table.replay.json", runs(*documents))])[0]
 
 
 class Table(unittest.TestCase):

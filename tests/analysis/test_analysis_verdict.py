@@ -10,7 +10,7 @@ from made_results import run, runs, save
 
 def words(*documents):
     """{title: text} of the verdict on these runs."""
-    loaded = results.load([save("verdict.replay.json", runs(*documents))])
+    loaded = results.gather([save("verdict.replay.json", runs(*documents))])[0]
     return {part.title: " ".join(part.sentences).replace("\u00a0", " ") for part in verdict.paragraphs(loaded)}
 
 
@@ -143,6 +143,12 @@ class Uncertain(unittest.TestCase):
         self.assertIn("lacks 3 lost events", self.text(run(trace=dict(made_results.TRACE, lost=3))))
         self.assertIn("has no end", self.text(run(trace=dict(made_results.TRACE, complete=False))))
         self.assertNotIn("The trace", self.text(run()))
+
+    def test_an_interrupted_run(self):
+        stopped = holding(1000, route="b") | {"interrupted": True}
+        self.assertIn("b was interrupted", self.text(holding(2000, route="a"), stopped))
+        self.assertNotIn("interrupted", self.text(holding(2000)))
+        self.assertNotIn("holds the fewest", words(holding(2000, route="a"), stopped)["Which route holds fewer"])
 
     def test_sources(self):
         self.assertIn("different versions", self.text(run(commit="a"), run(commit="b")))
