@@ -1,0 +1,51 @@
+// haksim.h: what the files of the haksim tool share. Private to the tool.
+#ifndef SIM_HAKSIM_H
+#define SIM_HAKSIM_H
+
+#include "sim_run.h"
+
+#define HAKSIM_OK        0
+#define HAKSIM_VIOLATION 1
+#define HAKSIM_USAGE     2
+#define HAKSIM_STOPPED   130 // interrupted, as shells say it; what there is has been written
+
+// One line on stderr; returns HAKSIM_USAGE.
+int haksim_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+// ---------------------------------------------------------------- haksim_routes.c
+
+struct haksim_route {
+    char text[256]; // as given
+    struct mf2_route route;
+};
+struct haksim_routes {
+    struct haksim_route *routes;
+    size_t count;
+};
+// "s2,orphans=strand,best": a name begins a route, key=value belongs to the one before; "all" is
+// every preset. 0, or -1 with one line in message. haksim_routes_free frees, also after a failure.
+int haksim_routes_parse(const char *text, struct haksim_routes *routes, char *message,
+                        size_t message_size);
+void haksim_routes_free(struct haksim_routes *routes);
+
+// ---------------------------------------------------------------- haksim_output.c
+
+struct haksim_output {
+    const char *path;     // -o; NULL: a name of its own for every route
+    const char *workload; // for that name
+    bool json, quiet;
+};
+void haksim_print_head(const struct haksim_output *output, const struct sim_request *request);
+void haksim_print_run(const struct haksim_output *output, const struct sim_request *request,
+                      const struct sim_outcome *outcome);
+// Writes the results' files and prints JSON where asked for. 0, or -1 with one line in message.
+int haksim_write(const struct haksim_output *output, const struct haksim_routes *routes,
+                 const struct sim_outcome *outcomes, size_t count, char *message,
+                 size_t message_size);
+
+// ---------------------------------------------------------------- haksim_run.c
+
+int haksim_run_command(int argc, char **argv);
+void haksim_print_run_help(void);
+
+#endif

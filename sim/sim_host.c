@@ -1,0 +1,248 @@
+// sim_host.c: see sim_host.h.
+//
+// Owns: what a made-up program's calls cost beside MF2's points, and which calls are operations in
+// the sense of program.h. Does not know: which workload runs.
+//
+// The two bytes that a program writes into a block are charged, but not written: nobody reads
+// them, and real memory would be needed for every block's page.
+#include "sim_host.h"
+
+#include "mf2.h"
+
+#include <stdlib.h>
+
+struct semaphore {
+    uint64_t units;
+    uint32_t first, last; // threads that wait, by number; WORLD_NO_FIBER: none
+};
+
+struct thread {
+    struct sim_host *host;
+    workload_body *body;
+    void *argument;
+    uint32_t number;
+    uint32_t next_waiting;
+    bool granted; // a unit was handed to it while it waited
+};
+
+struct sim_host {
+    struct workload_host interface;
+    struct world *world;
+    struct sim_time *time;
+    const struct sim_machine *machine;
+    struct program_result *meter;
+    struct thread *threads;
+    uint64_t thread_limit;
+    uint32_t thread_count;
+    uint64_t objects;
+    const volatile sig_atomic_t *stop; // may be NULL
+    bool out_of_memory;                // the meter's
+    struct semaphore semaphores[WORKLOAD_SEMAPHORES];
+};
+
+static uint32_t thread_number(void *self) {
+    return world_fiber(((struct sim_host *)self)->world);
+}
+
+// ---------------------------------------------------------------- operations
+
+// The program has done its own work and begins an operation. The point comes first: what is
+// charged there is the program's work before it.
+static struct program_done begin_operation(struct sim_host *host, enum program_op op) {
+    const struct sim_costs *costs = &host->machine->costs;
+    uint32_t thread = thread_number(host);
+    sim_time_spend(host->time, thread, costs->program_ps);
+    world_operation_point(host->world);
+    sim_time_spend(host->time, thread, costs->operation_ps);
+    return (struct program_done){.step = program_meter_step(host->meter),
+                                 .thread = thread,
+                                 .op = (uint8_t)op};
+}
+
+static void end_operation(struct sim_host *host, const struct program_done *done) {
+    if (!program_meter_operation(host->meter, done))
+        host->out_of_memory = true;
+}
+
+// Told to stop, a host has no more memory to give, and the workload comes to its end.
+static bool is_stopped(const struct sim_host *host) {
+    return host->out_of_memory || (host->stop && *host->stop);
+}
+
+static bool allocate(void *self, size_t bytes, struct workload_block *block) {
+    struct sim_host *host = self;
+    if (is_stopped(host)) {
+        *block = (struct workload_block){0};
+        return false;
+    }
+    struct program_done done = begin_operation(host, PROGRAM_MALLOC);
+    *block = (struct workload_block){.object = host->objects++, .bytes = bytes,
+                                     .thread = done.thread};
+    block->address = mf2_malloc(bytes);
+    done.object = block->object;
+    done.size = bytes;
+    done.made = block->address != NULL;
+    done.result = done.made ? world_offset(host->world, block->address) : WORLD_NO_OFFSET;
+    end_operation(host, &done);
+    return done.made;
+}
+
+static void release(void *self, struct workload_block *block) {
+    struct sim_host *host = self;
+    struct program_done done = begin_operation(host, PROGRAM_FREE);
+    done.object = block->object;
+    done.released = true;
+    done.released_size = block->bytes;
+    done.result = world_offset(host->world, block->address);
+    mf2_free(block->address);
+    block->address = NULL;
+    end_operation(host, &done);
+}
+
+static void touch(void *self, struct workload_block *block) {
+    struct sim_host *host = self;
+    sim_time_touch(host->time, thread_number(host), world_offset(host->world, block->address));
+}
+
+// ---------------------------------------------------------------- threads
+
+static void thread_main(void *argument) {
+    struct thread *thread = argument;
+    struct sim_host *host = thread->host;
+    struct program_done start = begin_operation(host, PROGRAM_START);
+    end_operation(host, &start);
+    thread->body(thread->argument);
+    struct program_done exit = begin_operation(host, PROGRAM_EXIT);
+    if (!program_meter_exit(host->meter, thread->number))
+        host->out_of_memory = true;
+    mf2_thread_exit();
+    end_operation(host, &exit);
+}
+
+// The first thread's end is the program's: it gives nothing back, as main does not.
+static void first_main(void *argument) {
+    struct thread *thread = argument;
+    thread->body(thread->argument);
+}
+
+static bool add_thread(struct sim_host *host, world_body *entry, workload_body *body,
+                       void *argument) {
+    if (host->thread_count == host->thread_limit)
+        return false;
+    struct thread *thread = &host->threads[host->thread_count];
+    *thread = (struct thread){.host = host, .body = body, .argument = argument,
+                              .number = host->thread_count};
+    if (world_spawn(host->world, entry, thread) != thread->number)
+        return false;
+    host->thread_count++;
+    return true;
+}
+
+static bool spawn(void *self, workload_body *body, void *argument) {
+    struct sim_host *host = self;
+    struct program_done done = begin_operation(host, PROGRAM_CREATE);
+    bool added = add_thread(host, thread_main, body, argument);
+    end_operation(host, &done);
+    return added;
+}
+
+// ---------------------------------------------------------------- semaphores
+
+static void set(void *self, uint32_t semaphore, uint64_t units) {
+    struct sim_host *host = self;
+    host->semaphores[semaphore] = (struct semaphore){units, WORLD_NO_FIBER, WORLD_NO_FIBER};
+}
+
+// The points make both happen in the order of virtual time.
+static void wait(void *self, uint32_t number) {
+    struct sim_host *host = self;
+    struct semaphore *semaphore = &host->semaphores[number];
+    world_operation_point(host->world);
+    if (semaphore->units > 0) {
+        semaphore->units--;
+        return;
+    }
+    struct thread *thread = &host->threads[thread_number(host)];
+    thread->granted = false;
+    thread->next_waiting = WORLD_NO_FIBER;
+    if (semaphore->last == WORLD_NO_FIBER)
+        semaphore->first = thread->number;
+    else
+        host->threads[semaphore->last].next_waiting = thread->number;
+    semaphore->last = thread->number;
+    sim_time_spend(host->time, thread->number, host->machine->costs.futex_wait_ps);
+    while (!thread->granted)
+        world_park(host->world);
+}
+
+// A unit goes to who has waited longest.
+static void post(void *self, uint32_t number) {
+    struct sim_host *host = self;
+    struct semaphore *semaphore = &host->semaphores[number];
+    world_operation_point(host->world);
+    if (semaphore->first == WORLD_NO_FIBER) {
+        semaphore->units++;
+        return;
+    }
+    struct thread *thread = &host->threads[semaphore->first];
+    semaphore->first = thread->next_waiting;
+    if (semaphore->first == WORLD_NO_FIBER)
+        semaphore->last = WORLD_NO_FIBER;
+    thread->granted = true;
+    sim_time_spend(host->time, thread_number(host), host->machine->costs.futex_wake_ps);
+    world_unpark(host->world, thread->number);
+}
+
+// ---------------------------------------------------------------- life
+
+struct sim_host *sim_host_new(struct world *world, struct sim_time *time,
+                              const struct sim_machine *machine, uint64_t threads,
+                              const volatile sig_atomic_t *stop) {
+    struct sim_host *host = calloc(1, sizeof *host);
+    if (!host)
+        return NULL;
+    *host = (struct sim_host){
+        .interface = {.self = host,
+                      .allocate = allocate,
+                      .release = release,
+                      .write = touch,
+                      .spawn = spawn,
+                      .thread = thread_number,
+                      .set = set,
+                      .wait = wait,
+                      .post = post},
+        .world = world,
+        .time = time,
+        .machine = machine,
+        .threads = calloc(threads, sizeof *host->threads),
+        .thread_limit = threads,
+        .stop = stop,
+    };
+    if (host->threads)
+        return host;
+    free(host);
+    return NULL;
+}
+
+void sim_host_free(struct sim_host *host) {
+    if (!host)
+        return;
+    free(host->threads);
+    free(host);
+}
+
+bool sim_host_out_of_memory(const struct sim_host *host) {
+    return host->out_of_memory;
+}
+
+const struct workload_host *sim_host_interface(const struct sim_host *host) {
+    return &host->interface;
+}
+
+enum world_end sim_host_run(struct sim_host *host, struct program_result *meter,
+                            workload_body *body, void *argument) {
+    host->meter = meter;
+    if (!add_thread(host, first_main, body, argument))
+        return WORLD_DEADLOCK; // not to be: a world has room for a fiber
+    return world_run(host->world);
+}

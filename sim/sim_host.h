@@ -1,0 +1,31 @@
+// sim_host.h: a workload's host in the simulated world (see workload.h).
+//
+// Threads are fibers of the world, numbered alike. Memory comes from the world's MF2. What a
+// workload does is told to a meter (program.h), so that it is measured as a trace's replay is.
+#ifndef SIM_HOST_H
+#define SIM_HOST_H
+
+#include "program.h"
+#include "sim.h"
+#include "workload.h"
+
+#include <signal.h>
+
+struct sim_host;
+
+// `threads`: most that there will ever be; the world's fiber_limit is at least that. stop: when it
+// becomes non-zero, no more memory is given out, so that the workload ends early; may be NULL.
+// NULL: no memory.
+struct sim_host *sim_host_new(struct world *world, struct sim_time *time,
+                              const struct sim_machine *machine, uint64_t threads,
+                              const volatile sig_atomic_t *stop);
+void sim_host_free(struct sim_host *host);
+// The meter had no memory: its result is worth nothing.
+bool sim_host_out_of_memory(const struct sim_host *host);
+const struct workload_host *sim_host_interface(const struct sim_host *host);
+
+// Runs body(argument) as thread 0 until all threads have ended, told to the meter.
+enum world_end sim_host_run(struct sim_host *host, struct program_result *meter,
+                            workload_body *body, void *argument);
+
+#endif

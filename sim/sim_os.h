@@ -1,0 +1,23 @@
+// sim_os.h: the simulator's door to the OS: whole files, wall-clock time, interrupts.
+#ifndef SIM_OS_H
+#define SIM_OS_H
+
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// A regular file whole, with a zero byte behind it; free() it. NULL with one line in message.
+char *sim_os_read_file(const char *path, size_t *size, char *message, size_t message_size);
+
+// Wall-clock nanoseconds, for what results call unreliable.
+uint64_t sim_os_clock_ns(void);
+
+// Set to 1 by the first interrupt (Ctrl-C, or a request to terminate); the second one kills.
+extern volatile sig_atomic_t sim_os_interrupted;
+void sim_os_catch_interrupts(void);
+
+// Writes text to path: a regular file whole or not at all, a device or pipe as it is. 0, or -1
+// with one line in message.
+int sim_os_write_file(const char *path, const char *text, char *message, size_t message_size);
+
+#endif

@@ -1,0 +1,384 @@
+// virtual_time.c: the strategy of the simulated world: at every point the earliest event happens.
+//
+// Owns: each fiber's own time, the cores, the queue of fibers that are ready for one. Does not
+// know: what an access does (world.h), what a line costs (line_table.c).
+//
+// Order of events: by time, then actor (fibers before cores), then sequence. A point's event
+// stands at the time at which its fiber *asks* for the access: there the access takes effect,
+// and there its cost is found, which puts the fiber's next event later. So accesses to one
+// line are served in the order in which they were asked for, and a clock read by a later event
+// never shows less than one read before.
+//
+//        running fiber                     heap of events
+//   pick ─ arrive ──────────── (own time + own work, fiber) ──▶ ┌────────┐
+//            └ blocked, ended ─ (own time, core) ─────────────▶ │        │
+//        admit: new, woken ─── (ready time, fiber) ───────────▶ │        │
+//        earliest event ◀────────────────────────────────────── └────────┘
+//            ├ core:  it takes the first of the ready queue, or is idle
+//            ├ fiber without core: takes an idle core, or queues
+//            ├ fiber whose slice is over while others queue: gives its core to the first of them
+//            └ fiber on its core: chosen; its point is charged
+//
+// A fiber is in one place at a time: on a core it has one event; waiting for a core it is in the
+// queue; blocked it is nowhere, until the world says that it can run again.
+#include "sim.h"
+#include "state.h"
+
+#include <stdlib.h>
+
+#define NONE         UINT32_MAX
+#define OS_PAGE_BYTES 4096u
+
+enum place {
+    PLACE_NOWHERE, // not begun, or ended
+    PLACE_BLOCKED,
+    PLACE_COMING, // ready at the time of its event
+    PLACE_QUEUED,
+    PLACE_CORE
+};
+
+struct virtual_fiber {
+    uint64_t time_ps;      // its own
+    uint64_t spent_ps;     // own work not yet added to it
+    uint64_t slice_end_ps; // on a core: when others may have it
+    uint64_t core_since_ps;
+    uint64_t touch_offset; // the program's access since its last point; WORLD_NO_OFFSET: none
+    uint32_t core;
+    uint32_t next_queued;
+    uint8_t place; // enum place
+    bool owes;     // the point at which it stands is to be charged; not after a wait, which was
+};
+
+struct sim_time {
+    struct sim_machine machine;
+    struct sim_lines *lines;
+    struct sim_heap heap;
+    struct virtual_fiber *fibers; // the program's, then MF2's helper
+    uint32_t fiber_count;
+    uint32_t sequence;
+    uint64_t *idle_cores; // a bit each
+    uint32_t core_count;
+    uint32_t queue_first, queue_last;
+    uint32_t running; // chosen last
+    uint64_t now_ps, end_ps;
+    struct sim_time_totals totals;
+};
+
+// ---------------------------------------------------------------- life
+
+static uint32_t core_words(const struct sim_time *time) {
+    return (time->core_count + 63) / 64;
+}
+
+static bool allocate(struct sim_time *time) {
+    time->fibers = calloc(time->fiber_count, sizeof *time->fibers);
+    time->idle_cores = calloc(core_words(time), sizeof *time->idle_cores);
+    time->lines = sim_lines_new();
+    // Every fiber and every core has at most one event.
+    return time->fibers && time->idle_cores && time->lines &&
+           sim_heap_reserve(&time->heap, (size_t)time->fiber_count + time->core_count);
+}
+
+struct sim_time *sim_time_new(const struct sim_machine *machine, uint32_t cores,
+                              uint32_t fiber_limit) {
+    struct sim_time *time = calloc(1, sizeof *time);
+    if (!time)
+        return NULL;
+    time->machine = *machine;
+    time->core_count = cores ? cores : machine->cores;
+    time->fiber_count = fiber_limit + 1;
+    if (allocate(time))
+        return time;
+    sim_time_free(time);
+    return NULL;
+}
+
+void sim_time_free(struct sim_time *time) {
+    if (!time)
+        return;
+    free(time->fibers);
+    free(time->idle_cores);
+    sim_lines_free(time->lines);
+    sim_heap_free(&time->heap);
+    free(time);
+}
+
+// ---------------------------------------------------------------- events and cores
+
+static void push(struct sim_time *time, uint64_t time_ps, uint32_t actor) {
+    sim_heap_push(&time->heap, (struct sim_event){time_ps, actor, time->sequence++});
+}
+
+static uint32_t take_idle_core(struct sim_time *time) {
+    for (uint32_t word = 0; word < core_words(time); word++)
+        if (time->idle_cores[word]) {
+            uint32_t bit = (uint32_t)__builtin_ctzll(time->idle_cores[word]);
+            time->idle_cores[word] &= ~(UINT64_C(1) << bit);
+            return 64 * word + bit;
+        }
+    return NONE;
+}
+
+static void enqueue(struct sim_time *time, uint32_t fiber) {
+    time->fibers[fiber].place = PLACE_QUEUED;
+    time->fibers[fiber].next_queued = NONE;
+    if (time->queue_last == NONE)
+        time->queue_first = fiber;
+    else
+        time->fibers[time->queue_last].next_queued = fiber;
+    time->queue_last = fiber;
+}
+
+static uint32_t dequeue(struct sim_time *time) {
+    uint32_t fiber = time->queue_first;
+    if (fiber == NONE)
+        return NONE;
+    time->queue_first = time->fibers[fiber].next_queued;
+    if (time->queue_first == NONE)
+        time->queue_last = NONE;
+    return fiber;
+}
+
+// The fiber gets the core now, and goes on after the switch.
+static void give_core(struct sim_time *time, uint32_t number, uint32_t core) {
+    struct virtual_fiber *fiber = &time->fibers[number];
+    fiber->place = PLACE_CORE;
+    fiber->core = core;
+    fiber->core_since_ps = time->now_ps;
+    fiber->time_ps = time->now_ps + time->machine.costs.context_switch_ps;
+    fiber->slice_end_ps = fiber->time_ps + time->machine.costs.time_slice_ps;
+    time->totals.switches++;
+    push(time, fiber->time_ps, number);
+}
+
+static uint32_t leave_core(struct sim_time *time, struct virtual_fiber *fiber) {
+    uint32_t core = fiber->core;
+    time->totals.busy_ps += fiber->time_ps - fiber->core_since_ps;
+    fiber->core = NONE;
+    return core;
+}
+
+static void on_core_free(struct sim_time *time, uint32_t core) {
+    uint32_t fiber = dequeue(time);
+    if (fiber == NONE)
+        time->idle_cores[core / 64] |= UINT64_C(1) << (core % 64);
+    else
+        give_core(time, fiber, core);
+}
+
+static void on_ready(struct sim_time *time, uint32_t fiber) {
+    uint32_t core = take_idle_core(time);
+    if (core == NONE)
+        enqueue(time, fiber);
+    else
+        give_core(time, fiber, core);
+}
+
+static bool must_give_way(const struct sim_time *time, const struct virtual_fiber *fiber) {
+    return time->queue_first != NONE && fiber->time_ps >= fiber->slice_end_ps;
+}
+
+static void preempt(struct sim_time *time, uint32_t number) {
+    uint32_t core = leave_core(time, &time->fibers[number]);
+    time->totals.preemptions++;
+    give_core(time, dequeue(time), core);
+    enqueue(time, number);
+}
+
+// Lets events happen until one is a fiber's point. NONE: there are no events.
+static uint32_t next_fiber(struct sim_time *time) {
+    while (time->heap.count > 0) {
+        struct sim_event event = sim_heap_pop(&time->heap);
+        time->totals.events++;
+        time->now_ps = event.time_ps;
+        if (event.actor >= time->fiber_count)
+            on_core_free(time, event.actor - time->fiber_count);
+        else if (time->fibers[event.actor].place == PLACE_COMING)
+            on_ready(time, event.actor);
+        else if (must_give_way(time, &time->fibers[event.actor]))
+            preempt(time, event.actor);
+        else
+            return event.actor;
+    }
+    return NONE;
+}
+
+// ---------------------------------------------------------------- costs
+
+static uint64_t access(struct sim_time *time, const struct virtual_fiber *fiber, uint64_t offset,
+                       enum sim_access kind) {
+    const struct sim_costs *costs = &time->machine.costs;
+    if (offset == WORLD_NO_OFFSET) // constants, which every core has
+        return fiber->time_ps + costs->line_same_core_ps;
+    return sim_lines_access(time->lines, costs, offset, fiber->core, kind, fiber->time_ps);
+}
+
+// `pages` of MF2 in pages of the OS.
+static uint64_t os_pages(const struct world *world, uint64_t pages) {
+    return ((pages << world_mf2(world)->page_shift) + OS_PAGE_BYTES - 1) / OS_PAGE_BYTES;
+}
+
+// When the fiber has done what it stands before.
+static uint64_t charge(struct sim_time *time, const struct world *world,
+                       const struct virtual_fiber *fiber, const struct world_point *point) {
+    const struct sim_costs *costs = &time->machine.costs;
+    switch ((enum mf2_point_kind)point->site->kind) {
+    case MF2_POINT_LOAD:
+    case MF2_POINT_PLAIN_READ:
+        return access(time, fiber, point->offset, SIM_READ);
+    case MF2_POINT_STORE:
+    case MF2_POINT_PLAIN_WRITE:
+        return access(time, fiber, point->offset, SIM_WRITE);
+    case MF2_POINT_EXCHANGE:
+    case MF2_POINT_ADD:
+    case MF2_POINT_SUB:
+    case MF2_POINT_OR:
+    case MF2_POINT_AND:
+    case MF2_POINT_CAS:
+        return access(time, fiber, point->offset, SIM_READ_MODIFY_WRITE);
+    case MF2_POINT_FENCE:
+        return fiber->time_ps + costs->fence_ps;
+    case MF2_POINT_CLOCK:
+        return fiber->time_ps + costs->clock_read_ps;
+    case MF2_POINT_COMMIT:
+        return fiber->time_ps + costs->commit_call_ps +
+               costs->page_fault_ps * os_pages(world, point->operand);
+    case MF2_POINT_PURGE:
+        return fiber->time_ps + costs->purge_call_ps +
+               costs->purge_page_ps * os_pages(world, point->operand);
+    case MF2_POINT_FUTEX_WAIT:
+        return fiber->time_ps + costs->futex_wait_ps;
+    case MF2_POINT_FUTEX_WAKE:
+        return fiber->time_ps + costs->futex_wake_ps;
+    case MF2_POINT_PAUSE:
+        return fiber->time_ps + costs->pause_ps;
+    case MF2_POINT_OPERATION:
+        if (fiber->touch_offset != WORLD_NO_OFFSET)
+            return access(time, fiber, fiber->touch_offset, SIM_WRITE);
+        return fiber->time_ps;
+    case MF2_POINT_HELPER_START: // the new thread pays, see ready
+    case MF2_POINT_THREAD_END:
+    case MF2_POINT_KIND_COUNT:
+        break;
+    }
+    return fiber->time_ps;
+}
+
+static void note_end(struct sim_time *time, uint64_t time_ps) {
+    if (time_ps > time->end_ps)
+        time->end_ps = time_ps;
+}
+
+static void run_point(struct sim_time *time, const struct world *world, uint32_t number) {
+    struct virtual_fiber *fiber = &time->fibers[number];
+    if (!fiber->owes)
+        return;
+    const struct world_point *point = world_point_of(world, number);
+    fiber->time_ps = charge(time, world, fiber, point);
+    fiber->owes = false;
+    if (point->site->kind == MF2_POINT_OPERATION)
+        fiber->touch_offset = WORLD_NO_OFFSET;
+    note_end(time, fiber->time_ps);
+}
+
+// ---------------------------------------------------------------- the strategy
+
+// A fiber that could not run before can now, and comes for a core at that time.
+static void come(struct sim_time *time, uint32_t number, uint64_t time_ps) {
+    time->fibers[number].place = PLACE_COMING;
+    time->fibers[number].owes = false;
+    push(time, time_ps, number);
+}
+
+static void begin(void *self, struct world *world, uint64_t seed) {
+    struct sim_time *time = self;
+    (void)seed; // nothing is left to chance
+    for (uint32_t i = 0; i < time->fiber_count; i++)
+        time->fibers[i] = (struct virtual_fiber){.touch_offset = WORLD_NO_OFFSET, .core = NONE};
+    for (uint32_t i = 0; i < time->core_count; i++)
+        time->idle_cores[i / 64] |= UINT64_C(1) << (i % 64);
+    sim_lines_clear(time->lines);
+    time->heap.count = 0;
+    time->sequence = 0;
+    time->queue_first = time->queue_last = time->running = NONE;
+    time->now_ps = time->end_ps = 0;
+    time->totals = (struct sim_time_totals){0};
+    for (uint32_t i = 0; i < world_runnable_count(world); i++)
+        come(time, world_runnable(world, i), world_clock_ns(world) * SIM_PS_PER_NS);
+}
+
+// Own work since the last point, up to now.
+static void settle(struct sim_time *time, struct virtual_fiber *fiber) {
+    fiber->time_ps += fiber->spent_ps;
+    fiber->spent_ps = 0;
+    note_end(time, fiber->time_ps);
+}
+
+// The fiber that ran stands at its next point, or cannot go on.
+static void arrive(struct sim_time *time, const struct world *world,
+                   const struct world_point *point) {
+    struct virtual_fiber *fiber = &time->fibers[time->running];
+    settle(time, fiber);
+    if (fiber->place == PLACE_CORE && world_is_runnable(world, time->running)) {
+        fiber->owes = true;
+        push(time, fiber->time_ps, time->running);
+        return;
+    }
+    push(time, fiber->time_ps, time->fiber_count + leave_core(time, fiber));
+    if (fiber->place == PLACE_CORE) // else its wait is over before it began
+        fiber->place = point->site->kind == MF2_POINT_THREAD_END ? PLACE_NOWHERE : PLACE_BLOCKED;
+}
+
+static void ready(void *self, struct world *world, uint32_t number) {
+    struct sim_time *time = self;
+    const struct sim_costs *costs = &time->machine.costs;
+    uint64_t since_ps = world_clock_ns(world) * SIM_PS_PER_NS;
+    if (time->running != NONE) {
+        settle(time, &time->fibers[time->running]);
+        if (time->fibers[time->running].time_ps > since_ps)
+            since_ps = time->fibers[time->running].time_ps;
+    }
+    bool is_new = time->fibers[number].place == PLACE_NOWHERE;
+    come(time, number, since_ps + (is_new ? costs->thread_create_ps : costs->wake_latency_ps));
+}
+
+static void pick(void *self, struct world *world, const struct world_point *point,
+                 struct world_choice *choice) {
+    struct sim_time *time = self;
+    if (time->running != NONE)
+        arrive(time, world, point);
+    time->running = next_fiber(time);
+    if (time->running == NONE)
+        return; // the world has found nobody who can run, and says so
+    choice->fiber = time->running;
+    uint64_t clock_ns = time->now_ps / SIM_PS_PER_NS;
+    if (clock_ns > choice->clock_ns)
+        choice->clock_ns = clock_ns;
+    run_point(time, world, time->running);
+}
+
+const struct world_strategy sim_strategy = {
+    .name = SIM_STRATEGY_NAME,
+    .begin = begin,
+    .pick = pick,
+    .ready = ready,
+};
+
+// ---------------------------------------------------------------- the program's side
+
+void sim_time_spend(struct sim_time *time, uint32_t fiber, uint64_t spent_ps) {
+    time->fibers[fiber].spent_ps += spent_ps;
+}
+
+void sim_time_touch(struct sim_time *time, uint32_t fiber, uint64_t offset) {
+    time->fibers[fiber].touch_offset = offset;
+}
+
+uint64_t sim_time_end_ps(const struct sim_time *time) {
+    return time->end_ps;
+}
+
+void sim_time_totals(const struct sim_time *time, struct sim_time_totals *totals) {
+    *totals = time->totals;
+    totals->line_moves = sim_lines_moves(time->lines);
+}

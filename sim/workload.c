@@ -1,0 +1,96 @@
+// workload.c: the table of workloads, and their parameters as text.
+#include "workload.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct workload *const workloads[] = {&workload_larson, &workload_mailbox};
+
+const struct workload *workload_at(size_t i) {
+    return i < sizeof workloads / sizeof workloads[0] ? workloads[i] : NULL;
+}
+
+static const struct workload *find(const char *name, size_t length) {
+    for (size_t i = 0; workload_at(i); i++)
+        if (strlen(workload_at(i)->name) == length && !strncmp(workload_at(i)->name, name, length))
+            return workload_at(i);
+    return NULL;
+}
+
+static int fail(char *message, size_t message_size, const char *what, const char *found,
+                size_t found_length) {
+    snprintf(message, message_size, "%s '%.*s'", what, (int)found_length, found);
+    return -1;
+}
+
+static bool number_of(const char *text, size_t length, uint64_t *number) {
+    char digits[21];
+    if (length == 0 || length >= sizeof digits)
+        return false;
+    memcpy(digits, text, length);
+    digits[length] = 0;
+    for (size_t i = 0; i < length; i++)
+        if (!isdigit((unsigned char)digits[i]))
+            return false;
+    errno = 0;
+    *number = strtoull(digits, NULL, 10);
+    return errno == 0;
+}
+
+// One `key=value` of `length` bytes.
+static int set_parameter(const struct workload *workload, const char *text, size_t length,
+                         struct workload_settings *settings, char *message, size_t message_size) {
+    const char *equals = memchr(text, '=', length);
+    if (!equals)
+        return fail(message, message_size, "expected key=value, found", text, length);
+    size_t key_length = (size_t)(equals - text);
+    size_t i = 0;
+    while (i < workload->parameter_count &&
+           (strlen(workload->parameters[i].name) != key_length ||
+            strncmp(workload->parameters[i].name, text, key_length) != 0))
+        i++;
+    if (i == workload->parameter_count) {
+        snprintf(message, message_size, "workload %s has no parameter '%.*s'", workload->name,
+                 (int)key_length, text);
+        return -1;
+    }
+    const struct workload_parameter *parameter = &workload->parameters[i];
+    uint64_t value;
+    if (!number_of(equals + 1, length - key_length - 1, &value) || value < parameter->least ||
+        value > parameter->most) {
+        snprintf(message, message_size,
+                 "workload %s: expected %s as a number from %llu to %llu, found '%.*s'",
+                 workload->name, parameter->name, (unsigned long long)parameter->least,
+                 (unsigned long long)parameter->most, (int)(length - key_length - 1), equals + 1);
+        return -1;
+    }
+    settings->values[i] = value;
+    return 0;
+}
+
+const struct workload *workload_parse(const char *text, struct workload_settings *settings,
+                                      char *message, size_t message_size) {
+    size_t length = strcspn(text, ",");
+    const struct workload *workload = find(text, length);
+    if (!workload) {
+        fail(message, message_size, "expected larson, mailbox or trace:FILE, found workload", text,
+             length);
+        return NULL;
+    }
+    for (size_t i = 0; i < workload->parameter_count; i++)
+        settings->values[i] = workload->parameters[i].value;
+    for (text += length; *text == ','; text += length) {
+        length = strcspn(++text, ",");
+        if (set_parameter(workload, text, length, settings, message, message_size))
+            return NULL;
+    }
+    const char *refusal = workload->refuse(settings);
+    if (refusal) {
+        snprintf(message, message_size, "workload %s: %s", workload->name, refusal);
+        return NULL;
+    }
+    return workload;
+}

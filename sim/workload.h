@@ -1,0 +1,101 @@
+// workload.h: made-up programs, and the little they ask of the place in which they run.
+//
+// Owns: the interface between a workload and its host, the table of workloads, their parameters.
+// Does not know: worlds, virtual time, MF2. The same workload can run on real threads: that only
+// takes another host.
+//
+// Words
+//   host       what runs a workload: gives it memory, threads and semaphores
+//   parameter  a number that shapes a workload: `name=value`
+//   count      what a workload itself has counted, for checking it against its definition
+//
+// Threads: all functions of a host are called from the workload's own threads. Workloads guard
+// what they share with semaphores, also where a host would not need it. The first thread has
+// number 0.
+#ifndef SIM_WORKLOAD_H
+#define SIM_WORKLOAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define WORKLOAD_PARAMETER_MAX 8
+#define WORKLOAD_COUNT_MAX     8
+
+typedef void workload_body(void *argument);
+
+// A block of the program's. All fields are the host's; the workload reads them.
+struct workload_block {
+    void *address; // NULL: there is no block
+    uint64_t object; // how many blocks had been given out before
+    size_t bytes;
+    uint32_t thread; // who allocated it
+};
+
+struct workload_host {
+    void *self;
+    // False, and no address: there is no memory.
+    bool (*allocate)(void *self, size_t bytes, struct workload_block *block);
+    // Leaves no address.
+    void (*release)(void *self, struct workload_block *block);
+    // The program writes to the block's first two bytes.
+    void (*write)(void *self, struct workload_block *block);
+    // A new thread; false: none can be had. A thread ends by returning.
+    bool (*spawn)(void *self, workload_body *body, void *argument);
+    // The calling thread's number, in the order of spawning.
+    uint32_t (*thread)(void *self);
+    // Semaphores, numbered from 0: there are WORKLOAD_SEMAPHORES, set before the first use.
+    // Waiting takes one unit, and its turn behind those who wait already.
+    void (*set)(void *self, uint32_t semaphore, uint64_t units);
+    void (*wait)(void *self, uint32_t semaphore);
+    void (*post)(void *self, uint32_t semaphore);
+};
+#define WORKLOAD_SEMAPHORES 8
+
+struct workload_parameter {
+    const char *name;
+    uint64_t value, least, most; // value: unless another is given
+    const char *meaning;
+};
+
+struct workload_settings {
+    uint32_t threads;
+    uint64_t seed;
+    uint64_t values[WORKLOAD_PARAMETER_MAX]; // in the order of the workload's parameters
+};
+
+struct workload_count {
+    const char *name;
+    uint64_t value;
+};
+
+struct workload {
+    const char *name;
+    const char *meaning;
+    const struct workload_parameter *parameters;
+    size_t parameter_count;
+    // What is wrong with these settings together; NULL if nothing is.
+    const char *(*refuse)(const struct workload_settings *settings);
+    // Most threads that there ever are, the first one included.
+    uint64_t (*threads)(const struct workload_settings *settings);
+    // A run of it; NULL: no memory. The host must outlive it.
+    void *(*begin)(const struct workload_settings *settings, const struct workload_host *host);
+    workload_body *main; // body of thread 0; its argument is the run
+    // Fills counts (WORKLOAD_COUNT_MAX) and returns how many; after the last thread's end.
+    size_t (*counts)(const void *run, struct workload_count *counts);
+    // Allocation failed, or a thread could not be had: the run is not what it should be.
+    bool (*failed)(const void *run);
+    void (*end)(void *run);
+};
+
+extern const struct workload workload_larson;
+extern const struct workload workload_mailbox;
+
+// Workload i of the table; NULL past the last one.
+const struct workload *workload_at(size_t i);
+
+// `text` is "name" or "name,key=value,...". Fills settings->values. NULL with one line in message.
+const struct workload *workload_parse(const char *text, struct workload_settings *settings,
+                                      char *message, size_t message_size);
+
+#endif
