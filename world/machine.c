@@ -1,0 +1,691 @@
+// machine.c: points. Where MF2's accesses enter the world, where the strategy is asked, where one
+// fiber hands over to another, and where a run ends.
+//
+// Owns: the functions that alloc/platform_virtual.h declares, world_here, the order of things at a
+// point:
+//   1. the fiber arrives: the point is counted, the oracles look, the strategy picks;
+//   2. the choice is written down, the clock goes on, the chosen fiber runs;
+//   3. when this fiber has been chosen, it does the access, with the outcome chosen for it.
+// Does not know: what waits for what (waiting.c), what memory is (memory.c).
+//
+// An arrival costs one comparison where nothing needs attention: `points_quiet` says up to which
+// point that is so. An access itself is plain, as one OS thread runs all fibers; everything that
+// a load may return goes through the functions here, so that a weaker memory can be put in.
+#include "world_internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PAUSES_ALONE_MAX = 1 << 20 };
+
+_Thread_local struct world *world_here __attribute__((tls_model("initial-exec")));
+
+const struct mf2_site world_site_begin = {"program", "world_spawn", "begin", 0,
+                                          MF2_POINT_OPERATION, MF2_PLAIN};
+
+// ---------------------------------------------------------------- attention
+
+void world_set_attention(struct world *world) {
+    bool now = world->interleaves || world->stopping ||
+               (world->options.oracles_at_points && world->running != &world->root);
+    world->points_quiet = world->looking       ? UINT64_MAX
+                          : now                ? 0
+                          : world->point_limit ? world->point_limit
+                                               : UINT64_MAX;
+}
+
+uint64_t world_look_begin(struct world *world) {
+    world_here = world;
+    world->looking = true;
+    world_set_attention(world);
+    return world->points;
+}
+
+void world_look_end(struct world *world, uint64_t points) {
+    world->looking = false;
+    world->points = points;
+    world_set_attention(world);
+}
+
+// ---------------------------------------------------------------- switching and ending
+
+static bool inside_fiber(const struct world *world) { return world->running != &world->root; }
+
+static void run_fiber(struct world *world, struct fiber *to) {
+    struct fiber *from = world->running;
+    from->self = world->self;
+    world->self = to->self;
+    world->running = to;
+    if (from->state == FIBER_ENDED) {
+        fiber_leave(&from->context, &to->context);
+    }
+    fiber_switch(&from->context, &to->context);
+}
+
+void world_end_run(struct world *world, enum world_end end) {
+    world->end = end;
+    if (inside_fiber(world)) {
+        run_fiber(world, &world->root);
+        abort(); // a run that has ended is not resumed
+    }
+}
+
+static void record_violation(struct world *world, enum world_oracle oracle, const char *format,
+                             va_list arguments) {
+    struct world_violation *violation = &world->violation;
+    if (violation->oracle != WORLD_ORACLE_NONE) {
+        return;
+    }
+    violation->oracle = oracle;
+    violation->point = world->points;
+    violation->operation = world->operations;
+    violation->fiber = world_fiber(world);
+    vsnprintf(violation->text, sizeof violation->text, format, arguments);
+    snprintf(world->message, sizeof world->message, "%s: %s", world_oracle_name(oracle),
+             violation->text);
+    world->stopping = true;
+    world_set_attention(world);
+}
+
+void world_violate(struct world *world, enum world_oracle oracle, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    record_violation(world, oracle, format, arguments);
+    va_end(arguments);
+}
+
+void world_diverge(struct world *world, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(world->message, sizeof world->message, format, arguments);
+    va_end(arguments);
+    world_end_run(world, WORLD_DIVERGED);
+}
+
+// Nothing that the world could do next leads on.
+static void end_in_violation(struct world *world) {
+    bool within_run = world->end == WORLD_RUNNING;
+    enum world_oracle oracle = world->violation.oracle;
+    world_end_run(world, oracle == WORLD_ORACLE_LOST_WAKE  ? WORLD_DEADLOCK
+                         : oracle == WORLD_ORACLE_LIVELOCK ? WORLD_LIVELOCK
+                                                           : WORLD_VIOLATION);
+    if (within_run) {
+        return; // on the stack of world_run, which looks at the end
+    }
+    fprintf(stderr, "hak: %s\n", world->message);
+    abort(); // MF2 failed outside world_run and world_call: there is nowhere to go
+}
+
+void mf2_fail(const char *text, uint64_t value) {
+    struct world *world = world_here;
+    if (world) {
+        world_violate(world, WORLD_ORACLE_ABORT, "mf2: %s (%llu)", text,
+                      (unsigned long long)value);
+        end_in_violation(world);
+    }
+    fprintf(stderr, "hak: mf2: %s (%llu)\n", text, (unsigned long long)value);
+    abort();
+}
+
+// ---------------------------------------------------------------- pick next
+
+static void deadlock(struct world *world) {
+    uint32_t waiting = 0;
+    const struct fiber *first = NULL;
+    for (uint32_t i = 0; i < world->spawned; i++) {
+        const struct fiber *fiber = &world->fibers[i];
+        if (fiber->state == FIBER_PARKED || fiber->state == FIBER_FUTEX) {
+            waiting++;
+            first = first ? first : fiber;
+        }
+    }
+    if (first) {
+        world_violate(world, WORLD_ORACLE_LOST_WAKE,
+                      "nobody can run: %u fibers wait, the first is %u at %s:%u %s", waiting,
+                      first->number, first->point.site->file, first->point.site->line,
+                      first->point.site->expression);
+    } else {
+        world_violate(world, WORLD_ORACLE_LOST_WAKE, "the acting thread waits for nobody");
+    }
+    end_in_violation(world);
+}
+
+static uint32_t next_in_turn(const struct world *world, uint32_t number) {
+    for (uint32_t i = 0; i < world->runnable_count; i++) {
+        if (world->runnable[i] > number) {
+            return world->runnable[i];
+        }
+    }
+    return world->runnable[0];
+}
+
+static uint32_t default_fiber(const struct world *world, const struct fiber *fiber) {
+    if (fiber->state != FIBER_RUNNABLE) {
+        return world->runnable[0];
+    }
+    return fiber->point.site->kind == MF2_POINT_PAUSE ? next_in_turn(world, fiber->number)
+                                                      : fiber->number;
+}
+
+// A fiber that waits on a futex may be chosen with an outcome that ends its wait.
+static void end_wait_by_outcome(struct world *world, const struct world_choice *choice) {
+    struct fiber *fiber = &world->fibers[choice->fiber];
+    if (fiber->state != FIBER_FUTEX) {
+        return;
+    }
+    if (choice->outcome == WORLD_OUTCOME_SPURIOUS) {
+        world_wake_waiter(world, fiber);
+    } else if (choice->outcome == WORLD_OUTCOME_TIMEOUT &&
+               fiber->deadline_ns != WORLD_NO_DEADLINE) {
+        world_clock_advance(world, fiber->deadline_ns);
+    }
+}
+
+static struct fiber *chosen_fiber(struct world *world, const struct world_choice *choice) {
+    if (choice->fiber > world->fiber_limit || choice->outcome >= WORLD_OUTCOME_COUNT ||
+        choice->clock_ns < world->clock_ns) {
+        world_diverge(world, "point %llu: fiber %u, outcome %u, clock %llu cannot be chosen",
+                      (unsigned long long)world->points, choice->fiber, choice->outcome,
+                      (unsigned long long)choice->clock_ns);
+        return NULL;
+    }
+    world_clock_advance(world, choice->clock_ns);
+    end_wait_by_outcome(world, choice);
+    struct fiber *fiber = &world->fibers[choice->fiber];
+    if (fiber->state != FIBER_RUNNABLE) {
+        world_diverge(world, "point %llu: fiber %u is chosen but cannot run",
+                      (unsigned long long)world->points, choice->fiber);
+        return NULL;
+    }
+    return fiber;
+}
+
+// Who runs next, decided at the point of `fiber`; NULL if the run has ended.
+static struct fiber *pick(struct world *world, struct fiber *fiber) {
+    if (!world->runnable_count && !world_jump_clock(world)) {
+        deadlock(world);
+        return NULL;
+    }
+    struct world_choice choice = {default_fiber(world, fiber), WORLD_OUTCOME_NORMAL,
+                                  world->clock_ns};
+    if (!world->interleaves) {
+        return &world->fibers[choice.fiber];
+    }
+    uint64_t clock_before_ns = world->clock_ns;
+    world->strategy->pick(world->strategy_self, world, &fiber->point, &choice);
+    if (world->end != WORLD_RUNNING) {
+        return NULL; // the strategy has ended it: a schedule that does not fit
+    }
+    struct fiber *chosen = chosen_fiber(world, &choice);
+    if (!chosen) {
+        return NULL;
+    }
+    chosen->outcome = (uint8_t)choice.outcome;
+    if (world->recording) {
+        world_schedule_append(world->recording, choice.fiber, choice.outcome,
+                              choice.clock_ns - clock_before_ns);
+    }
+    return chosen;
+}
+
+static uint64_t mixed(uint64_t trail, uint64_t value) {
+    trail = (trail ^ value) * UINT64_C(0x9E3779B97F4A7C15);
+    return trail ^ trail >> 32;
+}
+
+static void follow_trail(struct world *world, const struct world_point *point) {
+    uint64_t place = (uint64_t)point->fiber << 32 | (uint64_t)point->site->kind << 24 |
+                     point->site->line;
+    world->trail = mixed(mixed(world->trail, place), point->offset ^ point->operand << 20);
+}
+
+static void too_many_points(struct world *world) {
+    world_violate(world, WORLD_ORACLE_LIVELOCK, "%llu points are passed and the run goes on",
+                  (unsigned long long)world->point_limit);
+    end_in_violation(world);
+}
+
+// The fiber stands at its point; returns when it may do the access.
+static void decide(struct world *world, struct fiber *fiber) {
+    if (world->end != WORLD_RUNNING) {
+        return; // code outside a run: what it violates is its caller's to see
+    }
+    if (world->stopping) {
+        end_in_violation(world);
+    }
+    if (world->point_limit && world->points > world->point_limit) {
+        too_many_points(world);
+    }
+    if (!world->interleaves) {
+        return;
+    }
+    follow_trail(world, &fiber->point);
+    struct fiber *next = pick(world, fiber);
+    if (next != fiber) {
+        run_fiber(world, next);
+    }
+}
+
+void world_stand(struct world *world, struct fiber *fiber, const struct mf2_site *site) {
+    fiber->point = (struct world_point){site, world->points, WORLD_NO_OFFSET, 0, fiber->number, 0};
+}
+
+static MF2_NOINLINE void attend(struct world *world, const void *address, unsigned bytes,
+                                uint64_t operand, const struct mf2_site *site) {
+    struct fiber *fiber = world->running;
+    uint64_t offset = address ? world_offset(world, address) : WORLD_NO_OFFSET;
+    fiber->point =
+        (struct world_point){site, world->points - 1, offset, operand, fiber->number, bytes};
+    if (world->options.oracles_at_points && inside_fiber(world)) {
+        world_oracle_arrival(world, fiber);
+    }
+    decide(world, fiber);
+    if (world->options.oracles_at_points && inside_fiber(world)) {
+        world_oracle_access(world, fiber);
+    }
+}
+
+static inline void arrive(struct world *world, const void *address, unsigned bytes,
+                          uint64_t operand, const struct mf2_site *site) {
+    if (MF2_UNLIKELY(++world->points > world->points_quiet)) {
+        attend(world, address, bytes, operand, site);
+    }
+}
+
+// ---------------------------------------------------------------- memory accesses
+
+static inline uint64_t read_memory(const void *address, unsigned bytes) {
+    switch (bytes) {
+    case 1:
+        return *(const uint8_t *)address;
+    case 2:
+        return *(const uint16_t *)address;
+    case 4:
+        return *(const uint32_t *)address;
+    default:
+        return *(const uint64_t *)address;
+    }
+}
+
+static inline void write_memory(void *address, unsigned bytes, uint64_t value) {
+    switch (bytes) {
+    case 1:
+        *(uint8_t *)address = (uint8_t)value;
+        break;
+    case 2:
+        *(uint16_t *)address = (uint16_t)value;
+        break;
+    case 4:
+        *(uint32_t *)address = (uint32_t)value;
+        break;
+    default:
+        *(uint64_t *)address = value;
+    }
+}
+
+uint64_t mf2_virtual_load(const void *address, unsigned bytes, const struct mf2_site *site) {
+    arrive(world_here, address, bytes, 0, site);
+    return read_memory(address, bytes);
+}
+
+void mf2_virtual_store(void *address, unsigned bytes, uint64_t value,
+                       const struct mf2_site *site) {
+    arrive(world_here, address, bytes, value, site);
+    write_memory(address, bytes, value);
+}
+
+static uint64_t combined(uint64_t before, uint64_t operand, uint8_t kind) {
+    switch (kind) {
+    case MF2_POINT_ADD:
+        return before + operand;
+    case MF2_POINT_SUB:
+        return before - operand;
+    case MF2_POINT_OR:
+        return before | operand;
+    case MF2_POINT_AND:
+        return before & operand;
+    default:
+        return operand;
+    }
+}
+
+uint64_t mf2_virtual_rmw(void *address, unsigned bytes, uint64_t operand,
+                         const struct mf2_site *site) {
+    arrive(world_here, address, bytes, operand, site);
+    uint64_t before = read_memory(address, bytes);
+    write_memory(address, bytes, combined(before, operand, site->kind));
+    return before;
+}
+
+bool mf2_virtual_cas(void *address, unsigned bytes, void *expected, uint64_t value,
+                     const struct mf2_site *site) {
+    struct world *world = world_here;
+    arrive(world, address, bytes, value, site);
+    uint64_t found = read_memory(address, bytes);
+    bool equal = found == read_memory(expected, bytes);
+    if (equal && world->running->outcome != WORLD_OUTCOME_FAIL) {
+        write_memory(address, bytes, value);
+        return true;
+    }
+    write_memory(expected, bytes, found);
+    return false;
+}
+
+void mf2_virtual_fence(const struct mf2_site *site) { arrive(world_here, NULL, 0, 0, site); }
+
+// ---------------------------------------------------------------- identity
+
+struct mf2_state *mf2_state(void) { return world_here->mf2; }
+struct MF2_ThreadPages *mf2_self(void) { return world_here->self; }
+void mf2_self_set(struct MF2_ThreadPages *thread) { world_here->self = thread; }
+
+// ---------------------------------------------------------------- services
+
+uint64_t mf2_virtual_clock_ns(const struct mf2_site *site) {
+    struct world *world = world_here;
+    arrive(world, NULL, 0, world->clock_ns, site);
+    return world->clock_ns;
+}
+
+bool mf2_virtual_commit(struct mf2_state *state, uint32_t page, uint32_t count,
+                        const struct mf2_site *site) {
+    arrive(world_here, mf2_page_base(state, page), 0, count, site);
+    return world_here->running->outcome != WORLD_OUTCOME_FAIL; // the arena is memory already
+}
+
+void mf2_virtual_purge(struct mf2_state *state, uint32_t page, uint32_t count,
+                       const struct mf2_site *site) {
+    arrive(world_here, mf2_page_base(state, page), 0, count, site);
+    world_memory_purge(world_here, page, count);
+}
+
+static uint64_t deadline_after(const struct world *world, uint64_t timeout_ns) {
+    return timeout_ns >= WORLD_NO_DEADLINE - world->clock_ns ? WORLD_NO_DEADLINE
+                                                             : world->clock_ns + timeout_ns;
+}
+
+void mf2_virtual_futex_wait(mf2_atomic_u32 *word, uint32_t expected, uint64_t timeout_ns,
+                            const struct mf2_site *site) {
+    struct world *world = world_here;
+    arrive(world, word, sizeof word->value, timeout_ns, site);
+    struct fiber *fiber = world->running;
+    uint64_t deadline_ns = deadline_after(world, timeout_ns);
+    if (fiber->outcome == WORLD_OUTCOME_SPURIOUS) {
+        return;
+    }
+    if (fiber->outcome == WORLD_OUTCOME_TIMEOUT && deadline_ns != WORLD_NO_DEADLINE) {
+        world_clock_advance(world, deadline_ns);
+        return;
+    }
+    if (word->value != expected) {
+        return;
+    }
+    if (fiber->state != FIBER_RUNNABLE) { // who acts is no fiber: only time can pass
+        if (deadline_ns == WORLD_NO_DEADLINE) {
+            deadlock(world);
+        }
+        world_clock_advance(world, deadline_ns);
+        return;
+    }
+    world_wait_on(world, fiber, word, deadline_ns);
+    world_block(world);
+}
+
+void mf2_virtual_futex_wake(mf2_atomic_u32 *word, uint32_t count, const struct mf2_site *site) {
+    arrive(world_here, word, sizeof word->value, count, site);
+    world_wake_word(world_here, word, count);
+}
+
+static void pause_alone(struct world *world) {
+    if (++world->pauses_alone == PAUSES_ALONE_MAX) {
+        world_violate(world, WORLD_ORACLE_LIVELOCK, "%d pauses while nobody else could run",
+                      PAUSES_ALONE_MAX);
+        end_in_violation(world);
+    }
+}
+
+// The wait can only be over when somebody else has run. Where a strategy picks, it has done so.
+void mf2_virtual_pause(const struct mf2_site *site) {
+    struct world *world = world_here;
+    arrive(world, NULL, 0, 0, site);
+    struct fiber *fiber = world->running;
+    bool in_turn = fiber->state == FIBER_RUNNABLE && !world->helper_stepping;
+    if (!in_turn || world->runnable_count == 1) {
+        pause_alone(world);
+        return;
+    }
+    world->pauses_alone = 0;
+    if (!world->interleaves) {
+        run_fiber(world, &world->fibers[next_in_turn(world, fiber->number)]);
+    }
+}
+
+// ---------------------------------------------------------------- fibers
+
+static bool program_is_over(const struct world *world) {
+    const struct fiber *helper = &world->fibers[world->fiber_limit];
+    return world->alive == 0 && helper->state != FIBER_RUNNABLE;
+}
+
+// The fiber that runs cannot go on, or need not: its point says why.
+void world_block(struct world *world) {
+    struct fiber *fiber = world->running;
+    if (world->helper_stepping) {
+        world->helper_stepping = false;
+        run_fiber(world, world->helper_caller);
+        return;
+    }
+    if (program_is_over(world)) {
+        world_end_run(world, world->stopping ? WORLD_VIOLATION : WORLD_DONE);
+    }
+    if (world->stopping) {
+        end_in_violation(world);
+    }
+    world->points++;
+    if (world->interleaves) {
+        follow_trail(world, &fiber->point);
+    }
+    struct fiber *next = pick(world, fiber);
+    if (next != fiber) {
+        run_fiber(world, next);
+    }
+}
+
+static void fiber_body(void *argument) {
+    static const struct mf2_site site = {"program", "world_spawn", "end", 0, MF2_POINT_THREAD_END,
+                                         MF2_PLAIN};
+    struct fiber *fiber = argument;
+    struct world *world = world_here;
+    fiber->body(fiber->argument);
+    world_stand(world, fiber, &site);
+    world_make_waiting(world, fiber, FIBER_ENDED);
+    fiber_stack_give(&world->stacks, fiber->context.stack);
+    world->alive -= fiber->number != world->fiber_limit;
+    world_block(world);
+    abort(); // an ended fiber is not chosen
+}
+
+static bool start_fiber(struct world *world, struct fiber *fiber, world_body *body,
+                        void *argument) {
+    void *stack = fiber_stack_take(&world->stacks);
+    if (!stack) {
+        return false;
+    }
+    fiber_forget(&fiber->context);
+    fiber_prepare(&fiber->context, stack, world->stacks.stack_bytes, fiber_body, fiber);
+    fiber->body = body;
+    fiber->argument = argument;
+    fiber->outcome = WORLD_OUTCOME_NORMAL;
+    fiber->unpark_kept = false;
+    world_stand(world, fiber, &world_site_begin);
+    world_make_runnable(world, fiber);
+    return true;
+}
+
+uint32_t world_spawn(struct world *world, world_body *body, void *argument) {
+    if (world->spawned == world->fiber_limit ||
+        !start_fiber(world, &world->fibers[world->spawned], body, argument)) {
+        return WORLD_NO_FIBER;
+    }
+    world->alive++;
+    return world->spawned++;
+}
+
+static void helper_body(void *argument) { mf2_helper_main(argument); }
+
+bool world_start_helper(struct world *world) {
+    struct fiber *helper = &world->fibers[world->fiber_limit];
+    return helper->state == FIBER_UNUSED && start_fiber(world, helper, helper_body, world->mf2);
+}
+
+bool mf2_virtual_helper_start(struct mf2_state *state, const struct mf2_site *site) {
+    (void)state;
+    arrive(world_here, NULL, 0, 0, site);
+    return world_here->running->outcome != WORLD_OUTCOME_FAIL && world_start_helper(world_here);
+}
+
+struct world *world_current(void) { return world_here; }
+
+uint32_t world_fiber(const struct world *world) {
+    uint32_t number = world->running->number;
+    return number == WORLD_NO_FIBER ? world->acting : number;
+}
+
+const struct world_point *world_point_of(const struct world *world, uint32_t number) {
+    if (number > world->fiber_limit) {
+        return NULL;
+    }
+    const struct fiber *fiber = &world->fibers[number];
+    return fiber->state == FIBER_UNUSED || fiber->state == FIBER_ENDED ? NULL : &fiber->point;
+}
+
+uint32_t world_helper(const struct world *world) { return world->fiber_limit; }
+
+void world_operation_point(struct world *world) {
+    static const struct mf2_site site = {"program", "world_operation_point", "operation", 0,
+                                         MF2_POINT_OPERATION, MF2_PLAIN};
+    world->operations++;
+    arrive(world, NULL, 0, world->operations, &site);
+}
+
+// ---------------------------------------------------------------- runs
+
+static void begin_run(struct world *world) {
+    world_here = world;
+    world->end = WORLD_RUNNING;
+    world->message[0] = 0;
+}
+
+static enum world_end finish_run(struct world *world) {
+    world->interleaves = false;
+    world->helper_stepping = false;
+    world_set_attention(world);
+    return world->end;
+}
+
+static void begin_strategy(struct world *world) {
+    if (!world->strategy_begun) {
+        world->strategy_begun = true;
+        if (world->strategy && world->strategy->begin) {
+            world->strategy->begin(world->strategy_self, world, world->options.seed);
+        }
+    }
+}
+
+enum world_end world_run(struct world *world) {
+    begin_run(world);
+    if (program_is_over(world)) {
+        world->end = WORLD_DONE;
+        return finish_run(world);
+    }
+    world_stop_acting(world);
+    begin_strategy(world);
+    world->interleaves = world->strategy != NULL;
+    world_set_attention(world);
+    struct fiber *first = NULL;
+    if (world->runnable_count || world_jump_clock(world)) {
+        world->points++;
+        first = pick(world, &world->fibers[world->runnable[0]]);
+    } else {
+        deadlock(world);
+    }
+    if (first) {
+        run_fiber(world, first);
+    }
+    return finish_run(world);
+}
+
+struct call {
+    struct world *world;
+    world_body *body;
+    void *argument;
+};
+
+static void driver_body(void *argument) {
+    struct call *call = argument;
+    struct world *world = call->world;
+    call->body(call->argument);
+    world_end_run(world, world->stopping ? WORLD_VIOLATION : WORLD_DONE);
+}
+
+enum world_end world_call(struct world *world, world_body *body, void *argument) {
+    struct call call = {world, body, argument};
+    begin_run(world);
+    fiber_forget(&world->driver.context);
+    fiber_prepare(&world->driver.context, world->driver_stack, WORLD_DRIVER_STACK_BYTES,
+                  driver_body, &call);
+    world->driver.self = world->self;
+    run_fiber(world, &world->driver);
+    world->self = world->driver.self; // who acted goes on acting
+    world->root.self = world->self;
+    return finish_run(world);
+}
+
+void world_stop_acting(struct world *world) {
+    if (world->acting != WORLD_NO_FIBER) {
+        world->fibers[world->acting].self = world->self;
+        world->acting = WORLD_NO_FIBER;
+        world->self = WORLD_NO_THREAD;
+    }
+}
+
+void world_act_as(struct world *world, uint32_t number) {
+    world_here = world;
+    if (number == world->acting) {
+        return;
+    }
+    world_stop_acting(world);
+    world->self = world->fibers[number].self;
+    world->acting = number;
+    if (number >= world->acted_high) {
+        world->acted_high = number + 1;
+    }
+}
+
+void world_step_helper(struct world *world) {
+    struct fiber *helper = &world->fibers[world->fiber_limit];
+    if (helper->state != FIBER_RUNNABLE) {
+        return;
+    }
+    world->helper_stepping = true;
+    world->helper_caller = world->running;
+    run_fiber(world, helper);
+}
+
+const char *world_end_name(enum world_end end) {
+    switch (end) {
+    case WORLD_DONE:
+        return "done";
+    case WORLD_DEADLOCK:
+        return "deadlock";
+    case WORLD_LIVELOCK:
+        return "livelock";
+    case WORLD_VIOLATION:
+        return "violation";
+    case WORLD_DIVERGED:
+        return "diverged";
+    }
+    return "running";
+}
