@@ -26,6 +26,7 @@ static struct trace_bytes read_file(const char *path) {
 }
 
 static void write_file(const char *path, const uint8_t *data, size_t size) {
+    unlink(path); // some file systems flush a file that is truncated to be written anew
     FILE *file = fopen(path, "wb");
     ck_assert(file && fwrite(data, 1, size, file) == size && fclose(file) == 0);
 }
