@@ -4,7 +4,7 @@
 // of a line, never renamed.
 //
 //     NUMBER TIME THREAD OP [object=N] [size=N] [align=N] [value=N] [peer=N] [stack=N]
-//     [address=N] [entry=NAME]
+//     [address=0xN] [entry=NAME]
 #include "haktrace.h"
 
 #include <inttypes.h>
@@ -75,7 +75,7 @@ static void print_event(const struct trace_event *event, bool json) {
     if (event->stack)
         print_field(json, "stack", event->stack);
     if (event->address)
-        print_field(json, "address", event->address);
+        printf(json ? ",\"address\":%" PRIu64 : " address=0x%" PRIx64, event->address);
     if (event->entry)
         printf(json ? ",\"entry\":\"%s\"" : " entry=%s", trace_entry_names[event->entry]);
 }

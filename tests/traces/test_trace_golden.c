@@ -1,0 +1,71 @@
+// A trace written by the first release of format 1 is read by today's reader, and today's writer
+// still writes the same chunks.
+#include "sample.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zstd.h>
+
+static struct trace_error error;
+
+static const char *golden_path(void) {
+    static char path[4096];
+    snprintf(path, sizeof path, "%s/tests/traces/golden/every_op.zst", getenv("HAK_SOURCE_DIR"));
+    return path;
+}
+
+START_TEST(the_golden_trace_is_read) {
+    struct trace_event event;
+    struct trace_summary summary;
+    struct trace_reader *reader = trace_reader_open(golden_path(), &error);
+    ck_assert_msg(reader != NULL, "%s", error.text);
+    for (unsigned i = 0; i < SAMPLE_EVENTS; i++) {
+        ck_assert_msg(trace_reader_next(reader, &event, 1, &error) == 1, "%s", error.text);
+        ck_assert_msg(sample_equal(&event, &sample_events[i]), "event %u differs", i);
+    }
+    ck_assert_int_eq(trace_reader_next(reader, &event, 1, &error), 0);
+    trace_reader_summary(reader, &summary);
+    ck_assert(summary.complete);
+    ck_assert_uint_eq(summary.hash, UINT64_C(0x6a7b7caf2ea970c4));
+    trace_reader_close(reader);
+}
+END_TEST
+
+// The decompressed bytes: what zstd makes of them is zstd's affair.
+static size_t content_of(const char *path, uint8_t *content, size_t capacity) {
+    static uint8_t file_bytes[1 << 16];
+    FILE *file = fopen(path, "rb");
+    ck_assert_ptr_nonnull(file);
+    size_t size = fread(file_bytes, 1, sizeof file_bytes, file);
+    fclose(file);
+    size_t content_size = ZSTD_decompress(content, capacity, file_bytes, size);
+    ck_assert(!ZSTD_isError(content_size));
+    return content_size;
+}
+
+START_TEST(the_writer_still_writes_it) {
+    static uint8_t golden[1 << 16], today[1 << 16];
+    ck_assert_msg(sample_write("today.zst", 8, true, &error) == 0, "%s", error.text);
+    size_t golden_size = content_of(golden_path(), golden, sizeof golden);
+    size_t today_size = content_of("today.zst", today, sizeof today);
+    ck_assert_uint_eq(today_size, golden_size);
+    for (size_t i = 0; i < golden_size; i++)
+        ck_assert_msg(today[i] == golden[i], "byte %zu: expected %02x, found %02x", i, golden[i],
+                      today[i]);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("trace_golden");
+    TCase *tests = tcase_create("all");
+    tcase_add_test(tests, the_golden_trace_is_read);
+    tcase_add_test(tests, the_writer_still_writes_it);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}

@@ -1,0 +1,33 @@
+// trace_sample: writes the sample trace to a file, for the scripts of this folder.
+//
+//     trace_sample FILE [ROWS_PER_CHUNK [unfinished|control]]
+//
+// unfinished: without END and index. control: another one, whose program's name would colour a
+// terminal.
+//
+// golden/every_op.zst was made by `trace_sample FILE 8`; it stays as it is as long as readers of
+// its version are to be read, and a new version adds its own beside it.
+#include "sample.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int write_control(const char *path, struct trace_error *error) {
+    const char *meta = "{\"format\":\"hak-trace\",\"tick_ns\":1,\"program\":\"evil\\u001b[31m\"}";
+    struct trace_writer *writer = trace_writer_create(path, meta, NULL, error);
+    return writer ? trace_writer_close(writer, "{}", error) : -1;
+}
+
+int main(int argc, char **argv) {
+    struct trace_error error;
+    if (argc < 2)
+        return 2;
+    uint32_t rows = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 8;
+    bool control = argc > 3 && strcmp(argv[3], "control") == 0;
+    if (control ? write_control(argv[1], &error) == 0
+                : sample_write(argv[1], rows, argc < 4, &error) == 0)
+        return 0;
+    fprintf(stderr, "trace_sample: %s\n", error.text);
+    return 2;
+}
