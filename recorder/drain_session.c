@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -146,7 +147,7 @@ static json_t *argument_json(const char *argument, bool redact)
     const char *equals = strchr(argument, '=');
     int kept = equals != NULL && equals < slash ? (int)(equals + 1 - argument) : 0;
     if (redact && slash != NULL)
-        snprintf(text, sizeof text, "%.*s%s", kept, argument, slash + 1);
+        snprintf(text, sizeof text, "%.*s%s", kept, argument, slash[1] != '\0' ? slash + 1 : "/");
     else
         snprintf(text, sizeof text, "%s", argument);
     json_t *json = json_string(text);
@@ -317,13 +318,15 @@ static void trace_end(struct drain_session *session)
     if (trace_writer_close(session->writer, end, &error) != 0)
         drain_session_fail(session, error.text);
     free(end);
+    struct stat status;
+    bool written = stat(session->path, &status) == 0;
     struct control_message message = {.kind = CONTROL_SESSION,
                                       .pid = session->pid,
                                       .is_main = session->is_main,
                                       .has_own_malloc = atomic_load(&session->ring->own_malloc),
                                       .threads = session->thread_numbers,
                                       .events = totals.events,
-                                      .file_bytes = totals.file_bytes,
+                                      .file_bytes = written ? (uint64_t)status.st_size : 0,
                                       .lost = session->counts.lost};
     snprintf(message.text, sizeof message.text, "%.500s", session->path);
     send(session->control, &message, sizeof message, MSG_NOSIGNAL | MSG_DONTWAIT);

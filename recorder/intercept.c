@@ -267,9 +267,9 @@ REC_EXPORT int posix_memalign(void **result, size_t alignment, size_t size)
         *result = forward_allocate(size, alignment);
         return *result == NULL ? ENOMEM : 0;
     }
-    int saved_errno = errno;
     void *block = NULL;
     int error = rec_real.posix_memalign(&block, alignment, size);
+    int saved_errno = errno;
     if (error == 0)
         *result = block;
     allocation_end(TRACE_ALIGNED, TRACE_ENTRY_POSIX_MEMALIGN, block, size, log2_of(alignment),

@@ -132,8 +132,12 @@ bool rec_real_is_linker(const void *caller)
 const char *rec_real_own_malloc(void)
 {
     Dl_info theirs, ours;
+    ElfW(Sym) *symbol = NULL;
     void *address = dlsym(RTLD_DEFAULT, "malloc");
-    if (address == NULL || dladdr(address, &theirs) == 0 || dladdr(&rec_real, &ours) == 0)
+    if (address == NULL || dladdr(&rec_real, &ours) == 0 ||
+        dladdr1(address, &theirs, (void **)&symbol, RTLD_DL_SYMENT) == 0)
         return "";
-    return theirs.dli_fbase == ours.dli_fbase ? "" : theirs.dli_fname;
+    // A program that takes malloc's address has a stub of that name which it does not define.
+    bool is_stub = symbol == NULL || symbol->st_shndx == SHN_UNDEF;
+    return is_stub || theirs.dli_fbase == ours.dli_fbase ? "" : theirs.dli_fname;
 }

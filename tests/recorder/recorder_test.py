@@ -1,0 +1,652 @@
+#!/usr/bin/env python3
+"""recorder_test.py NAME: one test of hakrec; runs in an empty folder of its own.
+
+Owns: recording small programs (subject.c) and real ones, and judging their traces by what haktrace
+says of them. Exit 0: passed, 77: skipped (says why), else failed. Words: a *trace* here is the path
+of a .zst file; its *rows* are what `haktrace dump --json` writes, one dict an event.
+"""
+import collections
+import glob
+import json
+import os
+import random
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import time
+
+BUILD = os.environ["HAK_BUILD_DIR"]
+HAKREC = os.environ["HAK_BIN_DIR"] + "/hakrec"
+HAKTRACE = os.environ["HAK_BIN_DIR"] + "/haktrace"
+SUBJECT = BUILD + "/tests/bin/recorder_subject"
+STATIC = BUILD + "/tests/bin/recorder_static"
+LIBRARIES = BUILD + "/tests/lib/librecorder_"
+
+
+class Skip(Exception):
+    pass
+
+
+def check(condition, *what):
+    if not condition:
+        raise AssertionError(" ".join(str(part) for part in what))
+
+
+def run(*command, **keywords):
+    keywords.setdefault("stdin", subprocess.DEVNULL)
+    environment = dict(os.environ, **keywords.pop("environment", {}))
+    return subprocess.run([str(part) for part in command], capture_output=True, text=True,
+                          env=environment, **keywords)
+
+
+def record(*command, options=(), **keywords):
+    """Records to t.zst."""
+    return run(HAKREC, "-o", "t.zst", *options, *command, **keywords)
+
+
+def subject(*arguments, **keywords):
+    return record(SUBJECT, *arguments, **keywords)
+
+
+def rows(trace="t.zst"):
+    result = run(HAKTRACE, "dump", "--json", trace)
+    check(result.returncode == 0, "haktrace dump", trace, result.stderr)
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def info(trace="t.zst"):
+    result = run(HAKTRACE, "info", "--json", trace)
+    check(result.returncode == 0, "haktrace info", trace, result.stderr)
+    return json.loads(result.stdout)
+
+
+def end_of(trace="t.zst"):
+    """The trace's END, which `zstd -dc` shows as the last JSON text of the file."""
+    data = subprocess.run(["zstd", "-dcq", trace], capture_output=True).stdout
+    start = data.rindex(b'{"events"')
+    return json.loads(data[start:data.rindex(b"}") + 1])
+
+
+def verified(trace="t.zst", lost=0):
+    result = run(HAKTRACE, "verify", trace)
+    check(result.returncode == 0, "haktrace verify", trace, result.stdout, result.stderr)
+    end = end_of(trace)
+    check(end["lost"] == lost, "lost", end["lost"])
+    check(end["recorder"]["unseen_frees"] == 0, "unseen frees", end)
+    return end
+
+
+def ops(trace="t.zst"):
+    return collections.Counter(row["op"] for row in rows(trace))
+
+
+def children():
+    return sorted(glob.glob("t.*.zst"))
+
+
+def sizes(trace="t.zst"):
+    return collections.Counter(row["size"] for row in rows(trace) if row["op"] == "malloc")
+
+
+# ---------------------------------------------------------------- what is recorded
+
+
+def same_behaviour():
+    """Output, errno and exit status are as without hakrec."""
+    plain = run(SUBJECT, "calls")
+    recorded = subject("calls", options=["-q"])
+    check(plain.returncode == 42 == recorded.returncode, recorded.returncode, recorded.stderr)
+    check(plain.stdout == recorded.stdout, plain.stdout, "but recorded", recorded.stdout)
+    check(recorded.stderr == "", recorded.stderr)
+    check(end_of()["exit"] == "exited" and end_of()["status"] == 42, end_of())
+
+
+def every_entry_point():
+    """Each call of `subject calls` is in its trace, as what FORMAT.md says."""
+    subject("calls")
+    verified()
+    found = collections.Counter((row["op"], row.get("entry")) for row in rows())
+    for op, entry in [("malloc", "malloc"), ("calloc", "calloc"), ("free", "realloc"),
+                      ("malloc", "realloc"), ("realloc-acquire", "realloc"),
+                      ("realloc-acquire", "reallocarray"), ("realloc-fail", None), ("usable", None),
+                      ("free-null", "free"), ("alloc-fail", "reallocarray"),
+                      ("alloc-fail", "malloc"), ("alloc-fail", "calloc"),
+                      ("aligned", "memalign"), ("aligned", "aligned_alloc"),
+                      ("aligned", "posix_memalign"), ("aligned", "valloc"),
+                      ("aligned", "pvalloc"), ("alloc-fail", "posix_memalign")]:
+        names = {(o, (e or "").replace("-", "_") or None) for o, e in found}
+        check((op, entry) in names, op, entry, "not among", sorted(map(str, found)))
+    failed = [row for row in rows() if row["op"] == "alloc-fail"]
+    check(all(row["value"] in (12, 22) for row in failed), failed)
+
+
+def counts_of(trace):
+    """Calls by entry point, as the counting shim names them."""
+    found = collections.Counter()
+    for row in rows(trace):
+        entry = row.get("entry")
+        if row["op"] == "realloc-release" or (entry == "realloc" and
+                                              not row["op"].startswith("realloc")):
+            found["realloc"] += 1
+        elif row["op"] in ("malloc", "calloc", "aligned"):
+            found[row["op"]] += 1
+        elif row["op"].startswith("free"):
+            found["free"] += 1
+    return dict(found)
+
+
+def counted_program(*command):
+    """As many events as an independent counter sees calls: all, none twice."""
+    shim = LIBRARIES + "count_shim.so"
+    plain = run(*command, environment={"LD_PRELOAD": shim, "HAK_COUNT_FILE": "counts"})
+    counts = struct.unpack("5Q", open("counts", "rb").read())
+    expected = dict(zip(("malloc", "free", "calloc", "realloc", "aligned"), counts))
+    expected = {kind: count for kind, count in expected.items() if count}
+    check(sum(counts) > 100, "the shim counted", expected, plain.stderr)
+    result = record(*command)
+    check(result.returncode == 0, result.stderr)
+    verified()
+    check(counts_of("t.zst") == expected, "recorded", counts_of("t.zst"), "counted", expected)
+
+
+def counted():
+    counted_program(SUBJECT, "churn", "200000")
+
+
+def count_perl():
+    if not shutil.which("perl"):
+        raise Skip("no perl")
+    os.environ["PERL_HASH_SEED"] = "0"
+    counted_program("perl", "-e", "my %h; $h{$_ x 3} = [1..$_ % 50] for 1..3000; print %h ? 1 : 0")
+
+
+def count_git():
+    if not shutil.which("git"):
+        raise Skip("no git")
+    run("git", "init", "-q", "repository")
+    open("repository/file", "w").write("text\n" * 1000)
+    # --no-ext-diff and no pager: one process
+    counted_program("git", "-C", "repository", "hash-object", "file")
+
+
+def options():
+    """Stacks, addresses, ticks and usage errors."""
+    subject("churn", "1000", options=["--stacks=none"])
+    check(all(row.get("stack", 0) == 0 for row in rows()), "stacks")
+    os.remove("t.zst")
+    subject("churn", "1000", options=["--stacks=caller", "--addresses", "--tick=1us"])
+    verified()
+    check(info()["stacks"] != 0, info())
+    check(any(row.get("address", 0) for row in rows()), "addresses")
+    for wrong in ("--stacks=some", "--tick=0us", "--tick=3", "--nonsense"):
+        check(run(HAKREC, wrong, "true").returncode == 2, wrong)
+    check(run(HAKREC).returncode == 2, "no program")
+    check(run(HAKREC, "--version").stdout.startswith("hakrec "), "version")
+    check("--stacks" in run(HAKREC, "--help").stdout, "help")
+
+
+# ---------------------------------------------------------------- order
+
+
+def handoff():
+    """Blocks handed from thread to thread: not one stamp is inverted."""
+    subject("handoff", "100000", options=["--addresses", "--stacks=none"])
+    end = verified()
+    check(end["recorder"]["skewed"] == 0 and end["unknown_frees"] == 0, end)
+    check(sizes()[64] >= 100000, "hand-offs", sizes()[64])
+
+
+def stamps():
+    """The reason for rdtscp: it is never inverted. How often rdtsc is, is reported, not judged."""
+    rdtscp = run(BUILD + "/tests/bin/recorder_stamp_order")
+    rdtsc = run(BUILD + "/tests/bin/recorder_stamp_order_rdtsc")
+    print("rdtscp:", rdtscp.stdout, "rdtsc:", rdtsc.stdout)
+    check(rdtscp.returncode == 0 and rdtsc.returncode == 0, rdtscp.stderr, rdtsc.stderr)
+    check(int(rdtscp.stdout.split()[0]) == 0, "inverted", rdtscp.stdout)
+
+
+def handoff_monotonic():
+    """The other clock orders as well."""
+    subject("handoff", "30000", environment={"HAKREC_CLOCK": "monotonic"})
+    end = verified()
+    check(end["recorder"]["skewed"] == 0 and end["unknown_frees"] == 0, end)
+    check(b'"clock":"monotonic"' in subprocess.run(["zstd", "-dcq", "t.zst"],
+                                                    capture_output=True).stdout, "clock")
+
+
+def cross_thread():
+    """Four threads that free and realloc each other's blocks: every block's life is whole."""
+    subject("exchange", "100000", options=["--addresses"])
+    end = verified()
+    check(end["unknown_frees"] == 0 and end["threads"] == 5, end)
+    check(info()["cross_thread_frees"] > 100000, info()["cross_thread_frees"])
+
+
+def thread_edges():
+    """CREATE before START, START first, EXIT before JOIN, one number a thread."""
+    subject("threads", "64")
+    verified()
+    place = collections.defaultdict(dict)
+    first = {}
+    for number, row in enumerate(rows()):
+        first.setdefault(row["thread"], row["op"])
+        if row["op"] in ("thread-create", "thread-join"):
+            place[row["peer"]][row["op"]] = number
+        elif row["op"] in ("thread-start", "thread-exit"):
+            place[row["thread"]][row["op"]] = number
+    check(sorted(place) == list(range(1, 65)), "threads", sorted(place))
+    for thread, at in place.items():
+        order = [at[op] for op in ("thread-create", "thread-start", "thread-exit", "thread-join")]
+        check(order == sorted(order) and first[thread] == "thread-start", thread, at)
+
+
+def thread_churn():
+    """More threads than there are rings."""
+    subject("threads", "12000", options=["--stacks=none"])
+    end = verified()
+    check(end["threads"] == 12001, end["threads"])
+    check(end["recorder"]["rings"] < 4096, "rings are used again", end["recorder"]["rings"])
+
+
+def thread_c11():
+    subject("threads-c11")
+    verified()
+    found = ops()
+    for op in ("thread-create", "thread-start", "thread-exit", "thread-join"):
+        check(found[op] == 1, op, found)
+
+
+def destructor():
+    """What a thread's destructors free comes before its EXIT."""
+    subject("destructor")
+    verified()
+    trace = rows()
+    created = [row["object"] for row in trace if row.get("size") == 77]
+    freed = [i for i, row in enumerate(trace) if row["op"] == "free" and row["object"] in created]
+    ended = [i for i, row in enumerate(trace) if row["op"] == "thread-exit"]
+    check(len(freed) == 1 and freed[0] < ended[0], freed, ended)
+
+
+# ---------------------------------------------------------------- processes
+
+
+def fork():
+    """A fork child has a trace of its own, from its first event, and the parent's is unharmed."""
+    result = subject("fork")
+    check(result.returncode == 0, result.stderr)
+    end = verified()
+    check(end["unknown_frees"] == 0 and ops()["fork"] == 1, end)
+    check(len(children()) == 1, children())
+    child = verified(children()[0])
+    check(sizes(children()[0])[2000] == 10 and sizes()[2000] == 0, sizes(children()[0]))
+    check(child["unknown_frees"] == 1 and child["exit"] == "exited" and child["status"] == 5, child)
+    fork_row = [row for row in rows() if row["op"] == "fork"][0]
+    check(f"t.{fork_row['value']}.zst" == children()[0], fork_row)
+
+
+def fork_threads():
+    """Forks while another thread is in the middle of everything."""
+    result = subject("fork-threads", "100")
+    check(result.returncode == 0, result.returncode, result.stderr)
+    verified()
+    check(len(children()) == 100, len(children()))
+    for child in children():
+        verified(child)
+        check(sizes(child)[3000] == 1, child, sizes(child))
+
+
+def fork_background():
+    """The launcher does not wait for a descendant; the drainer does."""
+    result = subject("fork-background", "500")
+    check("still running" in result.stderr, result.stderr)
+    verified()
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (children() and info(children()[0])["complete"]):
+        time.sleep(0.1)
+    verified(children()[0])
+    check(sizes(children()[0])[50] == 500, sizes(children()[0])[50])
+
+
+def exec():
+    """The image before an exec is whole, the one after it has a trace of its own."""
+    result = subject("exec", SUBJECT)
+    check(result.returncode == 0, result.stderr)
+    check(verified()["exit"] == "exec" and sizes()[3001] == 1, end_of())
+    check(len(children()) == 1, children())
+    check(verified(children()[0])["exit"] == "exited", end_of(children()[0]))
+
+
+def vfork():
+    result = subject("vfork", SUBJECT)
+    check(result.returncode == 0, result.stderr)
+    verified()
+    check(sizes()[3002] == 1 and len(children()) == 1, children())
+    verified(children()[0])
+
+
+def scripts():
+    """A script is recorded as its interpreter; many children make one line."""
+    with open("script", "w") as script:
+        script.write("#!/bin/sh\n" + f"{SUBJECT} churn 100 | cat >/dev/null\n" * 4)
+    os.chmod("script", 0o755)
+    result = record("./script")
+    check(result.returncode == 0, result.stderr)
+    for trace in ["t.zst"] + children():
+        verified(trace)
+    check(len(children()) >= 8 and "in all" in result.stderr, children(), result.stderr)
+
+
+# ---------------------------------------------------------------- ends
+
+
+def killed():
+    """kill -9 at random moments: the trace is complete but for what no thread had published."""
+    for i in range(5):
+        process = subprocess.Popen([HAKREC, "-o", "t.zst", "-f", SUBJECT, "forever", "count"],
+                                   stderr=subprocess.PIPE, text=True)
+        while not os.path.exists("count") or os.path.getsize("count") == 0:
+            time.sleep(0.001)
+        time.sleep(random.uniform(0.02, 0.3))
+        program = next(iter(descendants(process.pid, "recorder_subjec")))
+        os.kill(program, signal.SIGKILL)
+        check(process.wait() == -signal.SIGKILL, process.returncode)
+        counted_calls = struct.unpack("Q", open("count", "rb").read(8))[0]
+        end = verified()
+        check(end["exit"] == "killed", end)
+        found = info()["by_op"]
+        recorded = found["malloc"] + found["free"]
+        print("round", i, "calls", counted_calls, "events", end["events"])
+        # The C library's start makes a few calls of its own; none of the program's may miss.
+        check(recorded >= counted_calls > 0, "recorded", recorded, "of", counted_calls)
+        os.remove("count")
+
+
+def descendants(pid, name):
+    """Processes whose parent is `pid` and whose short name is `name`."""
+    for path in glob.glob("/proc/[0-9]*/stat"):
+        try:
+            text = open(path).read()
+        except OSError:
+            continue
+        if text[text.index("(") + 1:text.rindex(")")] == name and \
+                int(text[text.rindex(")") + 2:].split()[1]) == pid:
+            yield int(text.split()[0])
+
+
+def crash():
+    result = subject("crash")
+    check(result.returncode == -signal.SIGABRT, result.returncode)
+    end = verified()
+    check(end["exit"] == "signalled" and end["status"] == signal.SIGABRT, end)
+    check(sizes()[3004] == 1, "the last calls")
+
+
+def quick_exit():
+    check(subject("quick").returncode == 6, "status")
+    check(sizes()[3003] == 1 and verified()["status"] == 6, "the last calls")
+
+
+def close_all():
+    """A program that closes every descriptor."""
+    check(subject("close-all", "20000").returncode == 9, "status")
+    verified()
+    check(sizes()[100] == 20000, sizes()[100])
+
+
+def signal_handler():
+    """Handlers that allocate while the recorder is at work: every call is there, in order."""
+    shim = LIBRARIES + "safe_malloc.so"
+    result = subject("signals", "400000", environment={"LD_PRELOAD": shim})
+    check(result.returncode == 0, result.stderr)
+    runs = int(result.stdout)
+    end = verified()
+    found = sizes()
+    print("handler runs", runs, "deferred", end["recorder"]["deferred"], "guarded",
+          end["recorder"]["guarded"])
+    check(runs > 100, "the handler hardly ran:", runs)
+    check(found[4000] == found[4001] == runs and found[100] == 400000, runs, found[4000],
+          found[4001], found[100])
+    check(end["unknown_frees"] == 0, end)
+
+
+# ---------------------------------------------------------------- modules and unwinders
+
+
+def module_twice():
+    """A module loaded, unloaded and loaded again is named in both stacks."""
+    subject("modules", LIBRARIES + "module.so")
+    verified()
+    text = run(HAKTRACE, "dump", "--stacks", "t.zst").stdout
+    check(sizes()[5000] == 2, sizes()[5000])
+    check(text.count("librecorder_module.so") >= 2, text)
+
+
+def stacks_named():
+    """A full stack leads from the call through main into libc."""
+    subject("calls")
+    text = run(HAKTRACE, "dump", "--stacks", "t.zst").stdout
+    block = text[text.index("size=100 "):]
+    block = block[:block.index("free")]
+    check("recorder_subject" in block and "libc.so.6" in block, block)
+    check("libhakrec" not in text, "own frames are dropped")
+
+
+def throwing_plugin():
+    """A C program's C++ plugin throws, and its unwinder is still libgcc's."""
+    compiler = shutil.which("g++") or shutil.which("c++")
+    if not compiler:
+        raise Skip("no C++ compiler")
+    with open("plugin.cc", "w") as source:
+        source.write("""#include <dlfcn.h>
+#include <stdexcept>
+#include <string>
+#include <unwind.h>
+extern "C" int plugin_throws() {
+    try { throw std::runtime_error(std::string(100, 'x')); }
+    catch (const std::exception &e) { return std::string(e.what()).size() == 100; }
+}
+extern "C" const char *plugin_unwinder() {
+    static Dl_info where;
+    dladdr((void *)&_Unwind_RaiseException, &where);
+    return where.dli_fname;
+}
+""")
+    built = run(compiler, "-shared", "-fPIC", "-o", "plugin.so", "plugin.cc")
+    check(built.returncode == 0, built.stderr)
+    plain = run(SUBJECT, "plugin", "./plugin.so")
+    recorded = subject("plugin", "./plugin.so")
+    check(plain.stdout.startswith("1 ") and "libgcc_s" in plain.stdout, plain.stdout)
+    check(recorded.stdout == plain.stdout, plain.stdout, "but recorded", recorded.stdout)
+    verified()
+
+
+# ---------------------------------------------------------------- bad input
+
+
+def refused(exit_code, text, *command, **keywords):
+    before = sorted(os.listdir("."))
+    result = run(HAKREC, *command, **keywords)
+    check(result.returncode == exit_code, command, result.returncode, result.stderr)
+    check(text in result.stderr and result.stderr.count("\n") == 1, command, result.stderr)
+    check(sorted(os.listdir(".")) == before, "files left behind", os.listdir("."))
+
+
+def refused_programs():
+    refused(127, "no such program", "./missing")
+    refused(127, "no such program", "surely-no-such-program")
+    open("text", "w").write("text")
+    refused(126, "executable", "./text")
+    refused(126, "executable", "/")
+    refused(125, "statically linked", STATIC, "calls")
+    with open("static-script", "w") as script:
+        script.write(f"#!{STATIC}\n")
+    os.chmod("static-script", 0o755)
+    refused(125, "statically linked", "./static-script")
+    open("empty", "w").close()
+    os.chmod("empty", 0o755)
+    refused(126, "cannot be run", "./empty")
+    shutil.copy(SUBJECT, "setuid")
+    if os.geteuid() != 0:
+        print("set-uid not tested: it takes root to make such a file")
+        return
+    os.chown("setuid", 65534, 65534)
+    os.chmod("setuid", 0o4755)
+    refused(125, "set-uid", "./setuid", "calls")
+    os.chmod("setuid", 0o2755)
+    refused(125, "set-gid", "./setuid", "calls")
+
+
+def refused_outputs():
+    refused(125, "cannot be written", "-o", "missing/t.zst", SUBJECT, "calls")
+    refused(125, "cannot be written", "-o", "/proc/t.zst", SUBJECT, "calls")
+    open("t.zst", "w").write("precious")
+    refused(125, "exists already", "-o", "t.zst", SUBJECT, "calls")
+    check(open("t.zst").read() == "precious", "the file was touched")
+    refused(127, "no such program", "-f", "-o", "t.zst", "./missing")
+    check(open("t.zst").read() == "precious", "the file was touched")
+    check(run(HAKREC, "-f", "-o", "t.zst", SUBJECT, "calls").returncode == 42, "--force")
+    verified()
+    refused(125, "regular file", "-f", "-o", "/dev/null", SUBJECT, "calls")
+
+
+def default_name():
+    for expected in ("trace.zst", "trace.1.zst", "trace.2.zst"):
+        result = run(HAKREC, SUBJECT, "calls")
+        check(expected in result.stderr and os.path.exists(expected), result.stderr)
+        verified(expected)
+
+
+def full_disk():
+    """The program neither notices nor waits; the user gets one line."""
+    if os.geteuid() != 0:
+        raise Skip("it takes root to mount a small disk")
+    os.mkdir("small")
+    if run("mount", "-t", "tmpfs", "-o", "size=64k", "none", "small").returncode != 0:
+        raise Skip("cannot mount a small disk")
+    try:
+        result = run(HAKREC, "-o", "small/t.zst", SUBJECT, "churn", "2000000")
+        check(result.returncode == 0, result.returncode, result.stderr)
+        check(result.stderr.count("are lost") == 1, result.stderr)
+        check("small/t.zst" in result.stderr, result.stderr)
+        check(run(HAKTRACE, "info", "small/t.zst").returncode == 0, "what was written is readable")
+    finally:
+        run("umount", "small")
+
+
+def drainer_killed():
+    """Killing the drainer ends the recording and nothing else."""
+    process = subprocess.Popen([HAKREC, "-o", "t.zst", SUBJECT, "slow", "1000"],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    time.sleep(0.3)
+    drainers = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc")))
+                if is_drainer_here(pid)]
+    check(len(drainers) == 1, drainers)
+    os.kill(drainers[0], signal.SIGKILL)
+    output, errors = process.communicate()
+    check(output == "finished\n" and process.returncode == 3, output, process.returncode)
+    check("drainer was killed" in errors, errors)
+    found = info()
+    check(not found["complete"] and found["events"] > 1000, found)
+
+
+def is_drainer_here(pid):
+    try:
+        return open(f"/proc/{pid}/comm").read() == "hakrec-drain\n" and \
+            os.readlink(f"/proc/{pid}/cwd") == os.getcwd()
+    except OSError:
+        return False
+
+
+def signals_to_launcher():
+    """SIGTERM to hakrec reaches the program, and hakrec ends as it does."""
+    process = subprocess.Popen([HAKREC, "-o", "t.zst", SUBJECT, "forever", "count"],
+                               stderr=subprocess.PIPE)
+    while not os.path.exists("count") or os.path.getsize("count") == 0:
+        time.sleep(0.01)
+    process.terminate()
+    check(process.wait() == -signal.SIGTERM, process.returncode)
+    end = verified()
+    check(end["exit"] == "signalled" and end["status"] == signal.SIGTERM, end)
+
+
+def other_preload():
+    """Another preloaded allocator serves the program, and is recorded."""
+    shim = LIBRARIES + "count_shim.so"
+    result = subject("churn", "1000", environment={"LD_PRELOAD": shim, "HAK_COUNT_FILE": "counts"})
+    check(result.returncode == 0, result.stderr)
+    verified()
+    check(sum(struct.unpack("5Q", open("counts", "rb").read())) > 1000, "not served by it")
+    check(sum(ops().values()) > 1000, "not recorded")
+
+
+def redaction():
+    """No environment, no paths, unless asked for."""
+    os.environ["SECRET_OF_THE_USER"] = "surely-not-stored"
+    subject("calls", "/home/somebody/file", "--file=/home/somebody/other")
+    text = subprocess.run(["zstd", "-dcq", "t.zst"], capture_output=True).stdout
+    for secret in (b"surely-not-stored", b"somebody", BUILD.encode()):
+        check(secret not in text, secret)
+    check(b'"--file=other"' in text and b'"recorder_subject"' in text, "names")
+    os.remove("t.zst")
+    subject("calls", "/home/somebody/file", options=["--no-redact"])
+    text = subprocess.run(["zstd", "-dcq", "t.zst"], capture_output=True).stdout
+    check(b"/home/somebody/file" in text and BUILD.encode() in text, "--no-redact")
+
+
+# ---------------------------------------------------------------- real programs
+
+
+def python3():
+    if not os.path.exists("/usr/bin/python3"):
+        raise Skip("no /usr/bin/python3")
+    program = """
+import json, threading, subprocess
+def work():
+    for i in range(300):
+        json.loads(json.dumps({"a": [str(j) for j in range(i)]}))
+threads = [threading.Thread(target=work) for _ in range(3)]
+[t.start() for t in threads]
+[t.join() for t in threads]
+print(subprocess.run(["/bin/echo", "child"], capture_output=True).stdout)
+"""
+    result = record("/usr/bin/python3", "-c", program, environment={"PYTHONMALLOC": "malloc"})
+    check(result.returncode == 0 and "child" in result.stdout, result.stderr)
+    end = verified()
+    check(end["unknown_frees"] == 0 and end["threads"] >= 4, end)
+    check(any("echo" == info(child)["program"] for child in children()), children())
+
+
+def compiler():
+    if not shutil.which("g++"):
+        raise Skip("no g++")
+    with open("program.cc", "w") as source:
+        source.write("#include <map>\n#include <string>\nint main() {"
+                     " std::map<std::string, int> m; m[\"a\"] = 1; return m.size() - 1; }\n")
+    result = record("g++", "-O1", "-o", "program", "program.cc")
+    check(result.returncode == 0, result.stderr)
+    check(run("./program").returncode == 0, "the compiled program")
+    programs = [info(trace)["program"] for trace in ["t.zst"] + children()]
+    check("cc1plus" in programs and "collect2" in programs, programs)
+    for trace in ["t.zst"] + children():
+        end = verified(trace)
+        check(end["unknown_frees"] == 0 or len(rows(trace)) < 100, trace, end)
+
+
+def main():
+    test = globals().get(sys.argv[1])
+    if test is None:
+        sys.exit(f"no such test: {sys.argv[1]}")
+    if not shutil.which("zstd"):
+        print("skipped: no zstd program")
+        sys.exit(77)
+    try:
+        test()
+    except Skip as reason:
+        print("skipped:", reason)
+        sys.exit(77)
+
+
+if __name__ == "__main__":
+    main()
