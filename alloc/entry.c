@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -108,9 +107,8 @@ EXPORT void free_aligned_sized(void *block, size_t alignment, size_t bytes) {
 
 static void print_counter(const char *name, uint64_t value) {
     char line[96];
-    int length = snprintf(line, sizeof line, "mf2: %-26s %llu\n", name, (unsigned long long)value);
-    ssize_t ignored = write(STDERR_FILENO, line, (size_t)length);
-    (void)ignored;
+    snprintf(line, sizeof line, "mf2: %-26s %llu\n", name, (unsigned long long)value);
+    mf2_print_line(line);
 }
 
 __attribute__((destructor)) static void print_stats(void) {

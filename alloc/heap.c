@@ -83,6 +83,9 @@ static uint32_t run_take(struct mf2_state *state, uint32_t count, uint32_t align
                 run_link(state, run, first - run);
             if (first + count < end)
                 run_link(state, first + count, end - (first + count));
+            // No longer of a run: a neighbour that is given back must not join them.
+            for (uint32_t i = 0; i < count; i++)
+                state->pages[first + i].state = MF2_PAGE_NONE;
             return first;
         }
     }

@@ -32,9 +32,13 @@ static pthread_once_t start_once = PTHREAD_ONCE_INIT;
 
 // ---------------------------------------------------------------- start
 
-MF2_NORETURN static void die(const char *line) {
+void mf2_print_line(const char *line) {
     ssize_t ignored = write(STDERR_FILENO, line, strlen(line));
     (void)ignored;
+}
+
+MF2_NORETURN static void die(const char *line) {
+    mf2_print_line(line);
     abort();
 }
 

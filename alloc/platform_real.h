@@ -53,5 +53,7 @@ void mf2_futex_wait(mf2_atomic_u32 *word, uint32_t expected, uint64_t timeout_ns
 void mf2_futex_wake(mf2_atomic_u32 *word, uint32_t count);
 bool mf2_helper_start(struct mf2_state *state);
 MF2_NORETURN void mf2_fail(const char *text, uint64_t value);
+// To stderr as it is; allocates nothing. For entry.c, which exists in the real world only.
+void mf2_print_line(const char *line);
 
 #endif

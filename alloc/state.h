@@ -43,7 +43,7 @@
 #define MF2_SLOT_HELPER  (UINT32_MAX - 1)
 
 enum mf2_page_state {
-    MF2_PAGE_FRESH,       // never used; all zero
+    MF2_PAGE_NONE,        // never used, or taken and not yet formatted
     MF2_PAGE_RUN,         // first page of a free run without memory behind it
     MF2_PAGE_RUN_INNER,   // its other pages
     MF2_PAGE_POOLED,      // empty, memory kept, in the shared cache
