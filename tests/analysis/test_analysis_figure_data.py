@@ -55,7 +55,7 @@ class Timeline(unittest.TestCase):
 
     def test_scale_is_shared_by_one_subject_only(self):
         small, big, other = run("a", peak=100), run("b", peak=9000), run("c", peak=500, geometry="seed")
-        panels = figure_data.timeline(load(small, big, other), 50).panels
+        panels = figure_data.timeline(load(big, small, other), 50).panels
         self.assertEqual(panels[0].pages_max, panels[1].pages_max)
         self.assertLess(panels[2].pages_max, panels[0].pages_max)
 

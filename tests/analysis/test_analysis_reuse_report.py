@@ -162,6 +162,13 @@ class Refusals(Command):
         self.refused(done, "x: cannot be written", "File too large")
         self.assertEqual(os.listdir(), ["a.replay.json"])
 
+    def test_a_device_that_is_full_after_the_picture(self):
+        save("a.replay.json", run(violations=[{"oracle": "x", "step": 1, "text": "x" * 4_000_000}]))
+        limited = f"ulimit -f 6000; trap '' XFSZ; exec {sys.executable} {SCRIPT} -o x"
+        done = subprocess.run(["sh", "-c", limited], capture_output=True, text=True)
+        self.refused(done, "x: cannot be written", "File too large")
+        self.assertEqual(os.listdir(), ["a.replay.json"])
+
 
 class OtherPython(Command):
     """A python without matplotlib on the path: made by hiding the module from the usual one."""
