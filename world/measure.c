@@ -92,7 +92,7 @@ static void note_class_used(struct program_result *result, struct program_thread
         result->constant_pages_max = result->constant_pages;
 }
 
-static void note_slot(struct program_result *result, struct program_thread_row *thread);
+static void note_slot(struct program_thread_row *thread);
 
 static void block_made(struct program_result *result, struct program_thread_row *thread,
                        const struct program_done *done) {
@@ -107,7 +107,7 @@ static void block_made(struct program_result *result, struct program_thread_row 
         note_class_used(result, thread, class_index);
     }
     if (thread->slot == 0)
-        note_slot(result, thread);
+        note_slot(thread);
 }
 
 static void block_released(struct program_result *result, struct program_thread_row *thread,
@@ -160,7 +160,7 @@ static struct program_slot_counts counts_of_slot(struct program_result *result, 
     };
 }
 
-static void note_slot(struct program_result *result, struct program_thread_row *thread) {
+static void note_slot(struct program_thread_row *thread) {
     uint32_t slot = mf2_self()->slot;
     if (slot != MF2_SLOT_NONE)
         thread->slot = slot;

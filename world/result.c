@@ -218,7 +218,8 @@ static json_t *violations_json(const struct program_result *result) {
 
 // ---------------------------------------------------------------- all of it
 
-static void set_head(json_t *run, const struct program_source *source,
+static void set_head(json_t *run, const struct program_result *result,
+                     const struct program_source *source,
                      const struct program_options *options,
                      const struct program_result_labels *labels) {
     set_text(run, "schema", "hak.run");
@@ -237,6 +238,7 @@ static void set_head(json_t *run, const struct program_source *source,
     set(run, "seed", integer(labels->seed));
     set_text(run, "memory", labels->memory);
     set_text(run, "geometry", labels->geometry);
+    set(run, "page_bytes", integer(result->geometry->page_bytes));
     set_text(run, "route", labels->route_text);
 }
 
@@ -263,7 +265,7 @@ char *program_result_json(const struct program_result *result, const struct prog
                           const struct program_options *options,
                           const struct program_result_labels *labels) {
     json_t *run = json_object();
-    set_head(run, source, options, labels);
+    set_head(run, result, source, options, labels);
     set_body(run, result);
     json_t *unreliable = embedded(labels->unreliable_json);
     if (!json_is_object(unreliable)) {

@@ -1,0 +1,86 @@
+// hakreplay.c: the hakreplay tool: its table of subcommands. The first word chooses one; without
+// such a word the line is a replay.
+#include "replayer.h"
+
+#include "hak_version.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct replay_command commands[] = {
+    {"replay", "[OPTIONS] trace.zst|NAME.scn",
+     "Plays a recorded program to MF2 and writes NAME.replay.json.", "rOSpsgtaojq",
+     replay_command_replay},
+    {"explore", "explore [OPTIONS] trace.zst|NAME.scn",
+     "Tries many schedules; on a violation writes it to NAME-SEED.hks and ends with status 1.",
+     "rSsngaoq", replay_command_explore},
+    {"repro", "repro [OPTIONS] FAIL.hks",
+     "Plays a failing schedule again and prints what happened last, one column a thread.", "xaq",
+     replay_command_repro},
+};
+enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
+
+int replay_fail(const char *format, ...) {
+    va_list arguments;
+    fputs("hakreplay: ", stderr);
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fputc('\n', stderr);
+    return REPLAY_USAGE;
+}
+
+static int print_help(void) {
+    puts("Usage:");
+    for (int i = 0; i < COMMAND_COUNT; i++)
+        printf("  hakreplay %s\n        %s\n", commands[i].usage, commands[i].summary);
+    puts("\nOptions of a replay (`hakreplay explore --help` and `repro --help` list theirs):");
+    replay_print_options(commands[0].letters);
+    puts("\nExamples:\n"
+         "  hakreplay trace.zst\n"
+         "  hakreplay --route=cda,s2,orphans=strand,best trace.zst\n"
+         "  hakreplay --order=dataflow --strategy=random --seed=7 trace.zst\n"
+         "  hakreplay explore --route=cda --schedules=100000 hand-over.scn\n"
+         "\nExit status: 0 fine; 1 a violation was found; 2 usage or bad input; 3 a schedule did\n"
+         "not play as recorded; 130 interrupted, with what there was written.");
+    return REPLAY_OK;
+}
+
+static int print_version(void) {
+    printf("hakreplay %s (%s), MF2 sources %s\n", HAK_VERSION, HAK_COMMIT, world_source_hash());
+    return REPLAY_OK;
+}
+
+static int run(const struct replay_command *command, int argc, char **argv) {
+    struct replay_options options;
+    int status;
+    if (!replay_options_parse(command, argc, argv, &options, &status))
+        return status;
+    return command->run(&options);
+}
+
+static int dispatch(int argc, char **argv) {
+    if (argc < 2) {
+        print_help();
+        return REPLAY_USAGE;
+    }
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--version") == 0)
+            return print_version();
+    if (strcmp(argv[1], "--help") == 0)
+        return print_help();
+    for (int i = 0; i < COMMAND_COUNT; i++)
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return run(&commands[i], argc - 1, argv + 1);
+    return run(&commands[0], argc, argv);
+}
+
+int main(int argc, char **argv) {
+    int status = dispatch(argc, argv);
+    errno = 0;
+    if ((fflush(stdout) != 0 || ferror(stdout)) && errno != EPIPE)
+        return replay_fail("cannot write standard output: %s", strerror(errno));
+    return status;
+}

@@ -1,0 +1,303 @@
+// options.c: the command line of every subcommand. Owns names and values of options; each command
+// says in its row of hakreplay.c which of them it takes.
+#include "replayer.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct option_row {
+    char letter;
+    const char *name;
+    bool has_value;
+    const char *usage;
+};
+
+static const struct option_row rows[] = {
+    {'r', "route", true,
+     "R[,R...]       presets, each with overrides: s2,orphans=strand,best; all; default best"},
+    {'O', "order", true, "ORDER          strict (as recorded) or dataflow; default strict"},
+    {'S', "strategy", true,
+     "STRATEGY    recorded, round-robin, random or schedule; default random"},
+    {'p', "schedule", true, "FILE        the schedule that strategy `schedule` plays"},
+    {'s', "seed", true, "N               of the strategy; default 1"},
+    {'n', "schedules", true, "N          how many to try; default 10000"},
+    {'g', "geometry", true,
+     "G           default, seed or scenario; default default, or what the scenario says"},
+    {'t', "stamps", false, "              write and check a stamp at both ends of every block"},
+    {'a', "allow-anomalies", false, "     play a trace although its order is anomalous"},
+    {'x', "allow-other-sources", false, " play although MF2's sources have changed since"},
+    {'o', "output", true, "FILE, -o FILE  write there"},
+    {'j', "json", false, "                print the result as JSON instead of a table"},
+    {'q', "quiet", false, "               print nothing but errors"},
+    {'L', "list-routes", false, "         print presets and switches, and end"},
+    {'h', "help", false, "                print this help, and end"},
+    {'V', "version", false, "             print version and commit, and end"},
+};
+#define ROW_COUNT (sizeof rows / sizeof rows[0])
+
+#define ALWAYS "hVL"
+
+static bool takes(const char *letters, char letter) {
+    return strchr(letters, letter) != NULL || strchr(ALWAYS, letter) != NULL;
+}
+
+void replay_print_options(const char *letters) {
+    for (size_t i = 0; i < ROW_COUNT; i++)
+        if (takes(letters, rows[i].letter))
+            printf("  --%s%s%s\n", rows[i].name, rows[i].has_value ? "=" : "", rows[i].usage);
+}
+
+// ---------------------------------------------------------------- routes
+
+static bool add_route(struct replay_options *options, const char *text, size_t length) {
+    if (options->route_count == REPLAY_ROUTES_MAX || length >= sizeof options->routes[0]) {
+        replay_fail("--route: expected at most %d routes of at most %zu characters",
+                    REPLAY_ROUTES_MAX, sizeof options->routes[0] - 1);
+        return false;
+    }
+    snprintf(options->routes[options->route_count++], sizeof options->routes[0], "%.*s",
+             (int)length, text);
+    return true;
+}
+
+static bool add_all_routes(struct replay_options *options) {
+    for (size_t i = 0; i < mf2_route_preset_count; i++)
+        if (!add_route(options, mf2_route_presets[i].name, strlen(mf2_route_presets[i].name)))
+            return false;
+    return true;
+}
+
+// An override belongs to every route that the name before it stood for.
+static bool add_override(struct replay_options *options, size_t first, const char *text,
+                         size_t length) {
+    for (size_t i = first; i < options->route_count; i++) {
+        char *route = options->routes[i];
+        size_t used = strlen(route);
+        if (used + 1 + length >= sizeof options->routes[0]) {
+            replay_fail("--route: expected routes of at most %zu characters",
+                        sizeof options->routes[0] - 1);
+            return false;
+        }
+        snprintf(route + used, sizeof options->routes[0] - used, ",%.*s", (int)length, text);
+    }
+    return true;
+}
+
+static bool try_routes(const struct replay_options *options) {
+    for (size_t i = 0; i < options->route_count; i++) {
+        struct mf2_route route;
+        char message[256];
+        if (!mf2_route_parse(options->routes[i], &route, message, sizeof message)) {
+            replay_fail("--route=%s: %s", options->routes[i], message);
+            return false;
+        }
+    }
+    return true;
+}
+
+bool replay_routes_parse(const char *text, struct replay_options *options) {
+    size_t first = 0;
+    options->route_count = 0;
+    for (;;) {
+        size_t length = strcspn(text, ",");
+        bool is_override = memchr(text, '=', length) != NULL && options->route_count > 0;
+        if (!is_override)
+            first = options->route_count;
+        bool added = is_override ? add_override(options, first, text, length)
+                     : length == 3 && memcmp(text, "all", 3) == 0
+                         ? add_all_routes(options)
+                         : add_route(options, text, length);
+        if (!added)
+            return false;
+        if (text[length] == '\0')
+            return try_routes(options);
+        text += length + 1;
+    }
+}
+
+static void list_routes(void) {
+    printf("presets:\n");
+    for (size_t i = 0; i < mf2_route_preset_count; i++)
+        printf("  %-14s %s%s\n", mf2_route_presets[i].name, mf2_route_presets[i].meaning,
+               strcmp(mf2_route_presets[i].name, MF2_ROUTE_DEFAULT) == 0 ? " (default)" : "");
+    printf("\nswitches, as overrides after a preset (s2,orphans=strand):\n");
+    char value[64];
+    const char *name;
+    const struct mf2_route *route = &mf2_route_presets[0].route;
+    for (size_t i = 0; (name = mf2_route_switch(route, i, value, sizeof value)) != NULL; i++)
+        printf("  %-14s %-26s %s\n", name, mf2_route_switch_values(i),
+               mf2_route_switch_meaning(i));
+}
+
+// ---------------------------------------------------------------- values
+
+static bool parse_number(const char *name, const char *text, uint64_t *number) {
+    char *end;
+    errno = 0;
+    *number = strtoull(text, &end, 10);
+    if (text[0] >= '0' && text[0] <= '9' && *end == '\0' && errno == 0)
+        return true;
+    replay_fail("--%s: expected a number, found \"%s\"", name, text);
+    return false;
+}
+
+static bool parse_order(const char *text, struct replay_options *options) {
+    options->has_order = true;
+    if (strcmp(text, "window") == 0) {
+        replay_fail("--order=window needs the uncertainty of every time stamp, which traces of "
+                    "this version do not hold; expected strict or dataflow");
+        return false;
+    }
+    options->order = strcmp(text, "dataflow") == 0 ? PROGRAM_DATAFLOW : PROGRAM_STRICT;
+    if (strcmp(text, "strict") == 0 || strcmp(text, "dataflow") == 0)
+        return true;
+    replay_fail("unknown order \"%s\": expected strict or dataflow", text);
+    return false;
+}
+
+static bool parse_strategy(const char *text, struct replay_options *options) {
+    options->strategy = text;
+    options->has_strategy = true;
+    if (replay_strategy_find(text) != NULL || strcmp(text, "schedule") == 0)
+        return true;
+    replay_fail("unknown strategy \"%s\": expected recorded, round-robin, random or schedule",
+                text);
+    return false;
+}
+
+static bool parse_geometry(const char *text, struct replay_options *options) {
+    options->geometry = mf2_geometry_find(text);
+    if (options->geometry == NULL)
+        replay_fail("unknown geometry \"%s\": expected default, seed or scenario", text);
+    return options->geometry != NULL;
+}
+
+static bool parse_schedule_count(const char *text, struct replay_options *options) {
+    if (!parse_number("schedules", text, &options->schedules))
+        return false;
+    if (options->schedules == 0)
+        replay_fail("--schedules: expected at least 1");
+    return options->schedules > 0;
+}
+
+static bool set_option(char letter, const char *value, struct replay_options *options) {
+    switch (letter) {
+    case 'r':
+        options->has_route = true;
+        return replay_routes_parse(value, options);
+    case 'O':
+        return parse_order(value, options);
+    case 'S':
+        return parse_strategy(value, options);
+    case 'p':
+        options->schedule = value;
+        return true;
+    case 's':
+        return parse_number("seed", value, &options->seed);
+    case 'n':
+        return parse_schedule_count(value, options);
+    case 'g':
+        return parse_geometry(value, options);
+    case 't':
+        options->stamps = true;
+        return true;
+    case 'a':
+        options->allow_anomalies = true;
+        return true;
+    case 'x':
+        options->allow_other_sources = true;
+        return true;
+    case 'o':
+        options->output = value;
+        return true;
+    case 'j':
+        options->json = true;
+        return true;
+    default:
+        options->quiet = true;
+        return true;
+    }
+}
+
+// ---------------------------------------------------------------- the line
+
+static void fill_long_options(const char *letters, struct option *long_options) {
+    size_t count = 0;
+    for (size_t i = 0; i < ROW_COUNT; i++)
+        if (takes(letters, rows[i].letter))
+            long_options[count++] = (struct option){
+                rows[i].name, rows[i].has_value ? required_argument : no_argument, NULL,
+                rows[i].letter};
+    long_options[count] = (struct option){0};
+}
+
+static bool refuse_option(int argc, char **argv) {
+    const char *word = optind > 0 && optind <= argc ? argv[optind - 1] : "";
+    replay_fail("%s: unknown option, or its value is missing or not wanted; see hakreplay --help",
+                word);
+    return false;
+}
+
+static bool check_together(const struct replay_command *command,
+                           struct replay_options *options) {
+    bool strict = options->order == PROGRAM_STRICT;
+    if (strict && options->has_strategy && strcmp(options->strategy, "recorded") != 0) {
+        replay_fail("--strategy=%s means nothing in order strict; add --order=dataflow",
+                    options->strategy);
+        return false;
+    }
+    bool plays = strcmp(options->strategy, "schedule") == 0;
+    if (plays != (options->schedule != NULL)) {
+        replay_fail("--strategy=schedule and --schedule=FILE belong together");
+        return false;
+    }
+    if (options->input == NULL) {
+        replay_fail("expected: hakreplay %s", command->usage);
+        return false;
+    }
+    return true;
+}
+
+static bool take_operand(const struct replay_command *command, int argc, char **argv,
+                         struct replay_options *options) {
+    if (optind < argc)
+        options->input = argv[optind++];
+    if (optind < argc)
+        replay_fail("%s: one input at a time; expected: hakreplay %s", argv[optind],
+                    command->usage);
+    return optind >= argc;
+}
+
+static void print_help(const struct replay_command *command) {
+    printf("Usage: hakreplay %s\n%s\n\n", command->usage, command->summary);
+    replay_print_options(command->letters);
+}
+
+bool replay_options_parse(const struct replay_command *command, int argc, char **argv,
+                          struct replay_options *options, int *status) {
+    struct option long_options[ROW_COUNT + 1];
+    fill_long_options(command->letters, long_options);
+    *options = (struct replay_options){.strategy = "random", .seed = 1, .schedules = 10000};
+    if (!takes(command->letters, 'O'))
+        options->order = PROGRAM_DATAFLOW;
+    replay_routes_parse(MF2_ROUTE_DEFAULT, options);
+    *status = REPLAY_USAGE;
+    opterr = 0;
+    int letter;
+    while ((letter = getopt_long(argc, argv, takes(command->letters, 'o') ? "o:" : "",
+                                 long_options, NULL)) != -1) {
+        if (letter == '?')
+            return refuse_option(argc, argv);
+        if (letter == 'h' || letter == 'L') {
+            letter == 'h' ? print_help(command) : list_routes();
+            *status = REPLAY_OK;
+            return false;
+        }
+        if (!set_option((char)letter, optarg, options))
+            return false;
+    }
+    return take_operand(command, argc, argv, options) && check_together(command, options);
+}

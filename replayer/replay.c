@@ -1,0 +1,299 @@
+// replay.c: `hakreplay trace.zst`: plays one program under each route asked for, writes one result,
+// prints the comparison.
+#include "replayer.h"
+
+#include "hak_version.h"
+#include "replayer_os.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PROGRESS_EVERY_NS UINT64_C(200000000)
+
+struct session {
+    struct replay_options *options;
+    struct replay_input input;
+    struct world_schedule *schedule; // for strategy `schedule`
+    char output[512];
+    char *results[REPLAY_ROUTES_MAX]; // hak.run texts
+    struct replay_comparison_row rows[REPLAY_ROUTES_MAX];
+    size_t done;
+    int status;
+    uint64_t begun_ns, told_ns; // of the route that runs
+    bool tells;
+};
+
+// ---------------------------------------------------------------- progress
+
+static void tell_progress(void *self, uint64_t steps) {
+    struct session *session = self;
+    uint64_t now_ns = replay_os_clock_ns();
+    if (!session->tells || now_ns - session->told_ns < PROGRESS_EVERY_NS)
+        return;
+    session->told_ns = now_ns;
+    double seconds = (double)(now_ns - session->begun_ns) / 1e9;
+    double rate = seconds > 0 ? (double)steps / seconds : 0;
+    double left = (double)session->input.source->operations - (double)steps;
+    fprintf(stderr, "\r%s: %5.1f %%, %.1f M operations/s, %.0f s left ",
+            session->options->routes[session->done],
+            100.0 * (double)steps / (double)(session->input.source->operations + 1), rate / 1e6,
+            rate > 0 ? left / rate : 0);
+}
+
+static void end_progress(const struct session *session) {
+    if (session->tells && session->told_ns != 0)
+        fprintf(stderr, "\r%60s\r", "");
+}
+
+// ---------------------------------------------------------------- one route
+
+static const char *strategy_name(const struct replay_options *options) {
+    return options->order == PROGRAM_STRICT ? "recorded" : options->strategy;
+}
+
+static char *unreliable_json(uint64_t steps, uint64_t took_ns) {
+    double seconds = (double)took_ns / 1e9;
+    json_t *object = json_pack("{s:f, s:f}", "seconds", seconds, "operations_per_second",
+                               seconds > 0 ? (double)steps / seconds : 0.0);
+    char *text = json_dumps(object, JSON_REAL_PRECISION(6));
+    json_decref(object);
+    return text;
+}
+
+static char *result_json(struct session *session, const struct program_options *run_options,
+                         const struct program_result *result, uint64_t took_ns) {
+    const struct replay_options *options = session->options;
+    json_t *scenario = session->input.scenario == NULL
+                           ? NULL
+                           : json_pack("{s:s}", "name", session->input.name);
+    char *workload = scenario == NULL ? NULL : json_dumps(scenario, 0);
+    char *unreliable = unreliable_json(program_result_steps(result), took_ns);
+    struct program_result_labels labels = {
+        .tool = "hakreplay",
+        .world = "controlled",
+        .certainty = options->order == PROGRAM_STRICT ? "measured" : "sampled",
+        .route_text = options->routes[session->done],
+        .geometry = session->input.geometry->name,
+        .memory = "sc",
+        .workload_json = workload,
+        .unreliable_json = unreliable,
+        .seed = options->seed};
+    char *text = program_result_json(result, session->input.source, run_options, &labels);
+    json_decref(scenario);
+    free(workload);
+    free(unreliable);
+    return text;
+}
+
+static void report_troubles(const struct session *session, const struct program_measures *m,
+                            const struct world *world, enum world_end end) {
+    const char *route = session->options->routes[session->done];
+    if (end == WORLD_DIVERGED)
+        fprintf(stderr, "hakreplay: %s: diverged: %s\n", route, world_message(world));
+    else if (end != WORLD_DONE)
+        fprintf(stderr, "hakreplay: %s: %s: %s\n", route, world_end_name(end),
+                world_message(world));
+    if (m->failed_allocations > 0)
+        fprintf(stderr,
+                "hakreplay: %s: %llu allocations found no memory: the figures are not those of "
+                "the program\n",
+                route, (unsigned long long)m->failed_allocations);
+    if (m->unresolved > 0)
+        fprintf(stderr, "hakreplay: %s: %llu operations on objects that do not live were left out\n",
+                route, (unsigned long long)m->unresolved);
+}
+
+static int status_of(enum world_end end, bool interrupted) {
+    if (end == WORLD_DIVERGED)
+        return REPLAY_DIVERGED;
+    if (end != WORLD_DONE)
+        return REPLAY_VIOLATION;
+    return interrupted ? REPLAY_INTERRUPTED : REPLAY_OK;
+}
+
+// Keeps what is worse: a violation before a divergence before an interruption.
+static void keep_status(struct session *session, int status) {
+    if (session->status == REPLAY_OK || session->status == REPLAY_INTERRUPTED ||
+        status == REPLAY_VIOLATION)
+        session->status = status == REPLAY_OK ? session->status : status;
+}
+
+static bool keep_result(struct session *session, const struct program_options *run_options,
+                        struct program_result *result, const struct world *world,
+                        enum world_end end) {
+    uint64_t took_ns = replay_os_clock_ns() - session->begun_ns;
+    struct replay_comparison_row *row = &session->rows[session->done];
+    row->route = session->options->routes[session->done];
+    row->digest = program_result_digest(result);
+    program_result_measures(result, &row->measures);
+    report_troubles(session, &row->measures, world, end);
+    keep_status(session, status_of(end, row->measures.interrupted));
+    session->results[session->done] = result_json(session, run_options, result, took_ns);
+    if (session->results[session->done] == NULL) {
+        session->status = replay_fail("%s: out of memory for the result", session->output);
+        return false;
+    }
+    session->done++;
+    return true;
+}
+
+static bool run_in_world(struct session *session, struct world *world, uint64_t *next_operations) {
+    const struct replay_options *options = session->options;
+    struct program_options run_options = {.order = options->order,
+                                          .strategy_name = strategy_name(options),
+                                          .stamps = options->stamps,
+                                          .clock_follows_trace = true,
+                                          .on_progress = tell_progress,
+                                          .on_progress_self = session,
+                                          .stop = &replay_os_interrupted,
+                                          .next_operations = next_operations};
+    struct program_result *result;
+    session->begun_ns = replay_os_clock_ns();
+    session->told_ns = session->begun_ns;
+    enum world_end end = program_run(world, session->input.source, &run_options, &result);
+    end_progress(session);
+    if (result == NULL) {
+        session->status = replay_fail("%s", session->input.source->message);
+        return false;
+    }
+    bool kept = keep_result(session, &run_options, result, world, end);
+    program_result_free(result);
+    return kept;
+}
+
+static bool run_route(struct session *session) {
+    const struct replay_options *options = session->options;
+    struct replay_strategist strategist = {0};
+    const struct world_strategy *strategy = NULL;
+    void *self = NULL;
+    if (options->order == PROGRAM_DATAFLOW && session->schedule != NULL) {
+        strategy = &world_strategy_schedule;
+        self = session->schedule;
+    } else if (options->order == PROGRAM_DATAFLOW) {
+        strategy = &replay_strategy_find(options->strategy)->strategy;
+        self = &strategist;
+    }
+    if (!replay_strategist_init(&strategist, session->input.source->threads + 1)) {
+        session->status = replay_fail("%s: out of memory", options->input);
+        return false;
+    }
+    struct world *world = replay_world_create(&session->input, options->routes[session->done],
+                                              strategy, self, options->seed, 0);
+    bool fine = world != NULL && run_in_world(session, world, strategist.next_operations);
+    if (world == NULL)
+        session->status = REPLAY_USAGE;
+    world_destroy(world);
+    replay_strategist_free(&strategist);
+    return fine;
+}
+
+// ---------------------------------------------------------------- the result
+
+static json_t *runs_json(const struct session *session) {
+    json_t *runs = json_array();
+    for (size_t i = 0; i < session->done; i++)
+        json_array_append_new(runs, json_loads(session->results[i], 0, NULL));
+    json_t *trace = json_incref(json_object_get(json_array_get(runs, 0), "trace"));
+    return json_pack("{s:s, s:i, s:s, s:s, s:s, s:o, s:o}", "schema", "hak.runs", "version", 1,
+                     "tool", "hakreplay", "tool_version", HAK_VERSION, "commit", HAK_COMMIT,
+                     "trace", trace, "runs", runs);
+}
+
+// One route: its hak.run; several: a hak.runs around them. With a line end.
+static char *whole_result(const struct session *session) {
+    char *text = NULL;
+    if (session->options->route_count == 1) {
+        text = strdup(session->results[0]);
+    } else {
+        json_t *runs = runs_json(session);
+        text = runs == NULL ? NULL : json_dumps(runs, JSON_COMPACT | JSON_REAL_PRECISION(9));
+        json_decref(runs);
+    }
+    size_t length = text == NULL ? 0 : strlen(text);
+    char *ended = text == NULL ? NULL : realloc(text, length + 2);
+    if (ended == NULL) {
+        free(text);
+        return NULL;
+    }
+    strcpy(ended + length, "\n");
+    return ended;
+}
+
+static void print_head(const struct session *session) {
+    const struct replay_options *options = session->options;
+    const struct program_source *source = session->input.source;
+    printf("%s: %llu operations, %llu objects, %u threads%s; order %s, strategy %s, seed %llu, "
+           "geometry %s\n",
+           session->input.name, (unsigned long long)source->operations,
+           (unsigned long long)source->objects, source->threads,
+           source->trace.complete ? "" : " (the trace is incomplete)",
+           options->order == PROGRAM_STRICT ? "strict" : "dataflow", strategy_name(options),
+           (unsigned long long)options->seed, session->input.geometry->name);
+}
+
+static void write_result(struct session *session) {
+    char message[REPLAY_TEXT_MAX];
+    char *text = whole_result(session);
+    if (text == NULL) {
+        session->status = replay_fail("%s: out of memory for the result", session->output);
+        return;
+    }
+    if (!replay_os_write_file(session->output, text, strlen(text), message, sizeof message))
+        session->status = replay_fail("%s", message);
+    else if (session->options->json)
+        fputs(text, stdout);
+    else if (!session->options->quiet) {
+        print_head(session);
+        replay_comparison_print(session->rows, session->done);
+        printf("written to %s\n", session->output);
+    }
+    free(text);
+}
+
+// ---------------------------------------------------------------- the command
+
+static bool open_all(struct session *session) {
+    struct replay_options *options = session->options;
+    char message[REPLAY_TEXT_MAX];
+    if (!replay_input_open(&session->input, options->input, NULL, options->geometry,
+                           options->allow_anomalies))
+        return false;
+    replay_input_settle_route(&session->input, options);
+    if (options->output != NULL)
+        snprintf(session->output, sizeof session->output, "%s", options->output);
+    else
+        snprintf(session->output, sizeof session->output, "%s.replay.json", session->input.name);
+    if (!replay_os_can_write(session->output, message, sizeof message)) {
+        replay_fail("%s", message);
+        return false;
+    }
+    if (options->schedule == NULL)
+        return true;
+    session->schedule = world_schedule_read(options->schedule, message, sizeof message);
+    if (session->schedule == NULL)
+        replay_fail("%s", message);
+    return session->schedule != NULL;
+}
+
+int replay_command_replay(struct replay_options *options) {
+    struct session session = {.options = options,
+                              .status = REPLAY_OK,
+                              .tells = !options->quiet && replay_os_stderr_is_terminal()};
+    if (!open_all(&session)) {
+        replay_input_close(&session.input);
+        return REPLAY_USAGE;
+    }
+    replay_os_catch_interrupts();
+    while (session.done < options->route_count && session.status != REPLAY_INTERRUPTED &&
+           run_route(&session))
+        continue;
+    if (session.done > 0 && session.status != REPLAY_USAGE)
+        write_result(&session);
+    for (size_t i = 0; i < session.done; i++)
+        free(session.results[i]);
+    world_schedule_free(session.schedule);
+    replay_input_close(&session.input);
+    return session.status;
+}

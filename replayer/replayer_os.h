@@ -1,0 +1,29 @@
+// replayer_os.h: hakreplay's door to the OS: whole files, wall-clock time, Ctrl-C, whether a person
+// looks. Nothing that a run computes depends on them.
+#ifndef HAK_REPLAYER_OS_H
+#define HAK_REPLAYER_OS_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// A file whole, with a zero byte behind it; free() it. NULL with one line in message.
+char *replay_os_read_file(const char *path, size_t *size, char *message, size_t message_size);
+
+// Writes a file: a regular one whole or not at all, keeping what it replaces until then; a device
+// or pipe as it is. False with one line in message.
+bool replay_os_write_file(const char *path, const char *text, size_t size, char *message,
+                          size_t message_size);
+// Whether that would be possible, as far as can be told beforehand.
+bool replay_os_can_write(const char *path, char *message, size_t message_size);
+
+// Wall-clock nanoseconds.
+uint64_t replay_os_clock_ns(void);
+bool replay_os_stderr_is_terminal(void);
+
+// Non-zero once SIGINT or SIGTERM has come; a second one ends the process as usual.
+extern volatile sig_atomic_t replay_os_interrupted;
+void replay_os_catch_interrupts(void);
+
+#endif

@@ -1,0 +1,107 @@
+// timeline.c: the last accesses of a run, one column a thread: what a person reads to understand
+// a violation. A strategy around another one, which alone decides.
+#include "replayer.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define COLUMN_WIDTH 26
+
+static void begin(void *self, struct world *world, uint64_t seed) {
+    struct replay_timeline *timeline = self;
+    timeline->count = 0;
+    if (timeline->inner->begin != NULL)
+        timeline->inner->begin(timeline->inner_self, world, seed);
+}
+
+// The fiber chosen does the access that it stands at.
+static void pick(void *self, struct world *world, const struct world_point *point,
+                 struct world_choice *choice) {
+    struct replay_timeline *timeline = self;
+    timeline->inner->pick(timeline->inner_self, world, point, choice);
+    const struct world_point *access = world_point_of(world, choice->fiber);
+    if (access == NULL)
+        return;
+    timeline->entries[timeline->count++ % REPLAY_TIMELINE_POINTS] =
+        (struct replay_timeline_entry){.site = access->site,
+                                       .number = point->number,
+                                       .offset = access->offset,
+                                       .operand = access->operand,
+                                       .fiber = choice->fiber};
+}
+
+static void ready(void *self, struct world *world, uint32_t fiber) {
+    struct replay_timeline *timeline = self;
+    if (timeline->inner->ready != NULL)
+        timeline->inner->ready(timeline->inner_self, world, fiber);
+}
+
+const struct world_strategy replay_timeline_strategy = {"timeline", begin, pick, ready};
+
+// ---------------------------------------------------------------- printing
+
+struct columns {
+    uint32_t fibers[REPLAY_TIMELINE_POINTS];
+    uint32_t count;
+};
+
+static uint32_t column_of(struct columns *columns, uint32_t fiber) {
+    for (uint32_t i = 0; i < columns->count; i++)
+        if (columns->fibers[i] == fiber)
+            return i;
+    columns->fibers[columns->count] = fiber;
+    return columns->count++;
+}
+
+static const char *kind_name(uint8_t kind) {
+    static const char *const names[MF2_POINT_KIND_COUNT] = {
+        "load",  "store", "exchange", "add",    "sub",   "or",   "and",
+        "cas",   "fence", "read",     "write",  "clock", "commit", "purge",
+        "wait",  "wake",  "pause",    "helper", "--",    "end"};
+    return names[kind];
+}
+
+static const char *base_name(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash == NULL ? path : slash + 1;
+}
+
+static void print_entry(const struct replay_timeline_entry *entry, uint32_t column,
+                        uint32_t column_count) {
+    char what[COLUMN_WIDTH + 1], place[64] = "";
+    snprintf(what, sizeof what, "%s %s", kind_name(entry->site->kind), entry->site->expression);
+    if (entry->offset != WORLD_NO_OFFSET)
+        snprintf(place, sizeof place, " @%llu", (unsigned long long)entry->offset);
+    printf("%8llu  %*s%-*s%*s  %s:%u %s%s\n", (unsigned long long)entry->number,
+           (int)(column * (COLUMN_WIDTH + 2)), "", COLUMN_WIDTH, what,
+           (int)((column_count - 1 - column) * (COLUMN_WIDTH + 2)), "",
+           base_name(entry->site->file), entry->site->line, entry->site->function, place);
+}
+
+static void print_head(const struct columns *columns, const struct world *world) {
+    printf("%8s", "point");
+    for (uint32_t i = 0; i < columns->count; i++) {
+        char name[32];
+        if (columns->fibers[i] == world_helper(world))
+            snprintf(name, sizeof name, "helper");
+        else
+            snprintf(name, sizeof name, "fiber %u", columns->fibers[i]);
+        printf("  %-*s", COLUMN_WIDTH, name);
+    }
+    printf("  where\n");
+}
+
+void replay_timeline_print(const struct replay_timeline *timeline, const struct world *world) {
+    struct columns columns = {.count = 0};
+    uint64_t kept = timeline->count < REPLAY_TIMELINE_POINTS ? timeline->count
+                                                              : REPLAY_TIMELINE_POINTS;
+    uint64_t first = timeline->count - kept;
+    for (uint64_t i = first; i < timeline->count; i++)
+        column_of(&columns, timeline->entries[i % REPLAY_TIMELINE_POINTS].fiber);
+    print_head(&columns, world);
+    for (uint64_t i = first; i < timeline->count; i++) {
+        const struct replay_timeline_entry *entry =
+            &timeline->entries[i % REPLAY_TIMELINE_POINTS];
+        print_entry(entry, column_of(&columns, entry->fiber), columns.count);
+    }
+}
