@@ -32,7 +32,7 @@ def line(event):
     if event.stack and event.op != ACQUIRE:
         parts.append(f"stack={event.stack}")
     if event.address:
-        parts.append(f"address={event.address}")
+        parts.append(f"address={event.address:#x}")
     if event.entry:
         parts.append(f"entry={ENTRIES[event.entry]}")
     return " ".join(parts)
