@@ -21,16 +21,20 @@ option(HAK_DEBUG_CHECKS "the costly self-checks of every floor" OFF)
 find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
 
-# hak_common: every target of the tree links it.
+# hak_plain: language and warnings. Only what is preloaded into programs that nobody here built links
+# it directly: a sanitizer's run-time must not come along.
+# hak_common: the same with the build's sanitizers; every other target links it.
+add_library(hak_plain INTERFACE)
 add_library(hak_common INTERFACE)
-target_compile_definitions(hak_common INTERFACE _GNU_SOURCE)
-target_compile_options(hak_common INTERFACE
+target_link_libraries(hak_common INTERFACE hak_plain)
+target_compile_definitions(hak_plain INTERFACE _GNU_SOURCE)
+target_compile_options(hak_plain INTERFACE
   -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes
   -Wpointer-arith -Wwrite-strings -Wvla -Wundef -Wcast-qual
   -fno-omit-frame-pointer -fno-strict-aliasing -g
   "-ffile-prefix-map=${CMAKE_SOURCE_DIR}/=")
 if(HAK_DEBUG_CHECKS)
-  target_compile_definitions(hak_common INTERFACE HAK_DEBUG_CHECKS=1)
+  target_compile_definitions(hak_plain INTERFACE HAK_DEBUG_CHECKS=1)
 endif()
 if(HAK_SANITIZE STREQUAL "address")
   target_compile_options(hak_common INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=all)
@@ -48,4 +52,4 @@ if(NOT HAK_COMMIT)
   set(HAK_COMMIT "unknown")
 endif()
 configure_file("${CMAKE_SOURCE_DIR}/cmake/hak_version.h.in" "${CMAKE_BINARY_DIR}/include/hak_version.h")
-target_include_directories(hak_common INTERFACE "${CMAKE_BINARY_DIR}/include")
+target_include_directories(hak_plain INTERFACE "${CMAKE_BINARY_DIR}/include")
