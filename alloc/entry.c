@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define EXPORT __attribute__((visibility("default")))
+#define OS_PAGE_BYTES ((size_t)4096) // x86-64
 
 static inline void *or_no_memory(void *block) {
     if (MF2_UNLIKELY(!block))
@@ -72,15 +73,15 @@ EXPORT int posix_memalign(void **result, size_t alignment, size_t bytes) {
     return 0;
 }
 
-EXPORT void *valloc(size_t bytes) { return memalign((size_t)getpagesize(), bytes); }
+EXPORT void *valloc(size_t bytes) { return memalign(OS_PAGE_BYTES, bytes); }
 
 EXPORT void *pvalloc(size_t bytes) {
-    size_t page = (size_t)getpagesize();
-    if (bytes > SIZE_MAX - page) {
+    if (bytes > SIZE_MAX - OS_PAGE_BYTES) {
         errno = ENOMEM;
         return NULL;
     }
-    return memalign(page, bytes ? (bytes + page - 1) / page * page : page);
+    size_t pages = bytes ? (bytes + OS_PAGE_BYTES - 1) / OS_PAGE_BYTES : 1;
+    return memalign(OS_PAGE_BYTES, pages * OS_PAGE_BYTES);
 }
 
 EXPORT size_t malloc_usable_size(void *block) { return block ? mf2_usable_size(block) : 0; }
