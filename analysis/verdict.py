@@ -29,7 +29,7 @@ def paragraphs(runs):
     groups = _groups(runs)
     found = [
         Paragraph("Rules broken", [_violation(run) for run in runs if run.violations]),
-        Paragraph("What holds the pages", [text for group in groups for run in _extremes(group) for text in what_holds(run)]),
+        Paragraph("What holds the pages", [text for group in groups for text in _holding(group)]),
         Paragraph("Which route holds fewer", _comparisons(groups)),
         Paragraph("What is uncertain", uncertainties(runs, groups)),
     ]
@@ -48,6 +48,15 @@ def _extremes(group):
     """The runs that hold most and fewest; one run where they agree."""
     most, fewest = max(group, key=_held), min(group, key=_held)
     return [most] if _held(most) == _held(fewest) else [most, fewest]
+
+
+def _holding(group):
+    """What holds the pages of the extremes, and once what the size classes cost all of them."""
+    text = [sentence for run in _extremes(group) for sentence in what_holds(run)]
+    fewest, live = group[0].measures["fewest_max"], group[0].measures["live_pages_max"]
+    if live and fewest >= GEOMETRY_MIN * live:
+        text.append(f"The size classes have a price of their own: even the fewest pages are {ratio(fewest / live)} the live bytes.")
+    return text
 
 
 def _held(run):
@@ -69,14 +78,11 @@ def what_holds(run):
     text = [f"{run.label} held {plural(held, 'page')} at its peak; the live blocks needed at most {count(fewest)}"
             + (f" ({ratio(over)})." if over is not None else ".")]
     if held <= fewest + constant:
-        text.append(f"That is within one page per thread and class in use (C = {count(constant)}): there is nothing left for a policy to save.")
+        text.append(f"The rest is no more than one page for each thread and class in use (C = {count(constant)}), the price of pages that belong to threads.")
     elif held - fewest <= CLOSE * fewest:
         text.append(f"That is within {percent(CLOSE)} of the fewest: a policy has little left to save.")
     else:
         text.append(_largest_part(run, held))
-    live = run.measures["live_pages_max"]
-    if live and fewest >= GEOMETRY_MIN * live:
-        text.append(f"The size classes have a price of their own: even the fewest pages are {ratio(fewest / live)} the live bytes.")
     return text
 
 
@@ -118,16 +124,19 @@ def compare(group):
         by_route.setdefault(run.route, []).append(run)
     ranked = sorted(by_route, key=lambda route: _mean(by_route[route]))
     best, second, worst = ranked[0], ranked[1], ranked[-1]
+    last = [route for route in ranked if _mean(by_route[route]) == _mean(by_route[worst])]
     least, most = _mean(by_route[best]), _mean(by_route[worst])
     if most - least <= DIFFERENCE_MIN * most:
         text = [f"No difference worth naming: all {len(ranked)} routes hold {_span(group)} pages at most."]
     else:
-        text = [f"{best} holds the fewest: {_span(by_route[best])} pages at most, {percent((most - least) / most)} fewer than {worst} ({_span(by_route[worst])})."]
+        text = [f"{best} holds the fewest: {_span(by_route[best])} pages at most, {percent((most - least) / most)} fewer than {listing(last)} ({_span(by_route[worst])})."]
         close = [route for route in ranked[1:] if _mean(by_route[route]) - least <= DIFFERENCE_MIN * _mean(by_route[route])]
         if close:
             text.append(f"{listing(close)} {'is' if len(close) == 1 else 'are'} within {percent(DIFFERENCE_MIN)} of it.")
         if any(run.certainty == "sampled" for run in group):
             text.append(_sampling(by_route[best], by_route[second], by_route[worst]))
+        if any(run.certainty == "modelled" for run in group):
+            text.append("That is what the model says: a real machine may interleave the threads otherwise.")
     return text + _second_thoughts(by_route, best) + _same_digests(by_route)
 
 

@@ -61,6 +61,8 @@ class WhatHolds(unittest.TestCase):
         document = holding(1000)
         document["measures"]["live_pages_max"] = 500
         self.assertIn("price of their own", words(document)["What holds the pages"])
+        other = document | {"route": "other", "measures": document["measures"] | {"held_max": 1000}}
+        self.assertEqual(words(document, other)["What holds the pages"].count("price of their own"), 1)
         self.assertNotIn("price of their own", self.text(held=1000))
 
     def test_most_and_fewest_only(self):
@@ -81,6 +83,14 @@ class WhichHoldsFewer(unittest.TestCase):
         text = self.text(holding(2000, route="cda"), holding(1000, route="s2"))
         self.assertIn("s2 holds the fewest: 1,000 pages at most, 50.0 % fewer than cda (2,000)", text)
         self.assertNotIn("chance", text)
+
+    def test_all_that_hold_most_are_named(self):
+        self.assertIn("fewer than b and c (2,000)", self.text(holding(1000, route="a"), holding(2000, route="b"), holding(2000, route="c")))
+
+    def test_a_model_is_called_one(self):
+        text = self.text(*(holding(held, route=f"r{held}") | {"certainty": "modelled"} for held in (1000, 2000)))
+        self.assertIn("what the model says", text)
+        self.assertNotIn("the model", self.text(holding(1000, route="a"), holding(2000, route="b")))
 
     def test_no_difference(self):
         self.assertIn("No difference worth naming: all 2 routes hold 1,000 to 1,009", self.text(holding(1000, route="a"), holding(1009, route="b")))
