@@ -12,7 +12,6 @@
 #include <string.h>
 
 #define EXPORT __attribute__((visibility("default")))
-#define OS_PAGE_BYTES 4096u // x86-64 has no other base page
 #define OS_PAGE_BYTES ((size_t)4096) // x86-64
 
 static inline void *or_no_memory(void *block) {
