@@ -78,7 +78,8 @@ def what_holds(run):
     text = [f"{run.label} held {plural(held, 'page')} at its peak; the live blocks needed at most {count(fewest)}"
             + (f" ({ratio(over)})." if over is not None else ".")]
     if held <= fewest + constant:
-        text.append(f"The rest is no more than one page for each thread and class in use (C = {count(constant)}), the price of pages that belong to threads.")
+        text.append(f"The rest is no more than C = {count(constant)}, one page for each thread and class in use, "
+                    "which an allocator with pages per thread may cost anyway.")
     elif held - fewest <= CLOSE * fewest:
         text.append(f"That is within {percent(CLOSE)} of the fewest: a policy has little left to save.")
     else:
