@@ -31,9 +31,9 @@ void replay_comparison_print(const struct replay_comparison_row *rows, size_t co
     for (size_t i = 0; i < count; i++)
         if ((int)strlen(rows[i].route) > route_width)
             route_width = (int)strlen(rows[i].route);
-    printf("%-*s %9s %9s %7s %9s %9s %9s %10s %11s %9s %9s  %s\n", route_width, "route",
-           "held max", "fewest", "ratio", "new", "recycled", "reused", "reuse/new", "reuse share",
-           "stranded", "owner chg", "digest");
+    printf("%-*s %9s %9s %7s %9s %9s %9s %10s %11s %9s %9s  %s\n", route_width, "route", "held max",
+           "fewest", "ratio", "new", "recycled", "reused", "reuse/new", "reuse share", "stranded",
+           "owner chg", "digest");
     for (size_t i = 0; i < count; i++)
         print_row(&rows[i], route_width);
 }

@@ -11,9 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define POINT_LIMIT_MIN     1000000
+#define POINT_LIMIT_MIN      1000000
 #define POINTS_PER_OPERATION 10000
-#define PROGRESS_EVERY_NS   UINT64_C(200000000)
+#define PROGRESS_EVERY_NS    UINT64_C(200000000)
 #define TRAILS_LOG2_AT_FIRST 12
 
 // Different schedules seen: a set of their trails' hashes. 0 is not kept.
@@ -165,8 +165,8 @@ static int write_failure(struct exploration *exploration, uint64_t seed,
         return replay_fail("%s", message);
     printf("violation: %s: %s\n", world_oracle_name(second.violation.oracle),
            second.violation.text);
-    printf("  seed %" PRIu64 ", point %" PRIu64 ", written to %s\n", seed,
-           second.violation.point, path);
+    printf("  seed %" PRIu64 ", point %" PRIu64 ", written to %s\n", seed, second.violation.point,
+           path);
     printf("  to see it again: hakreplay repro %s\n", path);
     return REPLAY_VIOLATION;
 }
@@ -197,8 +197,8 @@ static void print_coverage(const struct exploration *exploration) {
         return;
     printf("%s: route %s, strategy %s: %" PRIu64 " schedules, %" PRIu64
            " different, %.1f points each; %.0f schedules/s\n",
-           exploration->input.name, exploration->options->routes[0],
-           exploration->options->strategy, exploration->tried, exploration->trails.count,
+           exploration->input.name, exploration->options->routes[0], exploration->options->strategy,
+           exploration->tried, exploration->trails.count,
            exploration->tried > 0 ? (double)exploration->points / (double)exploration->tried : 0,
            rate(exploration, (double)exploration->tried));
 }

@@ -128,8 +128,7 @@ static void list_routes(void) {
     const char *name;
     const struct mf2_route *route = &mf2_route_presets[0].route;
     for (size_t i = 0; (name = mf2_route_switch(route, i, value, sizeof value)) != NULL; i++)
-        printf("  %-14s %-26s %s\n", name, mf2_route_switch_values(i),
-               mf2_route_switch_meaning(i));
+        printf("  %-14s %-26s %s\n", name, mf2_route_switch_values(i), mf2_route_switch_meaning(i));
 }
 
 // ---------------------------------------------------------------- values
@@ -228,9 +227,9 @@ static void fill_long_options(const char *letters, struct option *long_options) 
     size_t count = 0;
     for (size_t i = 0; i < ROW_COUNT; i++)
         if (takes(letters, rows[i].letter))
-            long_options[count++] = (struct option){
-                rows[i].name, rows[i].has_value ? required_argument : no_argument, NULL,
-                rows[i].letter};
+            long_options[count++] =
+                (struct option){rows[i].name, rows[i].has_value ? required_argument : no_argument,
+                                NULL, rows[i].letter};
     long_options[count] = (struct option){0};
 }
 
@@ -241,8 +240,7 @@ static bool refuse_option(int argc, char **argv) {
     return false;
 }
 
-static bool check_together(const struct replay_command *command,
-                           struct replay_options *options) {
+static bool check_together(const struct replay_command *command, struct replay_options *options) {
     bool strict = options->order == PROGRAM_STRICT;
     if (strict && options->has_strategy && strcmp(options->strategy, "recorded") != 0) {
         replay_fail("--strategy=%s means nothing in order strict; add --order=dataflow",
@@ -287,8 +285,8 @@ bool replay_options_parse(const struct replay_command *command, int argc, char *
     *status = REPLAY_USAGE;
     opterr = 0;
     int letter;
-    while ((letter = getopt_long(argc, argv, takes(command->letters, 'o') ? "o:" : "",
-                                 long_options, NULL)) != -1) {
+    while ((letter = getopt_long(argc, argv, takes(command->letters, 'o') ? "o:" : "", long_options,
+                                 NULL)) != -1) {
         if (letter == '?')
             return refuse_option(argc, argv);
         if (letter == 'h' || letter == 'L') {

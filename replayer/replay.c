@@ -21,7 +21,7 @@ struct session {
     struct replay_comparison_row rows[REPLAY_ROUTES_MAX];
     size_t done;
     int status;
-    uint64_t begun_ns, told_ns; // of the route that runs
+    uint64_t begun_ns, begun_processor_ns, told_ns; // of the route that runs
     bool tells;
 };
 
@@ -53,23 +53,23 @@ static const char *strategy_name(const struct replay_options *options) {
     return options->order == PROGRAM_STRICT ? "recorded" : options->strategy;
 }
 
-static char *unreliable_json(uint64_t steps, uint64_t took_ns) {
-    double seconds = (double)took_ns / 1e9;
-    json_t *object = json_pack("{s:f, s:f}", "seconds", seconds, "operations_per_second",
-                               seconds > 0 ? (double)steps / seconds : 0.0);
+static char *unreliable_json(const struct session *session, uint64_t steps) {
+    double seconds = (double)(replay_os_clock_ns() - session->begun_ns) / 1e9;
+    double processor = (double)(replay_os_processor_ns() - session->begun_processor_ns) / 1e9;
+    json_t *object = json_pack("{s:f, s:f, s:f}", "seconds", seconds, "processor_seconds",
+                               processor, "operations_per_processor_second",
+                               processor > 0 ? (double)steps / processor : 0.0);
     char *text = json_dumps(object, JSON_REAL_PRECISION(6));
     json_decref(object);
     return text;
 }
 
 static char *result_json(struct session *session, const struct program_options *run_options,
-                         const struct program_result *result, uint64_t took_ns) {
+                         const struct program_result *result, const char *unreliable) {
     const struct replay_options *options = session->options;
-    json_t *scenario = session->input.scenario == NULL
-                           ? NULL
-                           : json_pack("{s:s}", "name", session->input.name);
+    json_t *scenario =
+        session->input.scenario == NULL ? NULL : json_pack("{s:s}", "name", session->input.name);
     char *workload = scenario == NULL ? NULL : json_dumps(scenario, 0);
-    char *unreliable = unreliable_json(program_result_steps(result), took_ns);
     struct program_result_labels labels = {
         .tool = "hakreplay",
         .world = "controlled",
@@ -83,7 +83,6 @@ static char *result_json(struct session *session, const struct program_options *
     char *text = program_result_json(result, session->input.source, run_options, &labels);
     json_decref(scenario);
     free(workload);
-    free(unreliable);
     return text;
 }
 
@@ -101,8 +100,9 @@ static void report_troubles(const struct session *session, const struct program_
                 "the program\n",
                 route, (unsigned long long)m->failed_allocations);
     if (m->unresolved > 0)
-        fprintf(stderr, "hakreplay: %s: %llu operations on objects that do not live were left out\n",
-                route, (unsigned long long)m->unresolved);
+        fprintf(stderr,
+                "hakreplay: %s: %llu operations on objects that do not live were left out\n", route,
+                (unsigned long long)m->unresolved);
 }
 
 static int status_of(enum world_end end, bool interrupted) {
@@ -123,14 +123,15 @@ static void keep_status(struct session *session, int status) {
 static bool keep_result(struct session *session, const struct program_options *run_options,
                         struct program_result *result, const struct world *world,
                         enum world_end end) {
-    uint64_t took_ns = replay_os_clock_ns() - session->begun_ns;
+    char *unreliable = unreliable_json(session, program_result_steps(result));
     struct replay_comparison_row *row = &session->rows[session->done];
     row->route = session->options->routes[session->done];
     row->digest = program_result_digest(result);
     program_result_measures(result, &row->measures);
     report_troubles(session, &row->measures, world, end);
     keep_status(session, status_of(end, row->measures.interrupted));
-    session->results[session->done] = result_json(session, run_options, result, took_ns);
+    session->results[session->done] = result_json(session, run_options, result, unreliable);
+    free(unreliable);
     if (session->results[session->done] == NULL) {
         session->status = replay_fail("%s: out of memory for the result", session->output);
         return false;
@@ -151,6 +152,7 @@ static bool run_in_world(struct session *session, struct world *world, uint64_t 
                                           .next_operations = next_operations};
     struct program_result *result;
     session->begun_ns = replay_os_clock_ns();
+    session->begun_processor_ns = replay_os_processor_ns();
     session->told_ns = session->begun_ns;
     enum world_end end = program_run(world, session->input.source, &run_options, &result);
     end_progress(session);

@@ -23,9 +23,9 @@
 
 enum replay_status {
     REPLAY_OK = 0,
-    REPLAY_VIOLATION = 1, // an oracle fired
-    REPLAY_USAGE = 2,     // bad options, bad input, no memory
-    REPLAY_DIVERGED = 3,  // a schedule did not play as it was recorded
+    REPLAY_VIOLATION = 1,    // an oracle fired
+    REPLAY_USAGE = 2,        // bad options, bad input, no memory
+    REPLAY_DIVERGED = 3,     // a schedule did not play as it was recorded
     REPLAY_INTERRUPTED = 130 // as a shell reports SIGINT; what there was has been written
 };
 
@@ -37,15 +37,15 @@ enum replay_status {
 // What the command line says. Texts live as long as the command line.
 struct replay_options {
     const char *input;
-    const char *output;                // NULL: a name made from the input's
+    const char *output; // NULL: a name made from the input's
     char routes[REPLAY_ROUTES_MAX][256];
     size_t route_count;
     enum program_order order;
     const char *strategy;
-    const char *schedule;              // file, for strategy `schedule`
+    const char *schedule;                // file, for strategy `schedule`
     const struct mf2_geometry *geometry; // NULL: the input's own
     uint64_t seed;
-    uint64_t schedules;                // explore: how many
+    uint64_t schedules; // explore: how many
     bool has_order, has_strategy, has_route;
     bool stamps, json, quiet, allow_anomalies, allow_other_sources;
 };
@@ -75,7 +75,7 @@ struct replay_input {
     struct program_source *source;
     struct replay_scenario *scenario; // NULL for a trace
     const struct mf2_geometry *geometry;
-    char name[256];    // base name without .zst or .scn
+    char name[256]; // base name without .zst or .scn
 };
 
 // The input named by path, or, with `text`, the scenario of that text. On failure prints a line.
@@ -94,7 +94,7 @@ struct world *replay_world_create(const struct replay_input *input, const char *
 
 // A strategy's state. One for all, so that a row of the table is two functions and no more.
 struct replay_strategist {
-    uint64_t random;        // state of the generator
+    uint64_t random;           // state of the generator
     uint64_t *next_operations; // by fiber; filled in by the run (program.h)
     uint32_t fiber_limit;
 };

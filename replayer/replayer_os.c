@@ -109,13 +109,23 @@ bool replay_os_can_write(const char *path, char *message, size_t message_size) {
 
 // ---------------------------------------------------------------- time, terminal, signals
 
-uint64_t replay_os_clock_ns(void) {
+static uint64_t clock_ns(clockid_t clock) {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(clock, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-bool replay_os_stderr_is_terminal(void) { return isatty(STDERR_FILENO) != 0; }
+uint64_t replay_os_clock_ns(void) {
+    return clock_ns(CLOCK_MONOTONIC);
+}
+
+uint64_t replay_os_processor_ns(void) {
+    return clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+}
+
+bool replay_os_stderr_is_terminal(void) {
+    return isatty(STDERR_FILENO) != 0;
+}
 
 volatile sig_atomic_t replay_os_interrupted;
 

@@ -18,8 +18,9 @@ bool replay_os_write_file(const char *path, const char *text, size_t size, char 
 // Whether that would be possible, as far as can be told beforehand.
 bool replay_os_can_write(const char *path, char *message, size_t message_size);
 
-// Wall-clock nanoseconds.
+// Wall-clock nanoseconds, and those that this process has had a processor for.
 uint64_t replay_os_clock_ns(void);
+uint64_t replay_os_processor_ns(void);
 bool replay_os_stderr_is_terminal(void);
 
 // Non-zero once SIGINT or SIGTERM has come; a second one ends the process as usual.

@@ -43,8 +43,8 @@ static bool check_trace(const struct repro *repro) {
     const char *found = repro->input.source->trace.hash;
     if (repro->input.scenario != NULL || strcmp(wanted, found) == 0)
         return true;
-    replay_fail("%s: belongs to a trace with hash %s, but %s has %s", repro->options->input,
-                wanted, value(repro, "input"), found);
+    replay_fail("%s: belongs to a trace with hash %s, but %s has %s", repro->options->input, wanted,
+                value(repro, "input"), found);
     return false;
 }
 

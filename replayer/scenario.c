@@ -145,8 +145,8 @@ static bool parse_range(struct parser *parser, const char *word, struct range *r
                  end > 0 && bracket[end] == '\0';
     if (!whole) {
         end = 0;
-        whole = sscanf(bracket, "[%4u]%n", &range->first, &end) == 1 && end > 0 &&
-                bracket[end] == '\0';
+        whole =
+            sscanf(bracket, "[%4u]%n", &range->first, &end) == 1 && end > 0 && bracket[end] == '\0';
         range->last = range->first;
     }
     return whole || refuse(parser, "expected NAME[I] or NAME[I..J], found \"%s\"", word);
@@ -169,8 +169,7 @@ static uint32_t range_object(struct parser *parser, const struct range *range, u
 
 // ---------------------------------------------------------------- statements
 
-static bool parse_size(struct parser *parser, const char *word, uint64_t maximum,
-                       uint64_t *size) {
+static bool parse_size(struct parser *parser, const char *word, uint64_t maximum, uint64_t *size) {
     char *end;
     *size = strtoull(word, &end, 10);
     if (!isdigit((unsigned char)word[0]) || *end != '\0' || *size > maximum)
@@ -219,22 +218,21 @@ static bool note_gone(struct parser *parser, uint32_t index) {
     return true;
 }
 
-static bool write_makes(struct parser *parser, const struct range *made, uint8_t op,
-                        uint64_t size, uint8_t align_log2) {
+static bool write_makes(struct parser *parser, const struct range *made, uint8_t op, uint64_t size,
+                        uint8_t align_log2) {
     for (unsigned i = 0; i < range_count(made); i++) {
         uint32_t object = range_object(parser, made, i);
         if (!note_made(parser, object) ||
-            !write_operation(parser, (struct written){.op = op,
-                                                      .object = object,
-                                                      .size = size,
-                                                      .align_log2 = align_log2}))
+            !write_operation(
+                parser, (struct written){
+                            .op = op, .object = object, .size = size, .align_log2 = align_log2}))
             return false;
     }
     return true;
 }
 
-static bool write_reallocs(struct parser *parser, const struct range *made,
-                           const struct range *old, uint64_t size) {
+static bool write_reallocs(struct parser *parser, const struct range *made, const struct range *old,
+                           uint64_t size) {
     if (range_count(made) != range_count(old))
         return refuse(parser, "the two ranges differ in length");
     for (unsigned i = 0; i < range_count(made); i++) {
@@ -283,8 +281,8 @@ static bool parse_making(struct parser *parser, char **words, unsigned count) {
         return false;
     if (count == 4 && (strcmp(verb, "malloc") == 0 || strcmp(verb, "calloc") == 0))
         return parse_size(parser, words[3], SIZE_BYTES_MAX, &size) &&
-               write_makes(parser, &made,
-                           verb[0] == 'm' ? PROGRAM_MALLOC : PROGRAM_CALLOC, size, 0);
+               write_makes(parser, &made, verb[0] == 'm' ? PROGRAM_MALLOC : PROGRAM_CALLOC, size,
+                           0);
     if (count == 5 && strcmp(verb, "aligned") == 0)
         return parse_alignment(parser, words[3], &align_log2) &&
                parse_size(parser, words[4], SIZE_BYTES_MAX, &size) &&
@@ -441,8 +439,8 @@ static void emit_written(struct replay_scenario *scenario, const struct written 
         make_object(scenario, operation->new_object, made);
     if (op == PROGRAM_FREE || op == PROGRAM_REALLOC)
         scenario->objects[operation->object].lives = false;
-    bool has_object = is_making(op) || op == PROGRAM_FREE || op == PROGRAM_REALLOC ||
-                      op == PROGRAM_USABLE;
+    bool has_object =
+        is_making(op) || op == PROGRAM_FREE || op == PROGRAM_REALLOC || op == PROGRAM_USABLE;
     uint64_t object = has_object ? scenario->objects[operation->object].number : 0;
     uint64_t new_object =
         op == PROGRAM_REALLOC ? scenario->objects[operation->new_object].number : 0;
@@ -455,8 +453,7 @@ static void emit_written(struct replay_scenario *scenario, const struct written 
                                               .align_log2 = operation->align_log2});
     if (op == PROGRAM_CREATE) {
         scenario->threads[operation->peer].has_begun = true;
-        emit(scenario, (struct program_operation){.thread = operation->peer,
-                                                  .op = PROGRAM_START});
+        emit(scenario, (struct program_operation){.thread = operation->peer, .op = PROGRAM_START});
     }
 }
 
@@ -583,8 +580,8 @@ void replay_scenario_free(struct replay_scenario *scenario) {
 
 struct program_source *replay_scenario_source(const struct replay_scenario *scenario) {
     struct program_source *source =
-        program_open_memory(scenario->operations, scenario->operation_count,
-                            scenario->thread_count, scenario->object_count);
+        program_open_memory(scenario->operations, scenario->operation_count, scenario->thread_count,
+                            scenario->object_count);
     if (source != NULL)
         source->live_bytes_max = scenario->bytes;
     return source;

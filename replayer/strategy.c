@@ -80,7 +80,8 @@ static void pick_random(void *self, struct world *world, const struct world_poin
 
 const struct replay_strategy replay_strategies[] = {
     {"recorded order, one operation at a time", {"recorded", begin, pick_recorded, NULL}},
-    {"the next thread that can run, at every point", {"round-robin", begin, pick_round_robin, NULL}},
+    {"the next thread that can run, at every point",
+     {"round-robin", begin, pick_round_robin, NULL}},
     {"any thread that can run, at every point", {"random", begin, pick_random, NULL}},
 };
 const size_t replay_strategy_count = sizeof replay_strategies / sizeof replay_strategies[0];

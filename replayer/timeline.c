@@ -55,9 +55,8 @@ static uint32_t column_of(struct columns *columns, uint32_t fiber) {
 
 static const char *kind_name(uint8_t kind) {
     static const char *const names[MF2_POINT_KIND_COUNT] = {
-        "load",  "store", "exchange", "add",    "sub",   "or",   "and",
-        "cas",   "fence", "read",     "write",  "clock", "commit", "purge",
-        "wait",  "wake",  "pause",    "helper", "--",    "end"};
+        "load",  "store", "exchange", "add",   "sub",  "or",   "and",   "cas",    "fence", "read",
+        "write", "clock", "commit",   "purge", "wait", "wake", "pause", "helper", "--",    "end"};
     return names[kind];
 }
 
@@ -93,15 +92,14 @@ static void print_head(const struct columns *columns, const struct world *world)
 
 void replay_timeline_print(const struct replay_timeline *timeline, const struct world *world) {
     struct columns columns = {.count = 0};
-    uint64_t kept = timeline->count < REPLAY_TIMELINE_POINTS ? timeline->count
-                                                              : REPLAY_TIMELINE_POINTS;
+    uint64_t kept =
+        timeline->count < REPLAY_TIMELINE_POINTS ? timeline->count : REPLAY_TIMELINE_POINTS;
     uint64_t first = timeline->count - kept;
     for (uint64_t i = first; i < timeline->count; i++)
         column_of(&columns, timeline->entries[i % REPLAY_TIMELINE_POINTS].fiber);
     print_head(&columns, world);
     for (uint64_t i = first; i < timeline->count; i++) {
-        const struct replay_timeline_entry *entry =
-            &timeline->entries[i % REPLAY_TIMELINE_POINTS];
+        const struct replay_timeline_entry *entry = &timeline->entries[i % REPLAY_TIMELINE_POINTS];
         print_entry(entry, column_of(&columns, entry->fiber), columns.count);
     }
 }

@@ -18,6 +18,7 @@
 
 #include "mf2.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,16 +31,29 @@ static void digest_flush(struct program_result *result) {
 }
 
 static void digest_operation(struct program_result *result, const struct program_done *done) {
-    result->digest_records[result->digest_pending++] = (struct program_digest_record){
-        .step = done->step,
-        .object = done->object,
-        .size = done->size,
-        .result = done->result,
-        .thread = done->thread,
-        .held = (uint32_t)result->held,
-        .op_and_align = done->op | (uint64_t)done->align_log2 << 8};
+    result->digest_records[result->digest_pending++] =
+        (struct program_digest_record){.step = done->step,
+                                       .object = done->object,
+                                       .size = done->size,
+                                       .result = done->result,
+                                       .thread = done->thread,
+                                       .held = (uint32_t)result->held,
+                                       .op_and_align = done->op | (uint64_t)done->align_log2 << 8};
     if (result->digest_pending == PROGRAM_DIGEST_BATCH)
         digest_flush(result);
+}
+
+// What a run is called: what it did, under which policy and page geometry. Two policies may do the
+// same; `behaviour` is then equal, `digest` is not.
+static uint64_t digest_of_run(const struct program_result *result) {
+    char text[1024], value[64];
+    const char *name;
+    int length = snprintf(text, sizeof text, "%016llx %s", (unsigned long long)result->behaviour,
+                          result->geometry->name);
+    for (size_t i = 0; (name = mf2_route_switch(&result->route, i, value, sizeof value)) != NULL;
+         i++)
+        length += snprintf(text + length, sizeof text - (size_t)length, " %s=%s", name, value);
+    return XXH3_64bits(text, (size_t)length);
 }
 
 // ---------------------------------------------------------------- bytes and fewest pages
@@ -56,7 +70,7 @@ static uint32_t class_of(const struct program_result *result, uint64_t size, uin
         return geometry->class_count;
     if (align_log2 > 4)
         return mf2_geometry_class(geometry, size, (size_t)1 << align_log2);
-    return result->class_of_unit[(size + MF2_UNIT_BYTES - 1) / MF2_UNIT_BYTES];
+    return result->state->class_of_unit[(size + MF2_UNIT_BYTES - 1) / MF2_UNIT_BYTES];
 }
 
 static void class_block_made(struct program_result *result, struct program_class_row *row) {
@@ -155,8 +169,8 @@ static struct program_slot_counts counts_of_slot(struct program_result *result, 
         .recycled_pages = counters->recycled_pages,
         .page_reuses = counters->page_reuses,
         .adopted_from = pages->adopted_from,
-        .adopted = counters->adoption_allowed + counters->orphans_adopted +
-                   counters->orphans_reclaimed,
+        .adopted =
+            counters->adoption_allowed + counters->orphans_adopted + counters->orphans_reclaimed,
     };
 }
 
@@ -307,9 +321,6 @@ static void prepare_classes(struct program_result *result) {
     const struct mf2_geometry *geometry = result->geometry;
     for (uint32_t k = 0; k < geometry->class_count; k++)
         result->classes[k].capacity = mf2_geometry_capacity(geometry, k);
-    for (uint64_t unit = 0; unit < sizeof result->class_of_unit; unit++)
-        result->class_of_unit[unit] =
-            (uint8_t)mf2_geometry_class(geometry, unit * MF2_UNIT_BYTES, 1);
 }
 
 struct program_result *program_meter_begin(struct world *world,
@@ -429,7 +440,8 @@ enum world_end program_meter_end(struct program_result *result, enum world_end e
     settle_threads(result);
     digest_flush(result);
     XXH3_64bits_update(result->hash, &result->counters, sizeof result->counters);
-    result->digest = XXH3_64bits_digest(result->hash);
+    result->behaviour = XXH3_64bits_digest(result->hash);
+    result->digest = digest_of_run(result);
     result->world = NULL;
     result->state = NULL;
     return result->end;

@@ -23,9 +23,9 @@
 #define CHECKED_BLOCKS_MAX   (UINT64_C(1) << 22)
 
 const char *program_op_name(unsigned op) {
-    static const char *const names[PROGRAM_OP_COUNT] = {
-        "malloc", "calloc", "aligned", "free", "realloc", "usable",
-        "create", "start",  "exit",    "join", "nothing"};
+    static const char *const names[PROGRAM_OP_COUNT] = {"malloc",  "calloc", "aligned", "free",
+                                                        "realloc", "usable", "create",  "start",
+                                                        "exit",    "join",   "nothing"};
     return op < PROGRAM_OP_COUNT ? names[op] : "?";
 }
 
@@ -59,8 +59,8 @@ static bool is_stamped(const char *block, uint64_t size, uint64_t object) {
     return size < 2 * STAMP_BYTES || memcmp(block + size - STAMP_BYTES, &tail, STAMP_BYTES) == 0;
 }
 
-static void check_stamp(struct program_run *run, const char *when, const char *block,
-                        uint64_t size, uint64_t object) {
+static void check_stamp(struct program_run *run, const char *when, const char *block, uint64_t size,
+                        uint64_t object) {
     if (!is_stamped(block, size, object))
         world_violate(run->world, WORLD_ORACLE_BLOCK_STAMP,
                       "object %llu of %llu bytes at offset %llu: its stamp has changed %s",
@@ -81,8 +81,7 @@ static bool is_zero_block(const char *block, uint64_t size) {
     return is_zero(block + size - 64, 64);
 }
 
-static void check_zero(struct program_run *run, const char *block, uint64_t size,
-                       uint64_t object) {
+static void check_zero(struct program_run *run, const char *block, uint64_t size, uint64_t object) {
     if (!is_zero_block(block, size))
         world_violate(run->world, WORLD_ORACLE_BLOCK_STAMP,
                       "object %llu of %llu bytes at offset %llu: calloc gave a block that is not "
@@ -378,8 +377,7 @@ static enum world_end check_live_blocks(struct program_run *run, enum world_end 
 }
 
 enum world_end program_run(struct world *world, struct program_source *source,
-                           const struct program_options *options,
-                           struct program_result **result) {
+                           const struct program_options *options, struct program_result **result) {
     struct program_run run = {.world = world,
                               .source = source,
                               .options = options,

@@ -32,7 +32,7 @@ enum program_op {
     PROGRAM_FREE,
     PROGRAM_REALLOC, // object → new_object
     PROGRAM_USABLE,
-    PROGRAM_CREATE,  // peer
+    PROGRAM_CREATE, // peer
     PROGRAM_START,
     PROGRAM_EXIT,
     PROGRAM_JOIN,    // peer
@@ -47,8 +47,8 @@ struct program_operation {
     uint64_t size;       // bytes; where the usable size was asked of the object, at least that
     uint64_t time_ns;    // trace time
     uint32_t thread;
-    uint32_t peer;       // CREATE, JOIN
-    uint8_t op;          // enum program_op
+    uint32_t peer; // CREATE, JOIN
+    uint8_t op;    // enum program_op
     uint8_t align_log2;
 };
 
@@ -59,13 +59,13 @@ struct program_source {
     ptrdiff_t (*next)(void *self, struct program_operation *operations, size_t capacity);
     void (*rewind)(void *self);
     void (*close)(void *self);
-    uint32_t threads;  // thread numbers are below this
-    uint64_t objects;  // object numbers are below this
-    uint64_t operations; // 0 where not known beforehand
-    uint64_t live_bytes_max;           // most bytes asked for at one time; 0 where not known
-    struct program_streams *streams;   // for dataflow; made by the first such run, kept until close
+    uint32_t threads;                // thread numbers are below this
+    uint64_t objects;                // object numbers are below this
+    uint64_t operations;             // 0 where not known beforehand
+    uint64_t live_bytes_max;         // most bytes asked for at one time; 0 where not known
+    struct program_streams *streams; // for dataflow; made by the first such run, kept until close
     char message[512];
-    struct {           // what the result says of it; empty for made-up programs
+    struct { // what the result says of it; empty for made-up programs
         char path[256], hash[20], program[128];
         uint64_t events, lost, tick_ns;
         bool complete;
@@ -77,18 +77,18 @@ struct program_source {
 struct program_source *program_open_trace(const char *path, bool allow_anomalies, char *message,
                                           size_t message_size);
 // A program held in memory (operations are copied).
-struct program_source *program_open_memory(const struct program_operation *operations,
-                                           size_t count, uint32_t threads, uint64_t objects);
+struct program_source *program_open_memory(const struct program_operation *operations, size_t count,
+                                           uint32_t threads, uint64_t objects);
 void program_close(struct program_source *source);
 
 enum program_order { PROGRAM_STRICT, PROGRAM_WINDOW, PROGRAM_DATAFLOW };
 
 struct program_options {
     enum program_order order;
-    const char *strategy_name;  // for the result
-    bool stamps;                // write and check a stamp at both ends of every block
-    bool brief;                 // digest and counters only: no timeline, no page census
-    bool clock_follows_trace;   // the clock is the greatest trace time of operations begun
+    const char *strategy_name; // for the result
+    bool stamps;               // write and check a stamp at both ends of every block
+    bool brief;                // digest and counters only: no timeline, no page census
+    bool clock_follows_trace;  // the clock is the greatest trace time of operations begun
     // Told at each operation begun, before it runs; NULL if nobody asks. The simulator charges the
     // program's own time here.
     void (*on_operation)(void *self, struct world *world, const struct program_operation *op);
@@ -140,17 +140,17 @@ void program_result_measures(const struct program_result *result, struct program
 
 // One operation that has been done. What an operation does not have is 0.
 struct program_done {
-    uint64_t step;           // from program_meter_step, taken when the operation was begun
-    uint64_t object;         // the number or name that the digest knows it by
-    uint64_t size;           // bytes asked for
-    uint64_t released_size;  // bytes that had been asked for the block given up
-    uint64_t result;         // offset of the block made, usable size, or WORLD_NO_OFFSET
+    uint64_t step;          // from program_meter_step, taken when the operation was begun
+    uint64_t object;        // the number or name that the digest knows it by
+    uint64_t size;          // bytes asked for
+    uint64_t released_size; // bytes that had been asked for the block given up
+    uint64_t result;        // offset of the block made, usable size, or WORLD_NO_OFFSET
     uint32_t thread;
-    uint8_t op;              // enum program_op
+    uint8_t op; // enum program_op
     uint8_t align_log2;
     uint8_t released_align_log2;
-    bool made;               // a block was given out
-    bool released;           // a block was given up
+    bool made;     // a block was given out
+    bool released; // a block was given up
 };
 
 // NULL where there is no memory. `operations`: how many will come, 0 = not known. The world must
@@ -175,7 +175,7 @@ struct program_result_labels {
     const char *certainty;  // "measured", "sampled", "modelled"
     const char *route_text; // as given
     const char *geometry;
-    const char *memory;     // "sc"
+    const char *memory;                       // "sc"
     const char *workload_json, *machine_json; // whole JSON objects, or NULL
     const char *unreliable_json;              // likewise
     uint64_t seed;

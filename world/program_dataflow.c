@@ -136,8 +136,7 @@ static bool resolve(struct sorting *sorting, struct program_operation *operation
     }
     operation->peer = entry->size < UINT32_MAX ? (uint32_t)entry->size : UINT32_MAX;
     program_objects_remove(&sorting->live, entry);
-    return op == PROGRAM_FREE ||
-           program_objects_add(&sorting->live, operation->new_object) != NULL;
+    return op == PROGRAM_FREE || program_objects_add(&sorting->live, operation->new_object) != NULL;
 }
 
 static bool sort_operation(struct program_run *run, void *argument,
@@ -206,7 +205,7 @@ struct dataflow;
 // A thread of the program while it runs.
 struct runner {
     struct dataflow *dataflow;
-    uint64_t next;         // its next operation
+    uint64_t next; // its next operation
     uint32_t thread;
     uint32_t fiber;        // WORLD_NO_FIBER before it is made
     uint32_t wait_next;    // next thread that waits for the same
@@ -253,8 +252,7 @@ static void no_memory(struct dataflow *dataflow) {
 // ---------------------------------------------------------------- waiting for an object
 
 static bool exists(const struct dataflow *dataflow, uint64_t object) {
-    const struct program_object *entry =
-        program_objects_find(&dataflow->run->objects, object);
+    const struct program_object *entry = program_objects_find(&dataflow->run->objects, object);
     return entry != NULL && entry->state != PROGRAM_OBJECT_AWAITED;
 }
 
@@ -392,8 +390,7 @@ static void thread_body(void *argument) {
     struct dataflow *dataflow = runner->dataflow;
     uint64_t end = dataflow->streams->streams[runner->thread].end;
     while (runner->next < end && !is_over(dataflow)) {
-        const struct program_operation *operation =
-            &dataflow->streams->operations[runner->next];
+        const struct program_operation *operation = &dataflow->streams->operations[runner->next];
         note_next(runner);
         wait_for_turn(runner, operation);
         world_operation_point(dataflow->run->world);

@@ -46,8 +46,7 @@ struct program_objects {
 bool program_objects_init(struct program_objects *objects); // false: no memory
 void program_objects_free(struct program_objects *objects);
 // NULL if it is not there.
-struct program_object *program_objects_find(const struct program_objects *objects,
-                                            uint64_t object);
+struct program_object *program_objects_find(const struct program_objects *objects, uint64_t object);
 // The entry of that number, new and zero if there was none; NULL: no memory.
 struct program_object *program_objects_add(struct program_objects *objects, uint64_t object);
 void program_objects_remove(struct program_objects *objects, struct program_object *entry);
@@ -64,8 +63,8 @@ struct program_run {
     const struct program_options *options;
     struct program_result *result;
     struct program_objects objects;
-    char *arena;     // offset 0
-    bool failed;     // no memory, or the source failed: source->message says which
+    char *arena;      // offset 0
+    bool failed;      // no memory, or the source failed: source->message says which
     uint32_t waiters; // dataflow: first thread that waited for the object made last
     struct program_operation batch[PROGRAM_BATCH];
 };
@@ -86,11 +85,12 @@ void program_streams_free(struct program_streams *streams);
 // ---------------------------------------------------------------- measure.c
 
 // Columns of a timeline's row, in the order of doc/results.md.
-#define PROGRAM_TIMELINE(X)                                                                   \
-    X(step) X(time_ns) X(held) X(held_max) X(fewest) X(live_bytes) X(new_pages)               \
-    X(recycled_pages) X(page_reuses) X(active) X(partial) X(full) X(pending) X(orphan)        \
-    X(empty) X(large) X(stranded_owner_exited) X(stranded_owner_idle)                         \
-    X(stranded_full_forgotten) X(stranded_below_threshold) X(stranded_pending_undrained)
+#define PROGRAM_TIMELINE(X)                                                                        \
+    X(step)                                                                                        \
+    X(time_ns) X(held) X(held_max) X(fewest) X(live_bytes) X(new_pages) X(recycled_pages)          \
+        X(page_reuses) X(active) X(partial) X(full) X(pending) X(orphan) X(empty) X(large)         \
+            X(stranded_owner_exited) X(stranded_owner_idle) X(stranded_full_forgotten)             \
+                X(stranded_below_threshold) X(stranded_pending_undrained)
 struct program_row {
 #define X(name) uint64_t name;
     PROGRAM_TIMELINE(X)
@@ -139,7 +139,7 @@ struct program_result {
     XXH3_state_t *hash;
     uint32_t digest_pending;
     struct program_digest_record digest_records[PROGRAM_DIGEST_BATCH];
-    uint64_t digest;
+    uint64_t behaviour, digest; // see digest_of_run
 
     // -- pages and bytes; sums are over steps
     uint64_t steps, steps_done, points, time_ns;
@@ -150,9 +150,8 @@ struct program_result {
     uint64_t failed_allocations, unresolved;
     uint64_t allocations;
 
-    // -- classes; by class, and which class serves so many units of 16 bytes
+    // -- classes
     struct program_class_row classes[MF2_CLASS_MAX];
-    uint8_t class_of_unit[65536 / MF2_UNIT_BYTES + 1];
 
     // -- threads, by number; slots' counts when their present thread got them
     struct program_thread_row *threads;

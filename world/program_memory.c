@@ -27,8 +27,8 @@ static void memory_close(void *self) {
     free(self);
 }
 
-struct program_source *program_open_memory(const struct program_operation *operations,
-                                           size_t count, uint32_t threads, uint64_t objects) {
+struct program_source *program_open_memory(const struct program_operation *operations, size_t count,
+                                           uint32_t threads, uint64_t objects) {
     struct memory *memory = calloc(1, sizeof *memory + count * sizeof *operations);
     if (memory == NULL)
         return NULL;

@@ -20,9 +20,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EVENT_BATCH       1024
+#define EVENT_BATCH        1024
 #define USABLE_OBJECTS_MAX (UINT64_C(1) << 26) // 1 GiB of them
-#define OP_OPEN           PROGRAM_OP_COUNT     // a realloc whose second half has not been read
+#define OP_OPEN            PROGRAM_OP_COUNT    // a realloc whose second half has not been read
 
 struct usable {
     uint64_t object, bytes;
@@ -83,7 +83,7 @@ static void usables_tidy(struct from_trace *from) {
 // Full: tidies first, because a program often asks about the same block again.
 static int usables_make_room(struct from_trace *from) {
     usables_tidy(from);
-    if (from->usable_count * 2 <= from->usable_capacity)
+    if (from->usable_count * 2 < from->usable_capacity)
         return 0;
     uint64_t capacity = from->usable_capacity == 0 ? 1024 : from->usable_capacity * 2;
     void *larger = NULL;
@@ -163,14 +163,14 @@ static bool makes_block(uint8_t op) {
 
 static void convert(const struct from_trace *from, const struct trace_event *event,
                     struct program_operation *operation) {
-    *operation = (struct program_operation){.object = event->object,
-                                            .size = event->size,
-                                            .time_ns = event->time_ticks *
-                                                       from->source.trace.tick_ns,
-                                            .thread = event->thread,
-                                            .peer = event->peer,
-                                            .op = operation_of(event->op),
-                                            .align_log2 = event->align_log2};
+    *operation =
+        (struct program_operation){.object = event->object,
+                                   .size = event->size,
+                                   .time_ns = event->time_ticks * from->source.trace.tick_ns,
+                                   .thread = event->thread,
+                                   .peer = event->peer,
+                                   .op = operation_of(event->op),
+                                   .align_log2 = event->align_log2};
     if (from->usable_count > 0 && makes_block(operation->op))
         operation->size = size_wanted(from, event->object, event->size);
 }
@@ -363,8 +363,8 @@ static void describe(struct from_trace *from, const struct trace_check_result *c
     read_program_name(from, summary.meta_json);
     source->threads = summary.threads;
     source->objects = summary.objects;
-    source->operations = summary.events - check->by_op[TRACE_REALLOC_ACQUIRE] -
-                         check->by_op[TRACE_REALLOC_FAIL];
+    source->operations =
+        summary.events - check->by_op[TRACE_REALLOC_ACQUIRE] - check->by_op[TRACE_REALLOC_FAIL];
     source->live_bytes_max = check->peak_live_bytes;
     source->trace.events = summary.events;
     source->trace.lost = check->lost;

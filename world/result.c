@@ -129,10 +129,8 @@ static json_t *measures_json(const struct program_result *result) {
     set(object, "recycled_pages", integer(m.recycled_pages));
     set(object, "page_reuses", integer(m.page_reuses));
     set(object, "reuse_over_new", ratio((double)m.page_reuses, (double)m.new_pages));
-    set(object, "reuse_share",
-        ratio((double)m.page_reuses, (double)(m.page_reuses + m.new_pages)));
-    set(object, "new_pages_per_million",
-        ratio((double)m.new_pages * 1e6, (double)m.allocations));
+    set(object, "reuse_share", ratio((double)m.page_reuses, (double)(m.page_reuses + m.new_pages)));
+    set(object, "new_pages_per_million", ratio((double)m.new_pages * 1e6, (double)m.allocations));
     set(object, "owner_changes_per_page", ratio((double)m.owner_changes, (double)m.new_pages));
     set(object, "allocations", integer(m.allocations));
     set(object, "failed_allocations", integer(m.failed_allocations));
@@ -219,8 +217,7 @@ static json_t *violations_json(const struct program_result *result) {
 // ---------------------------------------------------------------- all of it
 
 static void set_head(json_t *run, const struct program_result *result,
-                     const struct program_source *source,
-                     const struct program_options *options,
+                     const struct program_source *source, const struct program_options *options,
                      const struct program_result_labels *labels) {
     set_text(run, "schema", "hak.run");
     set(run, "version", integer(1));
@@ -246,6 +243,7 @@ static void set_body(json_t *run, const struct program_result *result) {
     set(run, "page_bytes", integer(result->geometry->page_bytes));
     set(run, "switches", switches_json(&result->route));
     set(run, "digest", hexadecimal(result->digest));
+    set(run, "behaviour", hexadecimal(result->behaviour));
     set(run, "steps", integer(result->steps));
     set(run, "points", integer(result->points));
     set(run, "time_ns", integer(result->time_ns));
