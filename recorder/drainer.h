@@ -51,7 +51,7 @@ struct control_message {
     char text[600];
 };
 
-// ---------------------------------------------------------------- program.c
+// ---------------------------------------------------------------- target.c
 
 // What stands between a program's name and a recording of it.
 struct program_check {

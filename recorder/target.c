@@ -1,4 +1,4 @@
-// program.c: what stands between a program's name and a recording of it.
+// target.c: what stands between a program's name and a recording of it.
 //
 // Owns: finding it as the shell would, and refusing, before it runs, what cannot be recorded:
 // programs that do not load libraries, or whose loader ignores LD_PRELOAD.
