@@ -238,13 +238,21 @@ static uint64_t stalled_ns(const struct drain_session *session)
     return sum;
 }
 
+// Processor time of this session's thread: what draining has cost.
+static uint64_t thread_cpu_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
 static json_t *recorder_json(const struct drain_session *session)
 {
     const struct drain_counts *counts = &session->counts;
     struct ring_session *ring = session->ring;
     json_t *json = json_pack(
-        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s}", "stalled_ns",
-        (json_int_t)stalled_ns(session), "passes", (json_int_t)counts->passes, "ties",
+        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s}", "stalled_ns",
+        (json_int_t)stalled_ns(session), "drain_cpu_ns", (json_int_t)thread_cpu_ns(), "passes", (json_int_t)counts->passes, "ties",
         (json_int_t)counts->ties, "skewed", (json_int_t)counts->skewed, "unseen_frees",
         (json_int_t)counts->unseen_frees, "unknown_usable", (json_int_t)counts->unknown_usable,
         "deferred", (json_int_t)counts->deferred, "guarded",

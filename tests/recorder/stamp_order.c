@@ -16,7 +16,7 @@
 
 #include "stamp.h"
 
-enum { LOOKS = 2000000 };
+enum { LOOKS_MAX = 100000000, MESSAGES_ENOUGH = 50000 };
 
 static _Alignas(64) _Atomic uint64_t message; // the sender's latest stamp
 static _Alignas(64) _Atomic bool done;
@@ -46,7 +46,7 @@ int main(void)
     if (pthread_create(&thread, NULL, sender, NULL) != 0)
         return 1;
     pin(0);
-    for (int i = 0; i < LOOKS; i++) {
+    for (int i = 0; i < LOOKS_MAX && messages < MESSAGES_ENOUGH; i++) {
         uint64_t sent = atomic_load_explicit(&message, memory_order_acquire);
         uint64_t received = stamp_now(RING_CLOCK_TSC);
         messages += sent != before;
