@@ -28,7 +28,7 @@ def violations(root, prefix):
         if floor in LIBRARIES and not exists(prefix, "lib", LIBRARIES[floor]):
             found.append(f"{floor}/CMakeLists.txt:1: {LIBRARIES[floor]} is not installed")
         if floor in check_tools.TOOLS:
-            tool = check_tools.TOOLS[floor][0]
+            tool = check_tools.TOOLS[floor]
             path = os.path.join(prefix, "bin", tool)
             if not os.path.exists(path):
                 found.append(f"{floor}/CMakeLists.txt:1: {tool} is not installed")

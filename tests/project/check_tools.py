@@ -10,14 +10,8 @@ import sys
 
 import project_tree as tree
 
-# floor: (tool, exit status of a usage error). hakrec's are env(1)'s: its own errors must not look
-# like the recorded program's.
-TOOLS = {
-    "traces": ("haktrace", 2),
-    "recorder": ("hakrec", 125),
-    "replayer": ("hakreplay", 2),
-    "sim": ("haksim", 2),
-}
+TOOLS = {"traces": "haktrace", "recorder": "hakrec", "replayer": "hakreplay", "sim": "haksim"}
+USAGE_STATUS = 2
 REPORT = "analysis/reuse_report.py"
 UNKNOWN_OPTION = "--no-such-option"
 
@@ -37,38 +31,38 @@ def text_violations(name, command, option, must_hold):
         yield f"{name}:1: {option} prints on standard error: {done.stderr.splitlines()[0]}"
 
 
-def refusal_violations(name, command, status):
+def refusal_violations(name, command):
     done = run(command, UNKNOWN_OPTION)
     lines = done.stderr.splitlines()
-    if done.returncode != status:
-        yield f"{name}:1: an unknown option exits {done.returncode}, not {status}"
+    if done.returncode != USAGE_STATUS:
+        yield f"{name}:1: an unknown option exits {done.returncode}, not {USAGE_STATUS}"
     if len(lines) != 1 or UNKNOWN_OPTION not in lines[0]:
         yield f"{name}:1: an unknown option gives {len(lines)} line(s) of error, not one naming it"
     if done.stdout:
         yield f"{name}:1: an unknown option prints on standard output"
 
 
-def tool_violations(name, command, status, version):
-    yield from text_violations(name, command, "--help", "sage: ")
+def tool_violations(name, command, version):
+    yield from text_violations(name, command, "--help", "sage:")
     yield from text_violations(name, command, "--version", version)
-    yield from refusal_violations(name, command, status)
+    yield from refusal_violations(name, command)
 
 
 def violations(root, binaries, python, version):
     found = []
-    for floor, (tool, status) in TOOLS.items():
+    for floor, tool in TOOLS.items():
         if not os.path.exists(os.path.join(root, floor, "CMakeLists.txt")):
             continue
         path = os.path.join(binaries, tool)
         if not os.path.exists(path):
             found.append(f"{floor}/CMakeLists.txt:1: builds no {tool}")
             continue
-        found += tool_violations(tool, [path], status, version)
+        found += tool_violations(tool, [path], version)
         if not os.path.exists(os.path.join(root, "doc", "man", tool + ".1")):
             found.append(f"doc/man/{tool}.1:1: missing")
     report = os.path.join(root, REPORT)
     if os.path.exists(report):
-        found += tool_violations(REPORT, [python, report], 2, version)
+        found += tool_violations(REPORT, [python, report], version)
     return found
 
 
