@@ -124,7 +124,8 @@ class Trace:
         self._frames, indexed, self.cut_bytes = self._walk_frames()
         self._expect(self._frames, 32, "a whole META chunk")
         self.meta, self.end = self._text(self._frames[0], META), self._text(self._frames[-1], END)
-        self._expect(self.meta is not None, self._frames[0][0], "META as the first chunk")
+        tick = self.meta.get("tick_ns") if self.meta and self.meta.get("format") == "hak-trace" else None
+        self._expect(isinstance(tick, int) and tick >= 1, self._frames[0][0], "META of a hak-trace, with tick_ns, as the first chunk")
         self._expect(self.end is not None or not indexed, self._frames[-1][0], "END as the last chunk before the index")
 
     def _expect(self, holds, offset, what):
@@ -211,14 +212,14 @@ class Trace:
             value = json.loads(bytes(columns.get(1, b"")).decode())
         except (ValueError, RecursionError):
             pass
-        self._expect(isinstance(value, form) and header.rows == (len(value) if form is list else 0), offset,
+        rows = value if form is list and isinstance(value, list) else []
+        self._expect(isinstance(value, form) and header.rows == len(rows) and all(isinstance(row, dict) for row in rows), offset,
                      f"a JSON {'array of as many modules as rows' if form is list else 'object'} in column 1")
         return value
 
     def chunks(self):
         """Every EventChunk in order; modules and stacks grow on the way."""
-        self.modules, self._nodes = [], []
-        released = {}  # thread -> (size, stack) of its REALLOC_RELEASE
+        self.modules, self._nodes, released = [], [], {}  # released: thread -> (size, stack) of its REALLOC_RELEASE
         events = objects = time = 0
         for number, frame in enumerate(self._frames):
             offset, (header, columns) = frame[0], self._chunk(frame)

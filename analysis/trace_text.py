@@ -42,8 +42,16 @@ def frame_lines(trace, event):
     """The frames below an event, innermost first."""
     if not event.stack or event.op == ACQUIRE:
         return []
-    return [f"    #{depth} {trace.modules[module - 1]['name'] if module else '?'}+{offset:#x}"
+    return [f"    #{depth} {_module_name(trace, module)}+{offset:#x}"
             for depth, (module, offset) in enumerate(trace.stack(event.stack))]
+
+
+def _module_name(trace, module):
+    """The name with '?' for control characters; a trace may say anything."""
+    if not module:
+        return "?"
+    name = trace.modules[module - 1].get("name")
+    return "".join("?" if ord(letter) < 32 or ord(letter) == 127 else letter for letter in name) if isinstance(name, str) else ""
 
 
 def main():
@@ -53,6 +61,7 @@ def main():
     parser.add_argument("--stacks", action="store_true", help="follow each event by the frames of its stack")
     parser.add_argument("trace", metavar="FILE")
     options = parser.parse_args()
+    sys.stdout.reconfigure(encoding="utf-8")
     try:
         trace = Trace(options.trace)
         for event in trace.events():

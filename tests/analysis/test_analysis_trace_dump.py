@@ -55,6 +55,12 @@ class Dump(unittest.TestCase):
         self.assertEqual(self.same(path)[1].count(b"\n"), 20)
         self.assertIn(b"libc.so.6+0x", self.same(path, "--stacks")[1])
 
+    def test_odd_names_of_modules(self):
+        rows = [{}, {"name": 5}, {"name": "é\n\x7fx y"}]
+        stacks = chunk(STACKS, [column(1, UVARINT, [1, 1, 1, 1], 1), column(2, UVARINT, [1, 2, 3, 0], 1), column(3, DELTA, [9] * 4, 1)], 4, 1)
+        path = write(trace([meta(), text_chunk(MODULES, rows, 3, 1), stacks, events([(MALLOC, 0, 1)], size=[1], stack=[4]), end(1, 1)]))
+        self.assertIn("é??x y+0x9".encode(), self.same(path, "--stacks")[1])
+
     def test_random_traces(self):
         for seed in range(12):
             path = write(random_trace(random.Random(seed)), f"random{seed}.zst")

@@ -210,12 +210,15 @@ class Refusals(unittest.TestCase):
         self.chunks_refused([chunk(STACKS, [column(1, UVARINT, [1], 1)], 1, 1)], "3 columns")
         self.chunks_refused([text_chunk(MODULES, [{}], 2, 1)], "modules")
         self.chunks_refused([text_chunk(MODULES, {}, 1, 1)], "array")
+        self.chunks_refused([text_chunk(MODULES, [1], 1, 1)], "array")
 
     def test_text(self):
         self.refused(trace([text_chunk(META, [])]), "JSON object")
         self.refused(trace([chunk(META, [column(1, TEXT, b"{")])]), "JSON object")
         self.refused(trace([chunk(META, [column(1, TEXT, b"[" * 100000)])]), "JSON object")
         self.refused(trace([chunk(META, [])]), "JSON object")
+        for wrong in ({"format": "other"}, {"tick_ns": 0}, {"tick_ns": "1"}):
+            self.refused(trace([text_chunk(META, META_KEYS | wrong), end(0, 0)]), "tick_ns")
 
 
 class Size(unittest.TestCase):
