@@ -13,7 +13,8 @@
 //
 // The timeline keeps at most 4,096 rows. Where the number of operations is known beforehand, each
 // row stands for an equal share; where not, the share doubles whenever the rows are full and every
-// second one goes. Both depend on nothing but the program.
+// second one goes; likewise where there are so many pages that looking at them costs more than the
+// run. All that depends on nothing but the program.
 #include "program_internal.h"
 
 #include "mf2.h"
@@ -21,6 +22,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define PAGES_PER_STEP 32 // what the timeline may cost
+#define ROWS_MIN       128
 
 // ---------------------------------------------------------------- digest
 
@@ -303,8 +307,16 @@ static bool row_space(struct program_result *result) {
     return true;
 }
 
+// A row walks every page that was ever used. Where that is more than PAGES_PER_STEP visits for
+// each step of its share, rows get fewer, while there are at least ROWS_MIN.
+static bool rows_are_dear(const struct program_result *result) {
+    uint64_t pages = result->state->fresh_page - result->state->first_page;
+    return result->row_count >= ROWS_MIN && result->row_count % 2 == 0 &&
+           pages > PAGES_PER_STEP * result->steps_per_row;
+}
+
 static bool take_row(struct program_result *result) {
-    if (result->row_count == PROGRAM_ROWS_MAX)
+    while (result->row_count == PROGRAM_ROWS_MAX || rows_are_dear(result))
         halve_rows(result);
     if (!row_space(result))
         return false;
