@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -242,6 +243,16 @@ static void signals_block(void)
     signal(SIGXFSZ, SIG_IGN);
 }
 
+// Every recorded process takes two descriptors here.
+static void descriptors_raise(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static uint64_t now_ms(void)
 {
     struct timespec now;
@@ -255,6 +266,7 @@ void drainer_run(int listener, int control, const struct drain_options *options)
     enum { LINGER_MS = 1000 };
     struct drainer drainer = {.options = options, .listener = listener, .control = control};
     signals_block();
+    descriptors_raise();
     drain_clock_choose(&drainer.clock);
     struct control_message ready = {.kind = CONTROL_READY};
     send(control, &ready, sizeof ready, MSG_NOSIGNAL);
@@ -263,7 +275,8 @@ void drainer_run(int listener, int control, const struct drain_options *options)
         struct pollfd events[2] = {{.fd = listener, .events = POLLIN},
                                    {.fd = drainer.launcher_gone ? -1 : control, .events = POLLIN}};
         bool ending = drainer.main_ended || drainer.launcher_gone;
-        poll(events, 2, ending && !drainer.done_told ? 2 : 100);
+        bool answering = drainer.main_ended && !drainer.done_told && !drainer.launcher_gone;
+        poll(events, 2, answering ? 2 : 100);
         if (events[0].revents != 0)
             session_accept(&drainer);
         if (events[1].revents != 0)

@@ -449,7 +449,9 @@ static void session_report(const struct settings *settings, struct report *repor
     if (message->is_main || report->children <= CHILD_LINES_MAX)
         session_print(message);
     if (message->has_own_malloc)
-        fprintf(stderr, "hakrec: %s: process %d brings its own malloc: its calls are not seen\n",
+        fprintf(stderr,
+                "hakrec: %s: process %d brings its own malloc or operator new, whose calls are "
+                "not seen\n",
                 message->text, (int)message->pid);
 }
 

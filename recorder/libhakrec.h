@@ -65,7 +65,7 @@ bool rec_real_is_inside(const void *caller, uint32_t phase);
 bool rec_real_is_linker(const void *caller);
 // Whether realloc(p, 0) of the real allocator is known to free p.
 extern bool rec_real_realloc_zero_frees;
-// The module that defines malloc instead of us, "" where our malloc is the program's.
+// The module whose malloc or operator new the program calls past ours, "" if there is none.
 const char *rec_real_own_malloc(void);
 
 // ---------------------------------------------------------------- preload_pool.c
@@ -214,7 +214,7 @@ uint32_t rec_stack_capture(struct rec_level *level, const void *caller);
 
 // Copies what is known of the loaded files into a new session's log.
 void rec_module_publish(void);
-// Brings the log up to date if an address of these lies outside of what it names.
+// Brings the log up to date for a new stack with these addresses.
 void rec_module_cover(const uint64_t *frames, unsigned count);
 // Something may have been unloaded: stacks seen from now on are other stacks.
 void rec_module_unloaded(void);

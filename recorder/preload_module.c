@@ -4,8 +4,8 @@
 // after the process is gone, and a second copy in private memory, because a fork child must not
 // ask the dynamic linker, whose locks another thread may have held at the fork.
 //
-// The log is brought up to date when a new stack has an address in no known file (a dlopen
-// happened), and when dlclose has unloaded something.
+// The log is brought up to date when a new stack turns up after something was loaded, and when
+// dlclose has unloaded something.
 //
 // Threads: one refresh at a time; who finds one under way does without (a handler may have
 // interrupted it). The drainer then still finds the module, in what the other one appends.
@@ -149,11 +149,14 @@ static bool is_known(uint64_t address)
 
 void rec_module_cover(const uint64_t *frames, unsigned count)
 {
+    // A fork child asks only if it must: another thread of its parent may have held the linker's
+    // lock. Elsewhere a known address proves nothing: another file may stand there by now.
     unsigned i = 0;
     while (i < count && is_known(frames[i]))
         i++;
-    // Code that no file holds (generated, vdso) must not cost a listing each time.
-    if (i < count && counts_now().adds != atomic_load_explicit(&adds_seen, memory_order_relaxed))
+    if (i == count && rec_session_number() > 0)
+        return;
+    if (counts_now().adds != atomic_load_explicit(&adds_seen, memory_order_relaxed))
         rec_module_refresh();
 }
 

@@ -129,15 +129,26 @@ bool rec_real_is_linker(const void *caller)
     return range_holds(&linker_range, caller);
 }
 
+// The module that defines the function that the program calls by this name. A program that takes
+// a function's address has a stub of that name which it does not define: NULL.
+static const char *definer(const char *name, Dl_info *where)
+{
+    ElfW(Sym) *symbol = NULL;
+    void *address = dlsym(RTLD_DEFAULT, name);
+    if (address == NULL || dladdr1(address, where, (void **)&symbol, RTLD_DL_SYMENT) == 0 ||
+        symbol == NULL || symbol->st_shndx == SHN_UNDEF)
+        return NULL;
+    return where->dli_fname;
+}
+
 const char *rec_real_own_malloc(void)
 {
-    Dl_info theirs, ours;
-    ElfW(Sym) *symbol = NULL;
-    void *address = dlsym(RTLD_DEFAULT, "malloc");
-    if (address == NULL || dladdr(&rec_real, &ours) == 0 ||
-        dladdr1(address, &theirs, (void **)&symbol, RTLD_DL_SYMENT) == 0)
-        return "";
-    // A program that takes malloc's address has a stub of that name which it does not define.
-    bool is_stub = symbol == NULL || symbol->st_shndx == SHN_UNDEF;
-    return is_stub || theirs.dli_fbase == ours.dli_fbase ? "" : theirs.dli_fname;
+    Dl_info where, ours;
+    const char *module = definer("malloc", &where);
+    if (module != NULL && dladdr(&rec_real, &ours) != 0 && where.dli_fbase != ours.dli_fbase)
+        return module;
+    // An allocator with an operator new of its own does not come by malloc in it.
+    module = definer("_Znwm", &where);
+    bool by_allocator = module != NULL && range_holds(&allocator_range, where.dli_saddr);
+    return by_allocator ? module : "";
 }

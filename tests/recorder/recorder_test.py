@@ -416,13 +416,18 @@ def signal_handler():
 # ---------------------------------------------------------------- modules and unwinders
 
 
-def module_twice():
-    """A module loaded, unloaded and loaded again is named in both stacks."""
-    subject("modules", LIBRARIES + "module.so")
+def modules():
+    """Modules that stand at the same addresses one after the other are told apart."""
+    first, second = LIBRARIES + "module.so", LIBRARIES + "other_module.so"
+    result = subject("modules", first + "," + second)
+    check(result.returncode == 0, result.stderr)
+    check(len(set(result.stdout.split())) == 1, "not at the same place", result.stdout)
     verified()
     text = run(HAKTRACE, "dump", "--stacks", "t.zst").stdout
-    check(sizes()[5000] == 2, sizes()[5000])
-    check(text.count("librecorder_module.so") >= 2, text)
+    innermost = [block.splitlines()[1] for block in text.split(" size=5000 ")[1:]]
+    found = [line.split()[-1].split("+")[0] for line in innermost]
+    check(found == ["librecorder_module.so", "librecorder_other_module.so",
+                    "librecorder_module.so"], found)
 
 
 def stacks_named():
@@ -583,6 +588,38 @@ def other_preload():
     verified()
     check(sum(struct.unpack("5Q", open("counts", "rb").read())) > 1000, "not served by it")
     check(sum(ops().values()) > 1000, "not recorded")
+
+
+def own_malloc():
+    """A program with a malloc of its own is named."""
+    with open("own.c", "w") as source:
+        source.write("""#include <stddef.h>
+static char memory[1 << 20];
+static size_t used;
+void *malloc(size_t n) { char *p = memory + used; used += (n + 31) & ~15ul; return p; }
+void free(void *p) { (void)p; }
+int main(void) { return malloc(10) == NULL; }
+""")
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if not compiler:
+        raise Skip("no C compiler")
+    built = run(compiler, "-fno-builtin", "-rdynamic", "-o", "own", "own.c")
+    check(built.returncode == 0, built.stderr)
+    result = record("./own")
+    check(result.returncode == 0 and "its own malloc" in result.stderr, result.stderr)
+    check(end_of()["recorder"]["own_malloc"] == "own", end_of())
+    check("own malloc" not in subject("calls", options=["-f"]).stderr, "a false alarm")
+
+
+def address_limit():
+    """A program with little address space is recorded with fewer rings."""
+    result = run("sh", "-c", f"ulimit -v 400000; exec {SUBJECT} exchange 20000")
+    if result.returncode != 0:
+        raise Skip("the program itself does not run within the limit")
+    result = record("sh", "-c", f"ulimit -v 400000; exec {SUBJECT} exchange 20000")
+    check(result.returncode == 0 and len(children()) == 1, result.stderr)
+    end = verified(children()[0])
+    check(end["threads"] == 5 and end["unknown_frees"] == 0, end)
 
 
 def redaction():
