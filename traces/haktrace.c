@@ -5,10 +5,10 @@
 #include "haktrace.h"
 
 #include "hak_version.h"
+#include "trace_internal.h"
 
 #include <errno.h>
 #include <getopt.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -190,7 +190,7 @@ static int run_command(const struct haktrace_command *command, int argc, char **
 
 int main(int argc, char **argv) {
     static char name[] = "haktrace";
-    signal(SIGPIPE, SIG_IGN); // so that a closed pipe is an error of writing, told quietly
+    trace_file_ignore_closed_pipes();
     if (argc < 2)
         return haktrace_fail("expected a command: info, verify or dump (see haktrace --help)");
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {

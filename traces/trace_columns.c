@@ -61,40 +61,122 @@ static inline uint64_t compact_groups(uint64_t word) {
     return ((word & 0x0fffffff00000000) >> 4) | (word & 0x000000000fffffff);
 }
 
-// While eight bytes can be loaded: runs of one-byte values eight at a time, others without a
-// branch on their length, which would be mispredicted on most real columns.
-bool trace_decode_uvarint(const uint8_t *data, size_t size, uint64_t *values, size_t count) {
-    const uint64_t continuation_bits = 0x8080808080808080;
-    const uint8_t *at = data, *end = data + size;
-    uint64_t superfluous = 0;
-    size_t i = 0;
-    while (i < count) {
-        uint64_t stops = 0;
-        uint64_t word = 0;
-        if (end - at >= 8) {
-            word = trace_get64(at);
-            stops = ~word & continuation_bits;
-            if (stops == continuation_bits && count - i >= 8) {
-                for (unsigned k = 0; k < 8; k++)
-                    values[i + k] = word >> (8 * k) & 0xff;
-                i += 8;
-                at += 8;
-                continue;
-            }
-        }
-        if (stops == 0) {
-            at = decode_one(at, end, &values[i++]);
-            if (!at)
-                return false;
-            continue;
-        }
-        unsigned bits = (unsigned)__builtin_ctzll(stops) + 1; // 8 a byte
-        word &= ~UINT64_C(0) >> (64 - bits);
-        superfluous |= (uint64_t)((bits > 8) & (word >> (bits - 8) == 0));
-        values[i++] = compact_groups(word);
-        at += bits / 8;
+#define CONTINUATION_BITS UINT64_C(0x8080808080808080)
+
+// One varint from where eight bytes can be loaded. Its length, which is hard to predict, is
+// computed and not branched on. A superfluous last byte is accepted here.
+static inline const uint8_t *decode_loaded(const uint8_t *at, const uint8_t *end, uint64_t *value) {
+    uint64_t word = trace_get64(at);
+    uint64_t stops = ~word & CONTINUATION_BITS;
+    if (__builtin_expect(stops == 0, 0))
+        return decode_one(at, end, value);
+    *value = compact_groups(word & (stops ^ (stops - 1)));
+    return at + (__builtin_ctzll(stops) >> 3) + 1;
+}
+
+// Whether some varint has a zero byte at its end that it could do without.
+static bool has_superfluous(const uint8_t *data, size_t size) {
+    uint8_t found = 0;
+    for (size_t i = 1; i < size; i++)
+        found |= (uint8_t)(data[i - 1] & (data[i] == 0 ? 0x80 : 0));
+    return found;
+}
+
+// Part of a column: `count` values in exactly [at, end).
+struct lane {
+    const uint8_t *at, *end;
+    uint64_t *values;
+    size_t count;
+};
+
+static bool decode_lane(struct lane *lane) {
+    for (; lane->count > 0 && lane->at; lane->count--) {
+        if (lane->end - lane->at >= 8)
+            lane->at = decode_loaded(lane->at, lane->end, lane->values++);
+        else
+            lane->at = decode_one(lane->at, lane->end, lane->values++);
     }
-    return at == end && !superfluous;
+    return lane->at == lane->end;
+}
+
+// How many varints end in these bytes.
+static size_t count_ends(const uint8_t *at, const uint8_t *end) {
+    size_t count = 0;
+    for (; end - at >= 8; at += 8) {
+        uint64_t stops = (~trace_get64(at) & CONTINUATION_BITS) >> 7;
+        count += stops * UINT64_C(0x0101010101010101) >> 56;
+    }
+    for (; at < end; at++)
+        count += *at < 0x80;
+    return count;
+}
+
+// Where one varint begins is known only when the one before is decoded: a chain of a dozen cycles
+// a value. Four lanes are four chains at once. They are cut at bytes that end a varint, and as
+// many of those as a lane has, so many values it holds.
+enum { LANES = 4 };
+
+static bool cut_lanes(const uint8_t *data, const uint8_t *end, uint64_t *values, size_t count,
+                      struct lane lanes[LANES]) {
+    const uint8_t *start = data;
+    for (unsigned k = 0; k < LANES; k++) {
+        const uint8_t *stop = data + (size_t)(end - data) * (k + 1) / LANES;
+        if (stop < start)
+            stop = start;
+        while (stop < end && stop > data && stop[-1] >= 0x80)
+            stop++;
+        size_t ends = count_ends(start, stop);
+        if (ends > count)
+            return false;
+        lanes[k] = (struct lane){start, stop, values, ends};
+        values += ends;
+        count -= ends;
+        start = stop;
+    }
+    return count == 0;
+}
+
+static bool decode_lanes(struct lane lanes[LANES], const uint8_t *end) {
+    const uint8_t *at[LANES];
+    uint64_t *values[LANES];
+    size_t rounds = lanes[0].count, done = 0;
+    for (unsigned k = 0; k < LANES; k++) {
+        at[k] = lanes[k].at;
+        values[k] = lanes[k].values;
+        rounds = lanes[k].count < rounds ? lanes[k].count : rounds;
+    }
+    // The last lane is the nearest to the end of what may be loaded.
+    for (; done < rounds && end - at[LANES - 1] >= 8; done++)
+#pragma GCC unroll 4
+        for (unsigned k = 0; k < LANES; k++) {
+            at[k] = decode_loaded(at[k], end, &values[k][done]);
+            if (__builtin_expect(!at[k], 0))
+                return false;
+        }
+    bool whole = true;
+    for (unsigned k = 0; k < LANES; k++) {
+        lanes[k] = (struct lane){at[k], lanes[k].end, values[k] + done, lanes[k].count - done};
+        whole = decode_lane(&lanes[k]) && whole;
+    }
+    return whole;
+}
+
+// A column of which every value has one byte.
+static bool decode_single_bytes(const uint8_t *data, uint64_t *values, size_t count) {
+    uint8_t any = 0;
+    for (size_t i = 0; i < count; i++) {
+        any |= data[i];
+        values[i] = data[i];
+    }
+    return any < 0x80;
+}
+
+bool trace_decode_uvarint(const uint8_t *data, size_t size, uint64_t *values, size_t count) {
+    struct lane lanes[LANES];
+    if (size == count)
+        return decode_single_bytes(data, values, count);
+    return !has_superfluous(data, size) && cut_lanes(data, data + size, values, count, lanes) &&
+           decode_lanes(lanes, data + size);
 }
 
 bool trace_decode_delta(const uint8_t *data, size_t size, uint64_t *values, size_t count) {
@@ -106,19 +188,33 @@ bool trace_decode_delta(const uint8_t *data, size_t size, uint64_t *values, size
     return true;
 }
 
+// The next number of a run, which mostly has one byte.
+static inline const uint8_t *decode_short(const uint8_t *at, const uint8_t *end, uint64_t *value) {
+    if (at < end && *at < 0x80) {
+        *value = *at;
+        return at + 1;
+    }
+    return decode_one(at, end, value);
+}
+
 bool trace_decode_runs(const uint8_t *data, size_t size, uint32_t *values, size_t count,
                        uint32_t value_max) {
     const uint8_t *at = data, *end = data + size;
     size_t filled = 0;
     while (at < end) {
         uint64_t value, run;
-        at = decode_one(at, end, &value);
+        at = decode_short(at, end, &value);
         if (!at || value > value_max)
             return false;
-        at = decode_one(at, end, &run);
+        at = decode_short(at, end, &run);
         if (!at || run == 0 || run > count - filled)
             return false;
-        for (size_t stop = filled + run; filled < stop; filled++)
+        // Four at once, in case the run is short; what is too much is overwritten by the next.
+        size_t stop = filled + run;
+        if (count - filled >= 4)
+            for (unsigned i = 0; i < 4; i++)
+                values[filled + i] = (uint32_t)value;
+        for (filled = run < 4 && count - filled >= 4 ? stop : filled; filled < stop; filled++)
             values[filled] = (uint32_t)value;
     }
     return filled == count;

@@ -239,5 +239,7 @@ int trace_file_publish(struct trace_file *file, struct trace_error *error);
 // Closes; a created file that has not been published is removed.
 int trace_file_close(struct trace_file *file, struct trace_error *error);
 uint64_t trace_file_random(void);
+// For tools: from now on, writing to a pipe that nobody reads is an error and not a signal.
+void trace_file_ignore_closed_pipes(void);
 
 #endif

@@ -636,6 +636,13 @@ static bool decode_column(const struct trace_column *column, void *values) {
     }
 }
 
+// Entry points that this reader does not know read as unknown.
+static void clear_unknown_entries(struct trace_reader *reader, const struct trace_column *column) {
+    uint8_t *entries = reader->raw.data + (column->data - reader->raw.data);
+    for (uint32_t i = 0; i < column->bytes; i++)
+        entries[i] = entries[i] < TRACE_ENTRY_COUNT ? entries[i] : TRACE_ENTRY_UNKNOWN;
+}
+
 static int take_event_column(struct trace_reader *reader, unsigned id, uint32_t values,
                              const struct trace_place *place, struct trace_error *error) {
     const struct trace_column_info *info = &trace_event_columns[id];
@@ -651,6 +658,8 @@ static int take_event_column(struct trace_reader *reader, unsigned id, uint32_t 
                               values);
     } else if (info->encoding == TRACE_BYTES) {
         arrays->columns[id] = column->data;
+        if (id == TRACE_COLUMN_ENTRY)
+            clear_unknown_entries(reader, column);
     } else {
         arrays->columns[id] = arrays->storage[id];
         if (!decode_column(column, arrays->storage[id]))
@@ -682,12 +691,12 @@ static int resolve_objects(struct trace_reader *reader, const struct trace_place
     const uint64_t *distances = reader->arrays.columns[TRACE_COLUMN_OBJECT];
     uint64_t *objects = reader->arrays.object;
     uint64_t count = reader->chunk.object0;
-    bool dangling = false;
+    uint64_t dangling = 0;
     for (uint32_t i = 0; i < reader->chunk.row_count; i++) {
         unsigned flags = trace_op_table[ops[i]].flags;
         uint64_t creates = flags & TRACE_OP_CREATES ? 1 : 0;
         uint64_t refers = flags & TRACE_OP_REFERS ? 1 : 0;
-        dangling |= refers && *distances >= count;
+        dangling |= refers & (*distances >= count);
         objects[i] = (count & (0 - creates)) | ((count - 1 - *distances) & (0 - refers));
         count += creates;
         distances += refers;
@@ -778,8 +787,24 @@ static int take_events(struct trace_reader *reader, const struct trace_place *pl
     return 0;
 }
 
-// Moves up to `capacity` rows of the current chunk into *events. Values are taken or masked out,
-// and cursors moved by 0 or 1, without a branch.
+enum { RARE_FLAGS = TRACE_OP_HAS_VALUE | TRACE_OP_HAS_PEER | TRACE_OP_HAS_ALIGN };
+
+// The fields that few events have.
+static void assemble_rare(const struct event_arrays *arrays, struct event_cursor *at,
+                          unsigned flags, struct trace_event *event) {
+    const uint64_t *values = arrays->columns[TRACE_COLUMN_VALUE];
+    const uint64_t *peers = arrays->columns[TRACE_COLUMN_PEER];
+    const uint8_t *aligns = arrays->columns[TRACE_COLUMN_ALIGN];
+    if (flags & TRACE_OP_HAS_VALUE)
+        event->value = values[at->value++];
+    if (flags & TRACE_OP_HAS_PEER)
+        event->peer = (uint32_t)peers[at->peer++];
+    if (flags & TRACE_OP_HAS_ALIGN)
+        event->align_log2 = aligns[at->align++];
+}
+
+// Moves up to `capacity` rows of the current chunk into *events. The common fields are taken or
+// masked out, and their cursors moved by 0 or 1, without a branch.
 static size_t assemble(struct trace_reader *reader, struct trace_event *events, size_t capacity) {
     const struct event_arrays *arrays = &reader->arrays;
     const uint8_t *ops = arrays->columns[TRACE_COLUMN_OP];
@@ -788,43 +813,38 @@ static size_t assemble(struct trace_reader *reader, struct trace_event *events, 
     const uint64_t *sizes = arrays->columns[TRACE_COLUMN_SIZE];
     const uint64_t *stacks = arrays->columns[TRACE_COLUMN_STACK];
     const uint64_t *addresses = arrays->columns[TRACE_COLUMN_ADDRESS];
-    const uint64_t *values = arrays->columns[TRACE_COLUMN_VALUE];
-    const uint64_t *peers = arrays->columns[TRACE_COLUMN_PEER];
-    const uint8_t *aligns = arrays->columns[TRACE_COLUMN_ALIGN];
     const uint8_t *entries = arrays->columns[TRACE_COLUMN_ENTRY];
+    const uint64_t *objects = arrays->object;
     struct event_cursor at = reader->cursor;
     size_t count = at.row_count - at.row;
     if (count > capacity)
         count = capacity;
-#define HAS(flag)          ((uint64_t)((flags & (flag)) != 0))
-#define TAKE(values, flag) ((values) & (0 - HAS(flag)))
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++, at.row++) {
         struct trace_event *event = &events[i];
         uint8_t op = ops[at.row];
         unsigned flags = trace_op_table[op].flags;
-        uint8_t entry = (uint8_t)TAKE(entries[at.entry], TRACE_OP_HAS_ENTRY);
-        event->number = at.number++;
-        event->time_ticks = times[at.row];
-        event->object = arrays->object[at.row];
-        event->size = TAKE(sizes[at.size], TRACE_OP_HAS_SIZE);
-        event->address = TAKE(addresses[at.address], TRACE_OP_CREATES);
-        event->value = TAKE(values[at.value], TRACE_OP_HAS_VALUE);
-        event->thread = threads[at.row++];
-        event->stack = (uint32_t)TAKE(stacks[at.stack], TRACE_OP_HAS_STACK);
-        event->peer = (uint32_t)TAKE(peers[at.peer], TRACE_OP_HAS_PEER);
-        event->op = op;
-        event->align_log2 = (uint8_t)TAKE(aligns[at.align], TRACE_OP_HAS_ALIGN);
-        event->entry = entry < TRACE_ENTRY_COUNT ? entry : TRACE_ENTRY_UNKNOWN;
-        at.size += HAS(TRACE_OP_HAS_SIZE);
-        at.address += HAS(TRACE_OP_CREATES);
-        at.value += HAS(TRACE_OP_HAS_VALUE);
-        at.stack += HAS(TRACE_OP_HAS_STACK);
-        at.peer += HAS(TRACE_OP_HAS_PEER);
-        at.align += HAS(TRACE_OP_HAS_ALIGN);
-        at.entry += HAS(TRACE_OP_HAS_ENTRY);
+        uint64_t has_size = flags & TRACE_OP_HAS_SIZE ? 1 : 0;
+        uint64_t has_stack = flags & TRACE_OP_HAS_STACK ? 1 : 0;
+        uint64_t creates = flags & TRACE_OP_CREATES ? 1 : 0;
+        uint64_t has_entry = flags & TRACE_OP_HAS_ENTRY ? 1 : 0;
+        *event = (struct trace_event){
+            .number = at.number++,
+            .time_ticks = times[at.row],
+            .object = objects[at.row],
+            .size = sizes[at.size] & (0 - has_size),
+            .address = addresses[at.address] & (0 - creates),
+            .thread = threads[at.row],
+            .stack = (uint32_t)(stacks[at.stack] & (0 - has_stack)),
+            .op = op,
+            .entry = (uint8_t)(entries[at.entry] & (0 - has_entry)),
+        };
+        at.size += has_size;
+        at.stack += has_stack;
+        at.address += creates;
+        at.entry += has_entry;
+        if (__builtin_expect(flags & RARE_FLAGS, 0))
+            assemble_rare(arrays, &at, flags, event);
     }
-#undef TAKE
-#undef HAS
     reader->cursor = at;
     return count;
 }

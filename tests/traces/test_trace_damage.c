@@ -624,6 +624,22 @@ START_TEST(what_may_be_unknown_is_skipped) {
 }
 END_TEST
 
+START_TEST(an_unknown_entry_point_reads_as_unknown) {
+    struct forge forge = forge_begin();
+    struct trace_chunk chunk = base_events();
+    struct trace_event events[2];
+    add_column(&chunk, TRACE_COLUMN_ENTRY, TRACE_BYTES, 0, 2, "\xc8\12", 2);
+    forge_chunk(&forge, &chunk);
+    forge_write(&forge);
+    struct trace_reader *reader = trace_reader_open("forged.zst", &error);
+    ck_assert_ptr_nonnull(reader);
+    ck_assert_int_eq(trace_reader_next(reader, events, 2, &error), 2);
+    ck_assert_uint_eq(events[0].entry, TRACE_ENTRY_UNKNOWN);
+    ck_assert_uint_eq(events[1].entry, TRACE_ENTRY_FREE);
+    trace_reader_close(reader);
+}
+END_TEST
+
 START_TEST(wrong_totals_are_refused) {
     static const struct {
         const char *end, *words;
@@ -844,6 +860,7 @@ int main(void) {
     tcase_add_loop_test(tests, a_hostile_chunk_is_refused, 0, HOSTILE_COUNT);
     tcase_add_loop_test(tests, the_index_does_not_hide_a_hostile_chunk, 0, HOSTILE_COUNT);
     tcase_add_test(tests, what_may_be_unknown_is_skipped);
+    tcase_add_test(tests, an_unknown_entry_point_reads_as_unknown);
     tcase_add_test(tests, wrong_totals_are_refused);
     tcase_add_test(tests, a_bomb_is_refused_before_it_goes_off);
     tcase_add_test(tests, text_has_a_limit);
