@@ -12,7 +12,7 @@ TOOLS = ("haktrace", "hakrec", "hakreplay", "haksim")
 # Text after these starts a comment or a redirection in the examples.
 CUT = re.compile(r"\s(?:#|→|>|\||&&)\s?.*$")
 OPTION = re.compile(r"(?<!\S)(--[a-z][a-z-]*|-[A-Za-z])(?=[=\s\]]|$)")
-FILE = re.compile(r"(?<![\w/.-])((?:\./|analysis/|bench/|doc/|traces/|tests/|cmake/|\.ci/)[\w./-]*\w)")
+FILE = re.compile(r"(?<![\w/.-])((?:\./|analysis/|bench/|doc/|traces/|tests/|cmake/|replayer/|sim/|\.ci/)[\w./-]*\w)")
 
 
 def example_lines(text):
