@@ -70,6 +70,17 @@ static bool claim_and_drain(struct mf2_state *state, struct MF2_ThreadPages *sel
     return true;
 }
 
+// The page was emptied and formatted for another class between its pop and its claim. It is of no
+// use here, and goes to the caller's queue of that class.
+static void put_back(struct mf2_state *state, struct MF2_ThreadPages *self,
+                     struct MidPage *page) {
+    bool has_free = mf2_page_has_free(page);
+    mf2_page_put_away(state, self, page, MF2_PAGE_FULL);
+    bool marked = has_free && mf2_protocol_mark(state, page);
+    if (marked)
+        mf2_pending_notify(state, self, page);
+}
+
 bool mf2_try_drain_and_activate(struct mf2_state *state, struct MF2_ThreadPages *self,
                                 uint32_t class_index, struct MidPage *page) {
     MF2_COUNT(state, self, drain_attempts);
@@ -82,6 +93,10 @@ bool mf2_try_drain_and_activate(struct mf2_state *state, struct MF2_ThreadPages 
         return false;
     }
     mf2_page_take_home(state, self, page);
+    if (page->class_index != class_index) {
+        put_back(state, self, page);
+        return false;
+    }
     if (!mf2_page_has_free(page)) {
         mf2_page_put_away(state, self, page, MF2_PAGE_FULL);
         return false;

@@ -41,7 +41,7 @@ static void tend_page(struct mf2_state *state, struct MF2_ThreadPages *owner,
         }
         mf2_page_put_away(state, counts, page, MF2_PAGE_FULL);
     }
-    mf2_pending_push(state, owner, page);
+    mf2_pending_queue(state, owner, page);
 }
 
 static void tend_owner(struct mf2_state *state, struct MF2_ThreadPages *owner) {

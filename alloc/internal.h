@@ -89,9 +89,9 @@ bool mf2_pending_pop_peeked(struct mf2_state *state, struct MF2_ThreadPages *own
 // Detaches a whole queue; returns its first page number, linked by pending_next, marks still set.
 uint32_t mf2_pending_take_all(struct mf2_state *state, struct MF2_ThreadPages *owner,
                               uint32_t class_index);
-// Puts a marked page on a queue without telling anybody.
-void mf2_pending_push(struct mf2_state *state, struct MF2_ThreadPages *owner,
-                      struct MidPage *page);
+// Puts a marked page on that thread's queue, or, if it has exited, where the route wants it.
+void mf2_pending_queue(struct mf2_state *state, struct MF2_ThreadPages *owner,
+                       struct MidPage *page);
 void mf2_orphan_push(struct mf2_state *state, struct MidPage *page);
 struct MidPage *mf2_orphan_pop(struct mf2_state *state, uint32_t class_index);
 // Moves everything on an exited thread's queue to the orphans.

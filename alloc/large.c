@@ -12,13 +12,13 @@ static void describe(struct mf2_state *state, uint32_t first, uint32_t count, si
     for (uint32_t i = 1; i < count; i++) {
         state->pages[first + i].state = MF2_PAGE_LARGE_INNER;
         state->pages[first + i].class_index = MF2_CLASS_LARGE;
-        mf2_store_relaxed(&state->pages[first + i].holder, 0);
+        mf2_store_relaxed(&state->pages[first + i].holder, MF2_SLOT_NOBODY);
     }
     page->state = MF2_PAGE_LARGE;
     page->class_index = MF2_CLASS_LARGE;
     page->run_pages = count;
     page->large_bytes = bytes;
-    mf2_store_relaxed(&page->holder, 0); // every free of it takes the slow path
+    mf2_store_relaxed(&page->holder, MF2_SLOT_NOBODY); // every free of it takes the slow path
 }
 
 void *mf2_large_alloc(struct mf2_state *state, size_t bytes, size_t alignment) {

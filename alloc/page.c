@@ -71,7 +71,8 @@ bool mf2_page_dispose_empty(struct mf2_state *state, struct MF2_ThreadPages *sel
     if (!unqueued)
         return false;
     uint32_t number = mf2_page_number(state, page);
-    mf2_store_relaxed(&page->holder, 0);
+    // Not 0: who popped the page before it was marked here may still try to claim it.
+    mf2_store_relaxed(&page->holder, MF2_SLOT_NOBODY);
     if (state->route.empty == MF2_EMPTY_RECYCLE) {
         mf2_heap_cache(state, number);
     } else {

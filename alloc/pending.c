@@ -74,8 +74,8 @@ static void mask_clear_if_empty(struct mf2_state *state, struct MF2_ThreadPages 
 
 // ---------------------------------------------------------------- pending queues
 
-void mf2_pending_push(struct mf2_state *state, struct MF2_ThreadPages *owner,
-                      struct MidPage *page) {
+static void pending_push(struct mf2_state *state, struct MF2_ThreadPages *owner,
+                         struct MidPage *page) {
     uint32_t class_index = page->class_index;
     mf2_fetch_add_relaxed(&state->adoptable_count[class_index], 1);
     bool was_empty = stack_push(&owner->pending[class_index], page, mf2_page_number(state, page));
@@ -159,25 +159,30 @@ void mf2_orphan_rescue(struct mf2_state *state, struct MF2_ThreadPages *owner,
 
 // ---------------------------------------------------------------- telling the home
 
+void mf2_pending_queue(struct mf2_state *state, struct MF2_ThreadPages *owner,
+                       struct MidPage *page) {
+    uint32_t class_index = page->class_index; // once pushed, the page is others' to change
+    pending_push(state, owner, page);
+    if (state->route.orphans == MF2_ORPHANS_STRAND)
+        return;
+    // Either this sees that the home has exited, or the home, which marks itself exited before it
+    // empties its queues, sees the push: a fence on both sides (thread.c).
+    mf2_fence_seq_cst();
+    uint32_t status = mf2_load_relaxed(&owner->status);
+    if (status == MF2_THREAD_EXITED)
+        mf2_orphan_rescue(state, owner, class_index);
+}
+
 void mf2_pending_notify(struct mf2_state *state, struct MF2_ThreadPages *self,
                         struct MidPage *page) {
     uint32_t home = mf2_load_relaxed(&page->home);
     struct MF2_ThreadPages *owner = mf2_thread_of_slot(state, home);
-    uint32_t class_index = page->class_index;
     if (state->route.rfr_ns) {
         uint64_t now_ns = mf2_clock_ns();
         mf2_store_relaxed(&page->rfr_deadline, now_ns + state->route.rfr_ns);
     }
     MF2_COUNT(state, self, pending_enqueued);
-    mf2_pending_push(state, owner, page);
-    if (state->route.orphans != MF2_ORPHANS_STRAND) {
-        // Either this sees that the home has exited, or the home, which marks itself exited
-        // before it empties its queues, sees the push: a fence on both sides (thread.c).
-        mf2_fence_seq_cst();
-        uint32_t status = mf2_load_relaxed(&owner->status);
-        if (status == MF2_THREAD_EXITED)
-            mf2_orphan_rescue(state, owner, class_index);
-    }
+    mf2_pending_queue(state, owner, page);
     if (state->route.helper && owner != self) {
         uint64_t now_ns = mf2_clock_ns();
         bool idle = mf2_thread_is_idle(state, owner, now_ns);

@@ -41,6 +41,7 @@
 #define MF2_CLASS_LARGE  255  // class_index of a large block's first page
 #define MF2_SLOT_NONE    UINT32_MAX
 #define MF2_SLOT_HELPER  (UINT32_MAX - 1)
+#define MF2_SLOT_NOBODY  (UINT32_MAX - 2) // holder of a page that is not formatted: not claimable
 
 enum mf2_page_state {
     MF2_PAGE_NONE,        // never used, or taken and not yet formatted
@@ -65,7 +66,8 @@ enum mf2_page_state {
 //   held by t  ⇒  t's slot is in `holder`, and only t writes the owner's line
 struct MidPage {
     // -- owner's line: read by everyone who frees (holder, class), written by the holder
-    mf2_atomic_u32 holder; // slot of the thread that holds the page, 0 = shared
+    mf2_atomic_u32 holder; // slot of the thread that holds the page, 0 = shared,
+                           // MF2_SLOT_NOBODY once it was emptied or is large
     mf2_atomic_u32 home;   // slot; written by whoever has claimed the page
     uint16_t free;         // unit of the first free block, MF2_UNIT_NONE
     uint16_t used;
