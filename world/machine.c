@@ -28,8 +28,7 @@ const struct mf2_site world_site_begin = {"program", "world_spawn", "begin", 0,
 // ---------------------------------------------------------------- attention
 
 void world_set_attention(struct world *world) {
-    bool now = world->interleaves || world->stopping ||
-               (world->options.oracles_at_points && world->running != &world->root);
+    bool now = world->interleaves || world->stopping || world->watches;
     world->points_quiet = world->looking       ? UINT64_MAX
                           : now                ? 0
                           : world->point_limit ? world->point_limit
@@ -58,6 +57,7 @@ static void run_fiber(struct world *world, struct fiber *to) {
     from->self = world->self;
     world->self = to->self;
     world->running = to;
+    world->switches++;
     if (from->state == FIBER_ENDED) {
         fiber_leave(&from->context, &to->context);
     }
@@ -278,12 +278,12 @@ static MF2_NOINLINE void attend(struct world *world, const void *address, unsign
     uint64_t offset = address ? world_offset(world, address) : WORLD_NO_OFFSET;
     fiber->point =
         (struct world_point){site, world->points - 1, offset, operand, fiber->number, bytes};
-    if (world->options.oracles_at_points && inside_fiber(world)) {
-        world_oracle_arrival(world, fiber);
+    if (world->watches) {
+        world_oracle_arrival(world, &fiber->point);
     }
     decide(world, fiber);
-    if (world->options.oracles_at_points && inside_fiber(world)) {
-        world_oracle_access(world, fiber);
+    if (world->watches) {
+        world_oracle_access(world, &fiber->point);
     }
 }
 

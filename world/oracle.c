@@ -1,10 +1,21 @@
-// oracle.c placeholder
+// oracle.c: what must hold, checked on the structures that state.h describes, without using MF2's
+// own code for it, and without knowing any bug.
+//
+// Owns: the walk at quiescence, and the watchers that look on at every point of a run.
+// Does not know: what the program holds, unless it is told (world_check_blocks).
+//
+// The route that is held against MF2 is the one the world was made with, not the copy in MF2's
+// state.
+//
+// Watchers must not cry wolf in any interleaving. So each compares what cannot have changed unseen
+// between MF2's own look and its deed: a queue's head carries a tag that changes with every push
+// and pop; last_slow_ns and the clock only grow; anything else is judged only where no other fiber
+// has run in between.
 #include "world_internal.h"
-bool world_oracle_create(struct world *world, char *message, size_t message_size){(void)world;(void)message;(void)message_size;return true;}
-void world_oracle_destroy(struct world *world){(void)world;}
-void world_oracle_reset(struct world *world){(void)world;}
-void world_oracle_arrival(struct world *world, struct fiber *fiber){(void)world;(void)fiber;}
-void world_oracle_access(struct world *world, struct fiber *fiber){(void)world;(void)fiber;}
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 static const char *const oracle_names[WORLD_ORACLE_COUNT] = {
     [WORLD_ORACLE_NONE] = "none",
@@ -25,5 +36,602 @@ const char *world_oracle_name(enum world_oracle oracle) {
     return oracle < WORLD_ORACLE_COUNT ? oracle_names[oracle] : "unknown";
 }
 
-bool world_check_quiescent(struct world *world){(void)world;return true;}
-bool world_check_blocks(struct world *world, void *const *blocks, size_t count){(void)world;(void)blocks;(void)count;return true;}
+enum {
+    UNITS_MAX = 65536 / MF2_UNIT_BYTES,
+    ON_BIN = 1,   // in a thread's hands: active or on its partial list
+    ON_QUEUE = 2, // on a pending queue or orphan stack
+};
+
+// A slow path that a thread is in, as seen from outside.
+struct slow_path {
+    uint64_t slow_paths; // the thread's counter
+    uint64_t pages_new[MF2_CLASS_MAX];    // new and recycled pages of the class until now
+    uint64_t pending_then[MF2_CLASS_MAX]; // heads of its own queues when it began
+};
+
+// An adoption under way: the queue that a thread has looked at, and what it then popped.
+struct adoption {
+    uint64_t adoption_allowed; // the thread's counter
+    const mf2_atomic_u64 *queue; // looked at; NULL: none
+    struct MF2_ThreadPages *owner;
+    uint32_t class_index;
+    uint64_t head;
+    uint64_t owner_last_slow_ns;
+    uint64_t switches;
+    char objection[160]; // why the page should not have been popped; empty: no reason
+};
+
+struct oracle_memory {
+    uint8_t *marks;      // by page: ON_BIN, ON_QUEUE
+    uint32_t *held;      // by page: blocks that the program holds
+    uint8_t *units;      // scratch of one page: which units are free already
+    struct slow_path *slow_paths; // by slot
+    struct adoption *adoptions;   // by slot
+};
+
+// ---------------------------------------------------------------- making
+
+bool world_oracle_create(struct world *world, char *message, size_t message_size) {
+    struct oracle_memory *memory = calloc(1, sizeof *memory);
+    size_t pages = world->mf2->page_count;
+    size_t slots = world->options.oracles_at_points ? (size_t)world->mf2->thread_limit + 1 : 1;
+    world->oracle_memory = memory;
+    if (memory) {
+        memory->marks = calloc(pages, sizeof *memory->marks);
+        memory->held = calloc(pages, sizeof *memory->held);
+        memory->units = calloc(UNITS_MAX, sizeof *memory->units);
+        memory->slow_paths = calloc(slots, sizeof *memory->slow_paths);
+        memory->adoptions = calloc(slots, sizeof *memory->adoptions);
+    }
+    bool made = memory && memory->marks && memory->held && memory->units &&
+                memory->slow_paths && memory->adoptions;
+    if (!made) {
+        snprintf(message, message_size, "no memory for the oracles of %zu pages", pages);
+    }
+    return made;
+}
+
+void world_oracle_destroy(struct world *world) {
+    struct oracle_memory *memory = world->oracle_memory;
+    if (memory) {
+        free(memory->marks);
+        free(memory->held);
+        free(memory->units);
+        free(memory->slow_paths);
+        free(memory->adoptions);
+        free(memory);
+    }
+}
+
+// ---------------------------------------------------------------- looking at pages
+
+static bool is_formatted(const struct MidPage *page) {
+    return page->state >= MF2_PAGE_ACTIVE && page->state <= MF2_PAGE_ORPHAN;
+}
+
+static bool is_held(const struct MidPage *page) {
+    return page->state == MF2_PAGE_ACTIVE || page->state == MF2_PAGE_PARTIAL;
+}
+
+static bool is_word(const struct world *world) {
+    return world->options.mf2.route.protocol == MF2_PROTOCOL_WORD;
+}
+
+// The fields of protocol_word.c's word.
+static uint16_t remote_head(const struct world *world, const struct MidPage *page) {
+    return (uint16_t)(is_word(world) ? page->word.value : page->remote_head.value);
+}
+
+static uint32_t remote_count(const struct world *world, const struct MidPage *page) {
+    return is_word(world) ? (uint32_t)(page->word.value >> 16) & 0xFFFFu
+                          : page->remote_count.value;
+}
+
+static bool is_marked(const struct world *world, const struct MidPage *page) {
+    return is_word(world) ? page->word.value >> 33 & 1 : page->in_remote_pending.value;
+}
+
+static uint16_t link_of(const struct world *world, uint32_t number, uint16_t unit) {
+    const struct MidPage *page = &world->mf2->pages[number];
+    if (!page->links_inside) {
+        return page->links[unit * MF2_UNIT_BYTES / MF2_LINK_BYTES];
+    }
+    uint16_t next;
+    memcpy(&next, mf2_page_base(world->mf2, number) + (size_t)unit * MF2_UNIT_BYTES, sizeof next);
+    return next;
+}
+
+// Whether a block that has been given out once starts at this unit of the page.
+static bool is_block(const struct world *world, const struct MidPage *page, uint32_t unit) {
+    uint32_t first = world->options.mf2.geometry->header_bytes / MF2_UNIT_BYTES;
+    return unit >= first && unit < page->fresh_unit && (unit - first) % page->stride_units == 0;
+}
+
+// ---------------------------------------------------------------- conservation
+
+// Notes a chain's blocks as free. Returns how many; -1 when it has violated.
+static int32_t walk_chain(struct world *world, uint32_t number, uint16_t unit, const char *which) {
+    const struct MidPage *page = &world->mf2->pages[number];
+    uint8_t *units = world->oracle_memory->units;
+    int32_t count = 0;
+    for (; unit != MF2_UNIT_NONE; unit = link_of(world, number, unit)) {
+        if (!is_block(world, page, unit)) {
+            world_violate(world, WORLD_ORACLE_CONSERVATION,
+                          "page %u: its %s leads to unit %u, which is no block", number, which,
+                          unit);
+            return -1;
+        }
+        if (units[unit]) {
+            world_violate(world, WORLD_ORACLE_CONSERVATION,
+                          "page %u: the block at unit %u is free twice, the second time on its %s",
+                          number, unit, which);
+            return -1;
+        }
+        units[unit] = 1;
+        count++;
+    }
+    return count;
+}
+
+static bool check_page(struct world *world, uint32_t number) {
+    const struct MidPage *page = &world->mf2->pages[number];
+    memset(world->oracle_memory->units, 0, (size_t)page->end_unit);
+    int32_t listed = walk_chain(world, number, page->free, "free list");
+    int32_t remote = listed < 0 ? -1
+                                : walk_chain(world, number, remote_head(world, page),
+                                             "remote stack");
+    if (remote < 0) {
+        return false;
+    }
+    int32_t unused = (page->end_unit - page->fresh_unit) / page->stride_units;
+    if (page->used + listed + unused != page->capacity || remote > page->used) {
+        world_violate(world, WORLD_ORACLE_CONSERVATION,
+                      "page %u: used %u (%d of them on the remote stack) + free %d + never given "
+                      "out %d, of %u blocks", number, page->used, remote, listed, unused,
+                      page->capacity);
+        return false;
+    }
+    return true;
+}
+
+// ---------------------------------------------------------------- one owner, one list
+
+static bool check_held_page(struct world *world, uint32_t slot, uint32_t number,
+                            uint32_t page_state, uint32_t class_index) {
+    const struct MidPage *page = &world->mf2->pages[number];
+    if (page->holder.value != slot || page->state != page_state) {
+        world_violate(world, WORLD_ORACLE_ONE_OWNER,
+                      "page %u is in the bins of thread %u, but its holder is %u and its state %u",
+                      number, slot, page->holder.value, page->state);
+        return false;
+    }
+    if (page->class_index != class_index) {
+        world_violate(world, WORLD_ORACLE_ONE_LIST, "page %u of class %u is in the bin of class %u",
+                      number, page->class_index, class_index);
+        return false;
+    }
+    return true;
+}
+
+static bool mark_once(struct world *world, uint32_t number, uint8_t mark, const char *where) {
+    uint8_t *marks = &world->oracle_memory->marks[number];
+    if (*marks & mark) {
+        world_violate(world, WORLD_ORACLE_ONE_LIST, "page %u is a second time %s", number, where);
+        return false;
+    }
+    *marks |= mark;
+    return true;
+}
+
+static bool is_page_number(struct world *world, uint32_t number) {
+    const struct mf2_state *state = world->mf2;
+    return number >= state->first_page && number < state->fresh_page;
+}
+
+static bool check_bin(struct world *world, const struct MF2_ThreadPages *thread, uint32_t k) {
+    const struct mf2_bin *bin = &thread->bins[k];
+    const struct mf2_state *state = world->mf2;
+    if (bin->active && bin->active != &mf2_no_page) {
+        uint32_t number = mf2_page_number(state, bin->active);
+        if (!mark_once(world, number, ON_BIN, "in a thread's bins") ||
+            !check_held_page(world, thread->slot, number, MF2_PAGE_ACTIVE, k)) {
+            return false;
+        }
+    }
+    for (uint32_t number = bin->partial_head; number; number = state->pages[number].list_next) {
+        if (!is_page_number(world, number)) {
+            world_violate(world, WORLD_ORACLE_ONE_LIST,
+                          "thread %u, class %u: the partial list leads to page %u, which is none",
+                          thread->slot, k, number);
+            return false;
+        }
+        if (!mark_once(world, number, ON_BIN, "in a thread's bins") ||
+            !check_held_page(world, thread->slot, number, MF2_PAGE_PARTIAL, k)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool check_stack(struct world *world, uint64_t head, uint32_t k, const char *where) {
+    const struct mf2_state *state = world->mf2;
+    for (uint32_t number = (uint32_t)head; number;
+         number = state->pages[number].pending_next.value) {
+        const struct MidPage *page = &state->pages[number];
+        if (!is_page_number(world, number) || !is_formatted(page) || page->class_index != k ||
+            !is_marked(world, page)) {
+            world_violate(world, WORLD_ORACLE_ONE_LIST,
+                          "page %u is %s of class %u, but it is not marked, not of that class or "
+                          "no page", number, where, k);
+            return false;
+        }
+        if (!mark_once(world, number, ON_QUEUE, where)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool strands_orphans(const struct world *world) {
+    return world->options.mf2.route.orphans == MF2_ORPHANS_STRAND;
+}
+
+static bool check_queue(struct world *world, const struct MF2_ThreadPages *thread, uint32_t k) {
+    if (!check_stack(world, thread->pending[k].value, k, "on a pending queue")) {
+        return false;
+    }
+    if ((uint32_t)thread->pending[k].value && thread->status.value == MF2_THREAD_EXITED &&
+        !strands_orphans(world)) {
+        world_violate(world, WORLD_ORACLE_STRANDED_FREE,
+                      "page %u is on the pending queue of thread %u, which has exited",
+                      (uint32_t)thread->pending[k].value, thread->slot);
+        return false;
+    }
+    return true;
+}
+
+static bool check_lists(struct world *world) {
+    struct mf2_state *state = world->mf2;
+    memset(world->oracle_memory->marks, 0, state->fresh_page);
+    for (uint32_t slot = 1; slot <= state->thread_high.value; slot++) {
+        const struct MF2_ThreadPages *thread = mf2_thread_of_slot(state, slot);
+        for (uint32_t k = 0; k < state->geometry->class_count; k++) {
+            if (!check_bin(world, thread, k) || !check_queue(world, thread, k)) {
+                return false;
+            }
+        }
+    }
+    for (uint32_t k = 0; k < state->geometry->class_count; k++) {
+        if (!check_stack(world, state->orphans[k].value, k, "on an orphan stack")) {
+            return false;
+        }
+    }
+    return true;
+}
+
+// ---------------------------------------------------------------- stranded
+
+// Quiet frees count in the word, and nobody is to be told of them.
+static bool counts_quiet_frees(const struct world *world) {
+    return is_word(world) && world->options.mf2.route.full_free == MF2_FULL_FREE_GRAVEYARD;
+}
+
+static bool check_page_is_known(struct world *world, uint32_t number) {
+    const struct MidPage *page = &world->mf2->pages[number];
+    uint8_t marks = world->oracle_memory->marks[number];
+    if ((is_held(page) || page->holder.value) && !(marks & ON_BIN)) {
+        world_violate(world, WORLD_ORACLE_ONE_OWNER,
+                      "page %u is held by thread %u, in whose bins it is not", number,
+                      page->holder.value);
+        return false;
+    }
+    if (is_marked(world, page) && !(marks & ON_QUEUE)) {
+        world_violate(world, WORLD_ORACLE_STRANDED_FREE,
+                      "page %u is marked as pending and on no queue: nobody will be told of its "
+                      "remote frees", number);
+        return false;
+    }
+    bool announced = is_held(page) || is_marked(world, page) || counts_quiet_frees(world);
+    if (!announced && remote_count(world, page) >= world->options.mf2.route.notify) {
+        world_violate(world, WORLD_ORACLE_STRANDED_FREE,
+                      "page %u has %u remote frees, and nobody has been told", number,
+                      remote_count(world, page));
+        return false;
+    }
+    return true;
+}
+
+// ---------------------------------------------------------------- quiescence
+
+static bool check_pages(struct world *world) {
+    const struct mf2_state *state = world->mf2;
+    for (uint32_t number = state->first_page; number < state->fresh_page; number++) {
+        if (is_formatted(&state->pages[number]) &&
+            (!check_page(world, number) || !check_page_is_known(world, number))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool check_page_bound(struct world *world) {
+    uint32_t bound = world->options.page_bound;
+    if (bound && world->mf2->held_pages > bound) {
+        world_violate(world, WORLD_ORACLE_PAGE_BOUND, "%u pages are held, %u is the bound",
+                      world->mf2->held_pages, bound);
+        return false;
+    }
+    return true;
+}
+
+// MF2's own walk sees more of its inner agreements, though not more of these oracles.
+static bool check_by_mf2(struct world *world) {
+    uint64_t points = world_look_begin(world);
+    const char *wrong = mf2_check(world->mf2);
+    world_look_end(world, points);
+    if (wrong) {
+        world_violate(world, WORLD_ORACLE_CONSERVATION, "%s", wrong);
+    }
+    return !wrong;
+}
+
+bool world_check_quiescent(struct world *world) {
+    return check_lists(world) && check_pages(world) && check_page_bound(world) &&
+           check_by_mf2(world);
+}
+
+// ---------------------------------------------------------------- against the program's blocks
+
+static bool count_block(struct world *world, const void *block) {
+    const struct mf2_state *state = world->mf2;
+    uint64_t offset = world_offset(world, block);
+    uint32_t number = offset == WORLD_NO_OFFSET ? 0 : (uint32_t)(offset >> state->page_shift);
+    const struct MidPage *page = &state->pages[number];
+    uint32_t unit = (uint32_t)(offset & ((UINT64_C(1) << state->page_shift) - 1)) / MF2_UNIT_BYTES;
+    bool large = is_page_number(world, number) && page->state == MF2_PAGE_LARGE && unit == 0;
+    bool small = is_page_number(world, number) && is_formatted(page) &&
+                 is_block(world, page, unit);
+    if (!large && !small) {
+        world_violate(world, WORLD_ORACLE_CONSERVATION,
+                      "the program holds a block at offset %llu, where none is",
+                      (unsigned long long)offset);
+        return false;
+    }
+    world->oracle_memory->held[number]++;
+    return true;
+}
+
+static bool check_held_blocks(struct world *world, uint32_t number) {
+    const struct MidPage *page = &world->mf2->pages[number];
+    uint32_t held = world->oracle_memory->held[number];
+    uint32_t remotes = 0;
+    if (page->state == MF2_PAGE_LARGE) {
+        remotes = 1 - held; // exactly one block, and the program has it
+    } else if (is_formatted(page)) {
+        memset(world->oracle_memory->units, 0, (size_t)page->end_unit);
+        int32_t walked = walk_chain(world, number, remote_head(world, page), "remote stack");
+        if (walked < 0) {
+            return false;
+        }
+        remotes = page->used - held - (uint32_t)walked;
+    }
+    if (remotes != 0) {
+        world_violate(world, WORLD_ORACLE_CONSERVATION,
+                      "page %u: the program holds %u blocks, MF2 counts %u in use", number, held,
+                      page->used);
+    }
+    return remotes == 0;
+}
+
+bool world_check_blocks(struct world *world, void *const *blocks, size_t count) {
+    const struct mf2_state *state = world->mf2;
+    if (!world_check_quiescent(world)) {
+        return false;
+    }
+    memset(world->oracle_memory->held, 0, state->fresh_page * sizeof(uint32_t));
+    for (size_t i = 0; i < count; i++) {
+        if (!count_block(world, blocks[i])) {
+            return false;
+        }
+    }
+    for (uint32_t number = state->first_page; number < state->fresh_page; number++) {
+        if (!check_held_blocks(world, number)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+// ---------------------------------------------------------------- at points: the must-reuse gate
+
+static uint64_t pages_made(const struct MF2_ThreadPages *thread, uint32_t k) {
+    return (uint64_t)thread->classes[k].new_pages + thread->classes[k].recycled_pages;
+}
+
+static void judge_new_page(struct world *world, const struct MF2_ThreadPages *thread, uint32_t k,
+                           const struct slow_path *slow) {
+    const struct mf2_route *route = &world->options.mf2.route;
+    uint64_t head = thread->pending[k].value;
+    if (route->must_reuse && (uint32_t)head && head == slow->pending_then[k]) {
+        world_violate(world, WORLD_ORACLE_GATE_OWN,
+                      "thread %u, class %u: a new page, although page %u was pending all along",
+                      thread->slot, k, (uint32_t)head);
+    }
+    if (route->partial && thread->bins[k].partial_head) {
+        world_violate(world, WORLD_ORACLE_GATE_OWN,
+                      "thread %u, class %u: a new page, although page %u is on its partial list",
+                      thread->slot, k, thread->bins[k].partial_head);
+    }
+}
+
+// The thread's slow path is seen at its next point after it began, before another fiber has run.
+static void watch_slow_path(struct world *world, const struct MF2_ThreadPages *thread) {
+    struct slow_path *slow = &world->oracle_memory->slow_paths[thread->slot];
+    uint32_t class_count = world->mf2->geometry->class_count;
+    for (uint32_t k = 0; k < class_count; k++) {
+        uint64_t made = pages_made(thread, k);
+        if (made != slow->pages_new[k]) {
+            judge_new_page(world, thread, k, slow);
+            slow->pages_new[k] = made;
+        }
+    }
+    if (thread->counters.slow_paths != slow->slow_paths) {
+        slow->slow_paths = thread->counters.slow_paths;
+        for (uint32_t k = 0; k < class_count; k++) {
+            slow->pending_then[k] = thread->pending[k].value;
+        }
+    }
+}
+
+// ---------------------------------------------------------------- at points: Route P's gates
+
+// The thread whose queue this is; NULL if the address is none of a pending queue.
+static struct MF2_ThreadPages *queue_owner(struct world *world, uint64_t offset, uint32_t *k) {
+    struct mf2_state *state = world->mf2;
+    if (offset < state->threads_offset || offset >= state->masks_offset) {
+        return NULL;
+    }
+    uint64_t within = offset - state->threads_offset;
+    struct MF2_ThreadPages *thread =
+        mf2_thread_of_slot(state, (uint32_t)(within / sizeof *thread) + 1);
+    uint64_t place = within % sizeof *thread;
+    if (place < offsetof(struct MF2_ThreadPages, pending)) {
+        return NULL;
+    }
+    *k = (uint32_t)((place - offsetof(struct MF2_ThreadPages, pending)) / sizeof(mf2_atomic_u64));
+    return thread;
+}
+
+static void look_at_queue(struct world *world, struct adoption *adoption,
+                          const mf2_atomic_u64 *queue, struct MF2_ThreadPages *owner,
+                          uint32_t k) {
+    adoption->queue = queue;
+    adoption->owner = owner;
+    adoption->class_index = k;
+    adoption->head = queue->value;
+    adoption->owner_last_slow_ns = owner->last_slow_ns.value;
+    adoption->switches = world->switches;
+}
+
+// What held throughout the time in which MF2 has asked its gates.
+static const char *gate_closed(const struct world *world, const struct adoption *adoption) {
+    const struct mf2_route *route = &world->options.mf2.route;
+    const struct MidPage *page = &world->mf2->pages[(uint32_t)adoption->head];
+    bool alive = adoption->owner->status.value != MF2_THREAD_EXITED;
+    bool alone = adoption->switches == world->switches;
+    if (world->clock_ns < page->rfr_deadline.value) {
+        return "inside the right of first refusal";
+    }
+    if (route->gate_idle && alive &&
+        world->clock_ns <= adoption->owner_last_slow_ns + route->idle_ns) {
+        return "though its owner was not idle";
+    }
+    if (route->gate_partial && alive && alone &&
+        adoption->owner->bins[adoption->class_index].partial_count.value) {
+        return "though its owner had partial pages";
+    }
+    if (route->gate_pressure && alone &&
+        world->mf2->adoptable_count[adoption->class_index].value <= route->gate_pressure) {
+        return "though too few pages could be adopted";
+    }
+    if (route->gate_remotes && alone && remote_count(world, page) < route->gate_remotes) {
+        return "though it had too few remote frees";
+    }
+    return NULL;
+}
+
+// About to pop the page that it has looked at?
+static void watch_pop(struct world *world, struct adoption *adoption, const struct world_point *point,
+                      const mf2_atomic_u64 *queue) {
+    if (queue != adoption->queue || queue->value != adoption->head || !(uint32_t)adoption->head ||
+        (uint32_t)point->operand == (uint32_t)adoption->head) {
+        return;
+    }
+    const char *closed = gate_closed(world, adoption);
+    adoption->objection[0] = 0;
+    if (closed) {
+        snprintf(adoption->objection, sizeof adoption->objection,
+                 "page %u was taken from thread %u %s", (uint32_t)adoption->head,
+                 adoption->owner->slot, closed);
+    }
+}
+
+static void watch_queues(struct world *world, const struct MF2_ThreadPages *thread,
+                         const struct world_point *point) {
+    uint32_t k;
+    struct MF2_ThreadPages *owner = queue_owner(world, point->offset, &k);
+    if (!owner || owner == thread) {
+        return;
+    }
+    struct adoption *adoption = &world->oracle_memory->adoptions[thread->slot];
+    if (point->site->kind == MF2_POINT_LOAD) {
+        look_at_queue(world, adoption, &owner->pending[k], owner, k);
+    } else if (point->site->kind == MF2_POINT_CAS) {
+        watch_pop(world, adoption, point, &owner->pending[k]);
+    }
+}
+
+static void watch_adoption(struct world *world, const struct MF2_ThreadPages *thread) {
+    struct adoption *adoption = &world->oracle_memory->adoptions[thread->slot];
+    if (thread->counters.adoption_allowed == adoption->adoption_allowed) {
+        return;
+    }
+    adoption->adoption_allowed = thread->counters.adoption_allowed;
+    if (adoption->objection[0]) {
+        world_violate(world, WORLD_ORACLE_GATE_ADOPTION, "thread %u: %s", thread->slot,
+                      adoption->objection);
+    }
+}
+
+// ---------------------------------------------------------------- at points
+
+// Between two operations a thread's bins are at rest.
+static void check_own_bins(struct world *world, const struct MF2_ThreadPages *thread) {
+    memset(world->oracle_memory->marks, 0, world->mf2->fresh_page);
+    for (uint32_t k = 0; k < world->mf2->geometry->class_count; k++) {
+        if (!check_bin(world, thread, k)) {
+            return;
+        }
+    }
+}
+
+void world_oracle_arrival(struct world *world, const struct world_point *point) {
+    const struct MF2_ThreadPages *thread = world->self;
+    check_page_bound(world);
+    if (!world->options.oracles_at_points || thread == WORLD_NO_THREAD) {
+        return;
+    }
+    watch_slow_path(world, thread);
+    if (point->site->kind == MF2_POINT_OPERATION) {
+        check_own_bins(world, thread);
+    }
+    if (world->options.mf2.route.drain == MF2_DRAIN_GATED) {
+        watch_adoption(world, thread);
+    }
+}
+
+void world_oracle_access(struct world *world, const struct world_point *point) {
+    const struct MF2_ThreadPages *thread = world->self;
+    if (thread != WORLD_NO_THREAD && world->options.mf2.route.drain == MF2_DRAIN_GATED &&
+        point->offset != WORLD_NO_OFFSET) {
+        watch_queues(world, thread, point);
+    }
+}
+
+// The counters as they stand after a snapshot are what later ones are compared with.
+void world_oracle_reset(struct world *world) {
+    struct oracle_memory *memory = world->oracle_memory;
+    struct mf2_state *state = world->mf2;
+    if (!world->options.oracles_at_points) {
+        return;
+    }
+    for (uint32_t slot = 1; slot <= state->thread_limit; slot++) {
+        const struct MF2_ThreadPages *thread = mf2_thread_of_slot(state, slot);
+        memory->slow_paths[slot] = (struct slow_path){.slow_paths = thread->counters.slow_paths};
+        memory->adoptions[slot] =
+            (struct adoption){.adoption_allowed = thread->counters.adoption_allowed};
+        for (uint32_t k = 0; k < state->geometry->class_count; k++) {
+            memory->slow_paths[slot].pages_new[k] = pages_made(thread, k);
+        }
+    }
+}

@@ -79,6 +79,9 @@ struct world *world_create(const struct world_options *options, char *message,
         return NULL;
     }
     world->points = 0; // making an instance is no part of a run
+    world->watches = options->oracles_at_points || options->page_bound;
+    world_oracle_reset(world);
+    world_set_attention(world);
     return world;
 }
 
@@ -143,6 +146,10 @@ void world_counters(struct world *world, struct mf2_counters *sum) {
 
 void world_snapshot(struct world *world) {
     struct world_saved *saved = &world->saved;
+    world_here = world;
+    if (saved->taken) {
+        mf2_fail("a world has one snapshot", 0);
+    }
     world_stop_acting(world);
     saved->clock_ns = world->clock_ns;
     saved->helper_started = world->fibers[world->fiber_limit].state != FIBER_UNUSED;
@@ -189,6 +196,9 @@ static void restore_selves(struct world *world) {
 
 void world_reset(struct world *world, uint64_t seed) {
     world_here = world;
+    if (!world->saved.taken) {
+        mf2_fail("a reset needs a snapshot before", 0);
+    }
     world->strategy_begun = false; // nobody is told of the helper's start below
     drop_fibers(world);
     world_memory_reset(world);

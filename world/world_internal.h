@@ -82,12 +82,14 @@ struct world {
     uint64_t arena_bytes;
     uint64_t clock_ns;
     uint64_t trail;
+    uint64_t switches; // from one fiber to another
     const struct world_strategy *strategy;
     void *strategy_self;
     struct world_schedule *recording;
     bool interleaves; // world_run is running and there is a strategy
     bool looking;     // MF2's code looks on behalf of the world: its accesses are no points
     bool stopping;    // a violation is to end the run
+    bool watches;     // the oracles look on at every point
 
     // -- fibers
     struct fiber *fibers;    // fiber_limit program fibers, then the helper
@@ -175,10 +177,10 @@ void world_memory_reset(struct world *world);
 bool world_oracle_create(struct world *world, char *message, size_t message_size);
 void world_oracle_destroy(struct world *world);
 void world_oracle_reset(struct world *world);
-// The running fiber has arrived at its point.
-void world_oracle_arrival(struct world *world, struct fiber *fiber);
+// Who runs has arrived at this point.
+void world_oracle_arrival(struct world *world, const struct world_point *point);
 // It is about to do the access.
-void world_oracle_access(struct world *world, struct fiber *fiber);
+void world_oracle_access(struct world *world, const struct world_point *point);
 
 // ---------------------------------------------------------------- schedule.c
 

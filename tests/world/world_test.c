@@ -48,11 +48,25 @@ static void random_begin(void *self, struct world *world, uint64_t seed) {
     ((struct test_random *)self)->state = seed;
 }
 
+// What the environment of the chosen fiber's access comes to, now and then.
+static uint32_t random_outcome(uint8_t kind, uint64_t number) {
+    if (kind == MF2_POINT_FUTEX_WAIT && number % 8 == 0) {
+        return WORLD_OUTCOME_SPURIOUS;
+    }
+    return WORLD_OUTCOME_NORMAL;
+}
+
 static void random_pick(void *self, struct world *world, const struct world_point *point,
                         struct world_choice *choice) {
     (void)point;
-    uint64_t number = test_random_next(&((struct test_random *)self)->state) >> 32;
-    choice->fiber = world_runnable(world, (uint32_t)(number * world_runnable_count(world) >> 32));
+    uint64_t number = test_random_next(&((struct test_random *)self)->state);
+    choice->fiber =
+        world_runnable(world, (uint32_t)((number >> 32) * world_runnable_count(world) >> 32));
+    uint8_t kind = world_point_of(world, choice->fiber)->site->kind;
+    choice->outcome = random_outcome(kind, number);
+    if (kind == MF2_POINT_CLOCK && number % 4 == 0) {
+        choice->clock_ns += number >> 8 & 0x3FFFF; // up to 262 us
+    }
 }
 const struct world_strategy test_random = {
     .name = "random", .begin = random_begin, .pick = random_pick};
@@ -85,8 +99,8 @@ static void empty_mailbox(struct test_exchange *exchange, uint32_t from, uint32_
 static void allocate_and_send(struct test_exchange *exchange, uint32_t self, uint64_t number) {
     static const size_t sizes[] = {48, 1000, 1000, 1000, 1000, 1000, 1000, 2000};
     void *block = mf2_malloc(sizes[number % 8]);
-    if (!block) {
-        exchange->failed++;
+    if (!block) { // the arena is large enough
+        world_violate(exchange->world, WORLD_ORACLE_CONSERVATION, "malloc found no memory");
         return;
     }
     exchange->allocated++;
@@ -122,7 +136,7 @@ static void exchange_body(void *argument) {
 }
 
 void test_exchange_spawn(struct test_exchange *exchange) {
-    exchange->allocated = exchange->freed = exchange->failed = 0;
+    exchange->allocated = exchange->freed = 0;
     exchange->finished = 0;
     memset(exchange->sent, 0, sizeof exchange->sent);
     for (uint32_t i = 0; i < exchange->threads; i++) {

@@ -12,7 +12,8 @@ struct world *test_world(const struct world_options *options);
 
 // Stays with who runs; at the end of one, the lowest.
 extern const struct world_strategy test_recorded;
-// Any runnable fiber at every point. self is a struct test_random.
+// Any runnable fiber at every point; now and then the clock goes on or a
+// wait ends spuriously. self is a struct test_random.
 struct test_random {
     uint64_t state;
 };
@@ -37,7 +38,7 @@ struct test_exchange {
     uint64_t seed;
     bool threads_exit;
     // -- state of the run
-    uint64_t allocated, freed, failed;
+    uint64_t allocated, freed;
     uint32_t finished;
     uint32_t sent[TEST_THREADS_MAX][TEST_THREADS_MAX]; // from, to: blocks in the mailbox
     void *mail[TEST_THREADS_MAX][TEST_THREADS_MAX][TEST_MAIL_MAX];
