@@ -15,7 +15,7 @@ DEFINITIONS = (
     ("Held, H", "Pages mapped and not given back, in whatever state; empty pages kept for later are counted."),
     ("Fewest, F", "For each size class the live blocks divided by the blocks of a page, rounded up; summed. No policy can hold fewer with these classes."),
     ("Live bytes / page size, B", "What the program asked for and still has, in pages; it shows the cost of the size classes."),
-    ("C", "One page for each thread and size class in use: the least that an allocator with pages per thread pays beyond F."),
+    ("C", "One page for each thread and size class in use: what pages that belong to threads may cost beyond F."),
     ("Stranded", "A page with room that no thread is going to use, by the reason why."),
     ("Measured, sampled, modelled", "Counted on the allocator's code under the order named; under one of many interleavings; dependent on a cost model."),
     ("Digest", "A hash over every operation, its result and all counters. Equal digests: the same run, bit for bit."),
@@ -37,9 +37,10 @@ figcaption{max-width:44rem;margin:0 0 .9rem}
 svg{display:block;width:100%;height:auto;overflow:visible}
 svg.narrow{display:none}
 .scroll{overflow-x:auto;margin-top:.9rem}
-table{border-collapse:collapse;font-size:.85rem;font-variant-numeric:tabular-nums}
+table{border-collapse:separate;border-spacing:0;font-size:.85rem;font-variant-numeric:tabular-nums}
 th,td{padding:.28rem .55rem;text-align:right;white-space:nowrap;vertical-align:top}
 th:first-child{text-align:left;padding-left:0;font-weight:400;position:sticky;left:0;background:var(--paper)}
+td.digest{font:.78em/1.9 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
 thead th{border-bottom:1px solid var(--muted);font-weight:600}
 tbody th[scope=rowgroup]{font-weight:600;padding-top:1rem}
 tbody tr+tr:not(.head) td,tbody tr+tr:not(.head) th{border-top:1px solid var(--rule)}
@@ -55,6 +56,8 @@ h1{font-size:1.45rem}
 .verdict{margin-left:-16px;margin-right:-16px;padding:.4rem 16px .7rem}
 svg.wide{display:none}
 svg.narrow{display:block}
+th:first-child{white-space:normal;min-width:6.5rem;max-width:6.5rem}
+th[scope=rowgroup]:first-child{white-space:nowrap;max-width:none}
 dl{display:block}
 dd{margin-bottom:.6rem}
 }
@@ -98,10 +101,14 @@ def _table(runs):
     head = "".join(f'<th scope="col">{escape(run.label)}</th>' for run in runs)
     rows = []
     for section in sections(runs):
-        rows.append(f'<tr class="head"><th scope="rowgroup">{escape(section.title)}</th>{"<td></td>" * len(runs)}</tr>')
-        rows += [f'<tr><th scope="row">{escape(row.name)}</th>{"".join(f"<td>{escape(value)}</td>" for value in row.values)}</tr>'
-                 for row in section.rows]
+        rows.append(f'<tr class="head"><th scope="rowgroup" colspan="{len(runs) + 1}">{escape(section.title)}</th></tr>')
+        rows += [_table_row(row) for row in section.rows]
     return f'<div class="scroll" tabindex="0"><table><thead><tr><th></th>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+
+
+def _table_row(row):
+    kind = ' class="digest"' if row.name == "digest" else ""
+    return f'<tr><th scope="row">{escape(row.name)}</th>{"".join(f"<td{kind}>{escape(value)}</td>" for value in row.values)}</tr>'
 
 
 def _violations(runs):

@@ -21,7 +21,8 @@ def sections(runs):
         Section("Run", [
             row("subject", lambda run: run.subject_name),
             row("figures are", lambda run: run.certainty),
-            row("order, strategy", lambda run: f"{run.order}, {run.strategy}"),
+            row("order", lambda run: run.order),
+            row("strategy", lambda run: run.strategy),
             row("seed", lambda run: str(run.seed)),
             row("operations", lambda run: count(run.steps)),
         ]),
