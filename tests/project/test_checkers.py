@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import unittest
 
+import check_counters
 import check_floors
 import check_install
 import check_readme
@@ -239,6 +240,20 @@ class Tools(Tree):
     def test_no_manual(self):
         os.remove(os.path.join(self.root, "doc/man/haktrace.1"))
         self.expect(GOOD_TOOL, "doc/man/haktrace.1:1: missing")
+
+
+class Counters(Tree):
+    def test_every_counter_has_its_row_and_a_change_is_seen(self):
+        header = self.write("alloc/counters.h", '#define T(X) \\\n  X(a, "pages", "one") \\\n  X(b, "times", "two " \\\n  "three")\n')
+        with open(header, encoding="utf-8") as file:
+            page = check_counters.document(file.read())
+        self.assertTrue(page.endswith("| `a` | pages | one |\n| `b` | times | two three |\n"), page)
+        self.write("doc/counters.md", page)
+        self.assertEqual(check_counters.violations(self.root), [])
+        self.write("doc/counters.md", page.replace("one", "eins"))
+        self.assertEqual(len(check_counters.violations(self.root)), 1)
+        os.remove(os.path.join(self.root, "doc/counters.md"))
+        self.assertEqual(len(check_counters.violations(self.root)), 1)
 
 
 class Install(Tree):
