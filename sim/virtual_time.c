@@ -374,11 +374,20 @@ void sim_time_touch(struct sim_time *time, uint32_t fiber, uint64_t offset) {
     time->fibers[fiber].touch_offset = offset;
 }
 
+// A world ends with its last fiber, which then still has its core.
 uint64_t sim_time_end_ps(const struct sim_time *time) {
-    return time->end_ps;
+    if (time->running == NONE)
+        return time->end_ps;
+    const struct virtual_fiber *last = &time->fibers[time->running];
+    uint64_t last_ps = last->time_ps + last->spent_ps;
+    return last_ps > time->end_ps ? last_ps : time->end_ps;
 }
 
 void sim_time_totals(const struct sim_time *time, struct sim_time_totals *totals) {
     *totals = time->totals;
     totals->line_moves = sim_lines_moves(time->lines);
+    for (uint32_t i = 0; i < time->fiber_count; i++)
+        if (time->fibers[i].place == PLACE_CORE)
+            totals->busy_ps += time->fibers[i].time_ps + time->fibers[i].spent_ps -
+                               time->fibers[i].core_since_ps;
 }

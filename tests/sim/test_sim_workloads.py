@@ -1,0 +1,158 @@
+"""Workloads against their definitions. Larson is drawn a second time here, from the published
+program's text, and must agree with haksim in every size and every owner."""
+
+import math
+
+import simulating
+
+SEED_CLASSES = [2048, 4096, 8192, 16384, 32768]
+
+
+class Lran2:
+    def __init__(self, seed):
+        x = abs(math.fmod(150889 - seed, 714025))
+        x = int(x)
+        self.v = []
+        for _ in range(97):
+            x = (1366 * x + 150889) % 714025
+            self.v.append(x)
+        self.x = self.y = (1366 * x + 150889) % 714025
+
+    def draw(self):
+        j = self.y % 97
+        self.y = self.v[j]
+        self.x = (1366 * self.x + 150889) % 714025
+        self.v[j] = self.x
+        return self.y
+
+
+class Larson:
+    """What larson.cpp does with its chunks; who runs when does not matter to it."""
+
+    def __init__(self, threads, chunks, rounds, low, high, generations, seed):
+        self.low, self.high = low, high
+        self.per_class = [0] * len(SEED_CLASSES)
+        self.remote = self.frees = 0
+        main = Lran2(seed)
+        count = threads * chunks
+        owner = [0] * count
+        for i in range(count):
+            self.allocate(main)
+        for left in range(count, 0, -1):
+            main.draw()
+        for _ in range(4 * count):
+            main.draw()
+            self.allocate(main)
+        for chain in range(threads):
+            self.chain(Lran2(main.draw()), owner[chain * chunks:(chain + 1) * chunks], rounds,
+                       generations)
+
+    def allocate(self, random):
+        size = self.low + random.draw() % (self.high - self.low)
+        self.per_class[next(k for k, b in enumerate(SEED_CLASSES) if size <= b)] += 1
+
+    def chain(self, random, owner, rounds, generations):
+        for generation in range(1, generations + 1):
+            for _ in range(rounds * len(owner)):
+                victim = random.draw() % len(owner)
+                self.frees += 1
+                self.remote += owner[victim] != generation
+                owner[victim] = generation
+                self.allocate(random)
+
+
+def larson(rounds, chunks=500, threads=3, generations=4, **more):
+    text = f"larson,rounds={rounds},chunks={chunks},generations={generations}"
+    text += "".join(f",{key}={value}" for key, value in more.items())
+    return simulating.run("--workload=" + text, f"--threads={threads}", "--geometry=seed",
+                          "--route=s2", "--seed=4141")
+
+
+def test_larson_is_the_published_one():
+    result = larson(rounds=1)
+    mine = Larson(threads=3, chunks=500, rounds=1, low=2048, high=32768, generations=4, seed=4141)
+    counts = result["workload"]["counts"]
+    assert [c["block_bytes"] for c in result["classes"]] == SEED_CLASSES, result["classes"]
+    assert [c["allocations"] for c in result["classes"]] == mine.per_class, (
+        [c["allocations"] for c in result["classes"]], mine.per_class)
+    assert counts["remote_frees"] == mine.remote, (counts, mine.remote)
+    assert counts["frees"] == counts["allocations"] == mine.frees == 3 * 500 * 4
+    assert counts["warm_up_allocations"] == 5 * 1500 and counts["warm_up_frees"] == 4 * 1500
+    assert counts["generations"] == 12
+
+
+def test_larson_remote_fraction():
+    """(1 - e^-R) / R, within four standard deviations of what so many chunks can give."""
+    for rounds, chunks in ((1, 1000), (10, 200)):
+        result = larson(rounds=rounds, chunks=chunks)
+        counts = result["workload"]["counts"]
+        expected = (1 - math.exp(-rounds)) / rounds
+        untouched = math.exp(-rounds)
+        chunk_lives = 3 * 4 * chunks
+        deviation = math.sqrt(untouched * (1 - untouched) / chunk_lives) / rounds
+        found = counts["remote_frees"] / counts["frees"]
+        assert abs(found - expected) < 4 * deviation + 0.0005, (rounds, found, expected)
+
+
+def test_larson_class_shares():
+    """Sizes from 2048 to 32767: 0 / 6.7 / 13.3 / 26.7 / 53.3 % of the seed's classes."""
+    result = larson(rounds=1, chunks=2000)
+    total = sum(c["allocations"] for c in result["classes"])
+    expected = [0.0, 0.0667, 0.1333, 0.2667, 0.5333]
+    for found, share in zip(result["classes"], expected):
+        deviation = math.sqrt(share * (1 - share) / total)
+        assert abs(found["allocations"] / total - share) < 4 * deviation + 0.0002, (found, share)
+    assert [c["blocks_per_page"] for c in result["classes"]] == [31, 15, 7, 3, 1]
+
+
+def test_larson_stops_by_operations():
+    result = larson(rounds=1, generations=100, operations=1234)
+    counts = result["workload"]["counts"]
+    # Every chain notices at its next operation.
+    assert 1234 <= counts["allocations"] <= 1234 + 2, counts
+
+
+def test_larson_every_thread_ends_but_main():
+    result = larson(rounds=1)
+    assert len(result["threads"]) == 1 + 12, len(result["threads"])
+    assert result["measures"]["live_bytes_max"] > 0
+    assert result["end"] == "done" and result["violations"] == []
+
+
+def test_mailbox_frees_nothing_at_home():
+    result = simulating.run("--workload=mailbox,batch=64,batches=30,queue=3", "--threads=3",
+                            "--cores=6", "--route=best")
+    counts = result["workload"]["counts"]
+    assert counts["allocations"] == counts["frees"] == 3 * 30 * 64, counts
+    assert counts["local_frees"] == 0 and counts["batches"] == 90, counts
+    by_thread = {t["id"]: t for t in result["threads"]}
+    assert len(by_thread) == 7
+    for number in range(1, 7):  # consumers and producers in turn
+        thread = by_thread[number]
+        idle = "allocations" if number % 2 == 1 else "frees"
+        assert thread[idle] == 0, thread
+    assert result["workload"]["queue"] == 3
+
+
+def test_mailbox_is_bounded():
+    """No more blocks live than fit into the mailbox, the producers' and the consumers' hands."""
+    result = simulating.run("--workload=mailbox,batch=50,batches=40,queue=2,min=64,max=64",
+                            "--threads=2", "--cores=1", "--route=best")
+    assert result["measures"]["live_bytes_max"] <= 64 * 50 * (2 + 2 + 2), result["measures"]
+
+
+def test_threads_share_the_cores():
+    """Four chains on one core take about as long as their work; on four cores less."""
+    ends = {}
+    for cores in (1, 4):
+        result = simulating.run("--workload=larson,chunks=300,generations=2", "--threads=4",
+                                f"--cores={cores}", "--geometry=seed", "--route=best")
+        machine = result["machine"]
+        assert machine["cores"] == cores
+        assert machine["end_ns"] * cores >= machine["busy_ns"], machine
+        ends[cores] = machine["end_ns"]
+    assert ends[4] < ends[1], ends
+
+
+if __name__ == "__main__":
+    simulating.run_module()
