@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ARENA_BYTES_MIN (UINT64_C(1) << 30)
+#define ARENA_BYTES_MIN (UINT64_C(16) << 30)
 #define ARENA_BYTES_MAX (UINT64_C(64) << 30)
-#define ARENA_HEADROOM  16 // times the greatest number of live bytes: policies strand pages
+#define ARENA_HEADROOM  16 // times the most live bytes: policies strand pages, orders pile blocks up
 
 // ---------------------------------------------------------------- inputs
 

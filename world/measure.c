@@ -23,7 +23,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PAGES_PER_STEP 32 // what the timeline may cost
+#define PAGES_PER_STEP 32                  // what the timeline may cost,
+#define PAGES_FREE     (UINT64_C(1) << 22) // after so many pages looked at
 #define ROWS_MIN       128
 
 // ---------------------------------------------------------------- digest
@@ -307,12 +308,16 @@ static bool row_space(struct program_result *result) {
     return true;
 }
 
-// A row walks every page that was ever used. Where that is more than PAGES_PER_STEP visits for
-// each step of its share, rows get fewer, while there are at least ROWS_MIN.
+static uint64_t pages_ever_used(const struct program_result *result) {
+    return result->state->fresh_page - result->state->first_page;
+}
+
+// A row looks at every page that was ever used. Once that has been many, and where it is more than
+// PAGES_PER_STEP for each step of a row's share, rows get fewer, while there are ROWS_MIN.
 static bool rows_are_dear(const struct program_result *result) {
-    uint64_t pages = result->state->fresh_page - result->state->first_page;
-    return result->row_count >= ROWS_MIN && result->row_count % 2 == 0 &&
-           pages > PAGES_PER_STEP * result->steps_per_row;
+    return result->pages_looked_at > PAGES_FREE && result->row_count >= ROWS_MIN &&
+           result->row_count % 2 == 0 &&
+           pages_ever_used(result) > PAGES_PER_STEP * result->steps_per_row;
 }
 
 static bool take_row(struct program_result *result) {
@@ -321,6 +326,7 @@ static bool take_row(struct program_result *result) {
     if (!row_space(result))
         return false;
     result->rows[result->row_count++] = row_now(result);
+    result->pages_looked_at += pages_ever_used(result);
     result->share_held_max = 0;
     result->next_row_step =
         (result->steps_done / result->steps_per_row + 1) * result->steps_per_row;

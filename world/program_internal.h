@@ -163,6 +163,7 @@ struct program_result {
     struct program_row *rows;
     uint32_t row_count, row_capacity;
     uint64_t steps_per_row, next_row_step;
+    uint64_t pages_looked_at;
     struct mf2_census stranded;
     uint64_t stranded_total, stranded_step;
 

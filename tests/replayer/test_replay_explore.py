@@ -1,0 +1,118 @@
+"""Exploring finds what recorded order does not, and what it found plays again from its file."""
+
+import os
+import re
+import sys
+
+from replaying import ROUTES, SCENARIOS, Run, main, make_trace
+
+BROKEN = sys.argv[1]  # hakreplay with an MF2 that loses a push now and then
+TAKERS = f"{SCENARIOS}/three-takers.scn"
+SEARCH = ["explore", TAKERS, "--route=s2", "--schedules=5000", "--seed=1"]
+
+
+def broken(*arguments):
+    return Run(*arguments, program=BROKEN)
+
+
+def found_file(name="found.hks"):
+    run = broken(*SEARCH, "-o", name)
+    assert run.status == 1, f"{run.status}: {run.out}{run.err}"
+    assert f"hakreplay repro {name}" in run.out
+    return name, re.search(r"violation: (.*)", run.out).group(1)
+
+
+def read(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def test_recorded_order_misses_it():
+    for arguments in [[], ["--order=dataflow", "--strategy=recorded"]]:
+        run = broken(TAKERS, "--route=s2", "--stamps", "--quiet", *arguments)
+        assert run.status == 0, run.err
+
+
+def test_exploring_finds_it_and_the_file_plays_again():
+    name, violation = found_file()
+    for _ in range(2):
+        run = broken("repro", name)
+        assert run.status == 1, f"{run.status}: {run.err}"
+        assert f"violation: {violation}" in run.out
+        assert "protocol_counted" in run.out and "fiber" in run.out
+        assert 10 <= len([line for line in run.out.splitlines() if re.match(r" +\d+  ", line)]) <= 40
+
+
+def test_the_file_needs_nothing_else():
+    name, violation = found_file("moved.hks")
+    os.makedirs("elsewhere", exist_ok=True)
+    os.rename(name, "elsewhere/moved.hks")
+    os.chdir("elsewhere")
+    try:
+        run = broken("repro", "moved.hks", "--quiet")
+    finally:
+        os.chdir("..")
+    assert run.status == 1 and violation in run.out
+
+
+def test_the_same_seed_finds_the_same():
+    found_file("first.hks")
+    found_file("second.hks")
+    assert read("first.hks") == read("second.hks")
+
+
+def test_a_schedule_plays_in_a_replay():
+    name, violation = found_file()
+    run = broken(TAKERS, "--route=s2", "--order=dataflow", "--strategy=schedule",
+                 f"--schedule={name}", "--stamps", "--quiet", "-o", "played.json")
+    assert run.status == 1 and violation.split(": ", 1)[1] in run.err, run.err
+
+
+def test_other_sources_are_refused():
+    name, _ = found_file()
+    run = Run("repro", name)
+    assert run.status == 2 and "sources" in run.err and run.err.count("\n") == 1, run.err
+    run = Run("repro", name, "--allow-other-sources")
+    assert run.status == 3, f"{run.status}: {run.out}{run.err}"
+
+
+def test_a_damaged_file_is_refused_or_diverges():
+    name, _ = found_file()
+    data = read(name)
+    for cut in [0, 10, len(data) // 2, len(data) - 3]:
+        with open("cut.hks", "wb") as file:
+            file.write(data[:cut])
+        run = broken("repro", "cut.hks")
+        assert run.status in (2, 3) and "cut.hks" in run.err, f"cut at {cut}: {run.status} {run.err}"
+
+
+def test_a_schedule_of_a_trace_knows_its_trace():
+    trace = make_trace("hand-over", "small.zst", 400)
+    run = broken("explore", trace, "--route=s2", "--schedules=2000", "-o", "trace.hks")
+    assert run.status == 1, run.out + run.err
+    assert broken("repro", "trace.hks", "--quiet").status == 1
+    make_trace("hand-over", "small.zst", 400, seed=9)
+    run = broken("repro", "trace.hks")
+    assert run.status == 2 and "hash" in run.err, run.err
+
+
+def test_the_real_mf2_runs_clean():
+    for scenario in sorted(os.listdir(SCENARIOS)):
+        for route in ROUTES:
+            run = Run("explore", f"{SCENARIOS}/{scenario}", f"--route={route}", "--schedules=300")
+            assert run.status == 0, f"{scenario} {route}: {run.out}{run.err}"
+            assert "300 schedules, " in run.out
+            different = int(re.search(r"(\d+) different", run.out).group(1))
+            assert different > 250, f"{scenario} {route}: {run.out}"
+
+
+def test_one_order_is_one_schedule():
+    run = Run("explore", TAKERS, "--strategy=recorded", "--schedules=50")
+    assert run.status == 0 and "50 schedules, 1 different" in run.out, run.out
+
+
+main([test_recorded_order_misses_it, test_exploring_finds_it_and_the_file_plays_again,
+      test_the_file_needs_nothing_else, test_the_same_seed_finds_the_same,
+      test_a_schedule_plays_in_a_replay, test_other_sources_are_refused,
+      test_a_damaged_file_is_refused_or_diverges, test_a_schedule_of_a_trace_knows_its_trace,
+      test_the_real_mf2_runs_clean, test_one_order_is_one_schedule])
