@@ -78,10 +78,11 @@ static int explore(const char *route, uint64_t count, uint64_t first_seed, const
     struct world_schedule *schedule = world_schedule_new();
     world_schedule_record(world, schedule);
     int status = 0;
-    uint64_t seed = first_seed, points = 0;
+    uint64_t seed = first_seed, points = 0, trails = 0;
     for (; seed < first_seed + count; seed++) {
         const struct world_violation *violation = run(world, seed);
         points += world_points(world);
+        trails = trails * 31 + world_trail(world);
         if (violation) {
             char what[64];
             snprintf(what, sizeof what, "%s seed %" PRIu64, route, seed);
@@ -93,7 +94,8 @@ static int explore(const char *route, uint64_t count, uint64_t first_seed, const
         }
     }
     if (!status) {
-        printf("%s: %" PRIu64 " schedules, %" PRIu64 " points, nothing\n", route, count, points);
+        printf("%s: %" PRIu64 " schedules, %" PRIu64 " points, trails %016" PRIx64 ", nothing\n",
+               route, count, points, trails);
     }
     world_destroy(world);
     world_schedule_free(schedule);
