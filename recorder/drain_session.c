@@ -97,6 +97,7 @@ static bool mapping_make(struct drain_session *session)
         return false;
     session->ring = mapping;
     *session->ring = layout;
+    atomic_store(&session->ring->stacks_in_use, layout.stacks);
     // Word 0 of the arena stands for "no stack".
     atomic_store(&session->ring->stack_arena_used, 2);
     return lifeline_take(&session->ring->drainer_alive);
@@ -313,6 +314,13 @@ static void await_wait_status(const struct drain_session *session)
         nanosleep(&pause, NULL);
 }
 
+// Full stacks were asked for and not even the first process could take them.
+static bool has_no_unwinder(const struct drain_session *session)
+{
+    return session->is_main && session->options->stacks == RING_STACKS_FULL &&
+           atomic_load(&session->ring->stacks_in_use) != RING_STACKS_FULL;
+}
+
 static void trace_end(struct drain_session *session)
 {
     session->counts.lost += atomic_load(&session->ring->lost_without_ring);
@@ -332,6 +340,7 @@ static void trace_end(struct drain_session *session)
                                       .pid = session->pid,
                                       .is_main = session->is_main,
                                       .has_own_malloc = atomic_load(&session->ring->own_malloc),
+                                      .has_no_unwinder = has_no_unwinder(session),
                                       .threads = session->thread_numbers,
                                       .events = totals.events,
                                       .file_bytes = written ? (uint64_t)status.st_size : 0,

@@ -45,7 +45,7 @@ struct control_message {
     uint32_t kind;
     int32_t pid, status;
     uint32_t running;
-    bool is_main, has_own_malloc;
+    bool is_main, has_own_malloc, has_no_unwinder;
     uint32_t threads;
     uint64_t events, file_bytes, lost;
     char text[600];

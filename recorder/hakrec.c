@@ -448,6 +448,9 @@ static void session_report(const struct settings *settings, struct report *repor
         return;
     if (message->is_main || report->children <= CHILD_LINES_MAX)
         session_print(message);
+    if (message->has_no_unwinder)
+        fprintf(stderr, "hakrec: %s: no stacks but callers: libunwind.so.8 cannot be loaded\n",
+                message->text);
     if (message->has_own_malloc)
         fprintf(stderr,
                 "hakrec: %s: process %d brings its own malloc or operator new, whose calls are "

@@ -441,6 +441,17 @@ def stacks_named():
     check("libhakrec" not in text, "own frames are dropped")
 
 
+def no_unwinder():
+    """Without libunwind there are callers, and the user is told."""
+    os.mkdir("libraries")
+    open("libraries/libunwind.so.8", "w").close()
+    result = record("env", "true", environment={"LD_LIBRARY_PATH": os.getcwd() + "/libraries"})
+    check("libunwind" in result.stderr, result.stderr)
+    verified()
+    check(end_of()["recorder"]["stacks"] == "caller", end_of())
+    check(0 < info()["distinct_stacks"] == info()["stack_nodes"], info())
+
+
 def throwing_plugin():
     """A C program's C++ plugin throws, and its unwinder is still libgcc's."""
     compiler = shutil.which("g++") or shutil.which("c++")
@@ -681,7 +692,7 @@ def main():
     if test is None:
         sys.exit(f"no such test: {sys.argv[1]}")
     if not shutil.which("zstd"):
-        print("skipped: no zstd program")
+        print("skipped: no zstd program to look into traces with")
         sys.exit(77)
     # The drainer has no terminal: what a sanitizer says of it goes to files.
     for name in ("ASAN_OPTIONS", "TSAN_OPTIONS", "UBSAN_OPTIONS"):
