@@ -148,7 +148,9 @@ void replay_comparison_print(const struct replay_comparison_row *rows, size_t co
 #define REPLAY_TIMELINE_POINTS 40
 struct replay_timeline_entry {
     const struct mf2_site *site;
-    uint64_t number, offset, operand;
+    uint64_t number, offset;
+    struct program_operation operation; // at a point between operations: the one that is begun
+    bool has_operation;
     uint32_t fiber;
 };
 struct replay_timeline {
@@ -158,6 +160,9 @@ struct replay_timeline {
     struct replay_timeline_entry entries[REPLAY_TIMELINE_POINTS];
 };
 extern const struct world_strategy replay_timeline_strategy; // self is a struct replay_timeline
+// For program_options.on_operation; self is a struct replay_timeline.
+void replay_timeline_note(void *self, struct world *world,
+                          const struct program_operation *operation);
 // One column a fiber, one line an access, on stdout.
 void replay_timeline_print(const struct replay_timeline *timeline, const struct world *world);
 

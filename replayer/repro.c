@@ -112,8 +112,11 @@ static void print_violation(const struct repro *repro, const struct world_violat
     printf("%s: route %s, geometry %s\n", repro->options->input, value(repro, "route"),
            value(repro, "geometry"));
     printf("violation: %s: %s\n", world_oracle_name(violation->oracle), violation->text);
-    printf("  by fiber %u, point %" PRIu64 ", operation %" PRIu64 "\n", violation->fiber,
-           violation->point, violation->operation);
+    if (violation->fiber == WORLD_NO_FIBER)
+        printf("  seen at rest");
+    else
+        printf("  by fiber %u", violation->fiber);
+    printf(", point %" PRIu64 ", operation %" PRIu64 "\n", violation->point, violation->operation);
     if (repro->options->quiet)
         return;
     print_threads(repro);
@@ -144,6 +147,8 @@ static int play(struct repro *repro) {
                                           .stamps = true,
                                           .brief = true,
                                           .clock_follows_trace = true,
+                                          .on_operation = replay_timeline_note,
+                                          .on_operation_self = &repro->timeline,
                                           .next_operations = repro->strategist.next_operations};
     enum world_end end = program_run(repro->world, repro->input.source, &run_options, &result);
     if (result == NULL)

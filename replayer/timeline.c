@@ -26,7 +26,6 @@ static void pick(void *self, struct world *world, const struct world_point *poin
         (struct replay_timeline_entry){.site = access->site,
                                        .number = point->number,
                                        .offset = access->offset,
-                                       .operand = access->operand,
                                        .fiber = choice->fiber};
 }
 
@@ -34,6 +33,19 @@ static void ready(void *self, struct world *world, uint32_t fiber) {
     struct replay_timeline *timeline = self;
     if (timeline->inner->ready != NULL)
         timeline->inner->ready(timeline->inner_self, world, fiber);
+}
+
+// Called by the fiber that has just left the point between two operations.
+void replay_timeline_note(void *self, struct world *world,
+                          const struct program_operation *operation) {
+    struct replay_timeline *timeline = self;
+    (void)world;
+    if (timeline->count == 0)
+        return;
+    struct replay_timeline_entry *last =
+        &timeline->entries[(timeline->count - 1) % REPLAY_TIMELINE_POINTS];
+    last->operation = *operation;
+    last->has_operation = true;
 }
 
 const struct world_strategy replay_timeline_strategy = {"timeline", begin, pick, ready};
@@ -45,12 +57,22 @@ struct columns {
     uint32_t count;
 };
 
-static uint32_t column_of(struct columns *columns, uint32_t fiber) {
-    for (uint32_t i = 0; i < columns->count; i++)
-        if (columns->fibers[i] == fiber)
-            return i;
-    columns->fibers[columns->count] = fiber;
-    return columns->count++;
+static uint32_t column_of(const struct columns *columns, uint32_t fiber) {
+    uint32_t i = 0;
+    while (i < columns->count && columns->fibers[i] < fiber)
+        i++;
+    return i;
+}
+
+// Ascending by number.
+static void add_column(struct columns *columns, uint32_t fiber) {
+    uint32_t place = column_of(columns, fiber);
+    if (place < columns->count && columns->fibers[place] == fiber)
+        return;
+    memmove(&columns->fibers[place + 1], &columns->fibers[place],
+            (columns->count - place) * sizeof columns->fibers[0]);
+    columns->fibers[place] = fiber;
+    columns->count++;
 }
 
 static const char *kind_name(uint8_t kind) {
@@ -65,14 +87,33 @@ static const char *base_name(const char *path) {
     return slash == NULL ? path : slash + 1;
 }
 
+static bool has_object(uint8_t op) {
+    return op == PROGRAM_MALLOC || op == PROGRAM_CALLOC || op == PROGRAM_ALIGNED ||
+           op == PROGRAM_FREE || op == PROGRAM_REALLOC || op == PROGRAM_USABLE;
+}
+
+static void describe_operation(const struct program_operation *operation, char *text, size_t size) {
+    const char *name = program_op_name(operation->op);
+    if (!has_object(operation->op))
+        snprintf(text, size, "-- %s", name);
+    else if (operation->size > 0)
+        snprintf(text, size, "-- %s #%llu of %llu", name, (unsigned long long)operation->object,
+                 (unsigned long long)operation->size);
+    else
+        snprintf(text, size, "-- %s #%llu", name, (unsigned long long)operation->object);
+}
+
 static void print_entry(const struct replay_timeline_entry *entry, uint32_t column,
                         uint32_t column_count) {
-    char what[COLUMN_WIDTH + 1], place[64] = "";
-    snprintf(what, sizeof what, "%s %s", kind_name(entry->site->kind), entry->site->expression);
+    char what[96], place[64] = "";
+    if (entry->has_operation)
+        describe_operation(&entry->operation, what, sizeof what);
+    else
+        snprintf(what, sizeof what, "%s %s", kind_name(entry->site->kind), entry->site->expression);
     if (entry->offset != WORLD_NO_OFFSET)
         snprintf(place, sizeof place, " @%llu", (unsigned long long)entry->offset);
-    printf("%8llu  %*s%-*s%*s  %s:%u %s%s\n", (unsigned long long)entry->number,
-           (int)(column * (COLUMN_WIDTH + 2)), "", COLUMN_WIDTH, what,
+    printf("%8llu  %*s%-*.*s%*s  %s:%u %s%s\n", (unsigned long long)entry->number,
+           (int)(column * (COLUMN_WIDTH + 2)), "", COLUMN_WIDTH, COLUMN_WIDTH, what,
            (int)((column_count - 1 - column) * (COLUMN_WIDTH + 2)), "",
            base_name(entry->site->file), entry->site->line, entry->site->function, place);
 }
@@ -96,7 +137,7 @@ void replay_timeline_print(const struct replay_timeline *timeline, const struct 
         timeline->count < REPLAY_TIMELINE_POINTS ? timeline->count : REPLAY_TIMELINE_POINTS;
     uint64_t first = timeline->count - kept;
     for (uint64_t i = first; i < timeline->count; i++)
-        column_of(&columns, timeline->entries[i % REPLAY_TIMELINE_POINTS].fiber);
+        add_column(&columns, timeline->entries[i % REPLAY_TIMELINE_POINTS].fiber);
     print_head(&columns, world);
     for (uint64_t i = first; i < timeline->count; i++) {
         const struct replay_timeline_entry *entry = &timeline->entries[i % REPLAY_TIMELINE_POINTS];

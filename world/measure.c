@@ -320,17 +320,36 @@ static bool rows_are_dear(const struct program_result *result) {
            pages_ever_used(result) > PAGES_PER_STEP * result->steps_per_row;
 }
 
-static bool take_row(struct program_result *result) {
-    while (result->row_count == PROGRAM_ROWS_MAX || rows_are_dear(result))
-        halve_rows(result);
+static void set_next_row(struct program_result *result) {
+    result->next_row_step =
+        (result->steps_done / result->steps_per_row + 1) * result->steps_per_row;
+}
+
+static bool add_row(struct program_result *result) {
     if (!row_space(result))
         return false;
     result->rows[result->row_count++] = row_now(result);
     result->pages_looked_at += pages_ever_used(result);
     result->share_held_max = 0;
-    result->next_row_step =
-        (result->steps_done / result->steps_per_row + 1) * result->steps_per_row;
     return true;
+}
+
+// A share has ended, unless shares have just grown past it.
+static bool take_row(struct program_result *result) {
+    while (result->row_count == PROGRAM_ROWS_MAX || rows_are_dear(result))
+        halve_rows(result);
+    bool taken = result->steps_done % result->steps_per_row != 0 || add_row(result);
+    set_next_row(result);
+    return taken;
+}
+
+// The last share may be a short one.
+static void take_last_row(struct program_result *result) {
+    if (result->row_count > 0 && result->rows[result->row_count - 1].step == result->steps_done)
+        return;
+    if (result->row_count == PROGRAM_ROWS_MAX)
+        halve_rows(result);
+    add_row(result);
 }
 
 // ---------------------------------------------------------------- the meter
@@ -446,9 +465,8 @@ static enum world_end check_at_rest(struct program_result *result, enum world_en
 }
 
 enum world_end program_meter_end(struct program_result *result, enum world_end end) {
-    if (!result->brief && result->steps_done > 0 &&
-        (result->row_count == 0 || result->rows[result->row_count - 1].step != result->steps_done))
-        take_row(result);
+    if (!result->brief && result->steps_done > 0)
+        take_last_row(result);
     result->end = check_at_rest(result, end);
     note_violation(result);
     result->points = world_points(result->world);
