@@ -387,16 +387,15 @@ static bool read_keys(struct reading *reading, struct world_schedule *schedule,
 }
 
 static bool read_choices(struct reading *reading, struct world_schedule *schedule,
-                         uint64_t expected, uint64_t *hash) {
+                         uint64_t expected, const char **hash) {
     for (;;) {
         char *line = next_line(reading);
         if (!line) {
             return false;
         }
         if (strncmp(line, "end ", 4) == 0) {
-            char *stop;
-            *hash = strtoull(line + 4, &stop, 16);
-            if (*stop || stop != line + 20 || reading->next != reading->end) {
+            *hash = line + 4;
+            if (reading->next != reading->end) {
                 return refuse(reading, "expected 'end HASH' as the last line");
             }
             return schedule->choices == expected ||
@@ -419,13 +418,16 @@ static uint64_t text_hash(const char *text, size_t bytes) {
 }
 
 static bool read_schedule(struct reading *reading, struct world_schedule *schedule) {
-    uint64_t hash_found = text_hash(reading->text, (size_t)(reading->end - reading->text));
-    uint64_t expected = 0, hash = 0;
+    char hash[17];
+    snprintf(hash, sizeof hash, "%016" PRIx64,
+             text_hash(reading->text, (size_t)(reading->end - reading->text)));
+    uint64_t expected = 0;
+    const char *found = "";
     return read_first_line(reading) && read_keys(reading, schedule, &expected) &&
-           read_choices(reading, schedule, expected, &hash) &&
-           (hash == hash_found ||
-            refuse(reading, "expected the hash %016" PRIx64 " of the lines before, found %016" PRIx64
-                            ": the file is damaged", hash_found, hash));
+           read_choices(reading, schedule, expected, &found) &&
+           (strcmp(hash, found) == 0 ||
+            refuse(reading, "expected the hash %s of the lines before, found '%.16s': the file is "
+                            "damaged", hash, found));
 }
 
 struct world_schedule *world_schedule_read(const char *path, char *message, size_t message_size) {

@@ -1,0 +1,44 @@
+#!/bin/sh
+# Every preset, and the combinations in which random interleavings have found bugs, come through
+# random interleavings clean. Seeds are fixed: a failure here is a failure everywhere.
+#     test_world_routes.sh EXPLORER SCHEDULES
+set -u
+failed=0
+while read -r route; do
+    "$1" --recorded "$route" >said.txt 2>&1 && "$1" "$route" "$2" 0 fail.hks >said.txt 2>&1 ||
+        { failed=1; cat said.txt; }
+done <<'END'
+cda
+cda-claim
+cda-t2
+cda-t4
+cda-reenqueue
+s1
+s2
+s3
+p
+best
+cda,orphans=adopt
+cda,orphans=adopt,empty=recycle
+cda,partial=on,full_free=partial,orphans=reclaim,empty=unmap
+cda-claim,orphans=adopt,empty=unmap
+cda-reenqueue,orphans=adopt,empty=recycle
+s3,orphans=adopt
+s3,orphans=reclaim,empty=recycle
+s3,orphans=reclaim,empty=unmap,protocol=word
+p,gate_pressure=0,gate_remotes=1
+p,gate_pressure=0,gate_remotes=1,rfr_ns=1000,orphans=reclaim,empty=recycle
+p,gate_pressure=0,gate_remotes=0,rfr_ns=0,gate_idle=off,gate_partial=off,orphans=adopt
+p,protocol=word,gate_pressure=0,gate_remotes=1,rfr_ns=1000
+best,helper=on
+best,helper=on,empty=unmap
+best,notify=2
+best,drain=anyone
+best,drain=anyone,scan=all
+best,drain=anyone,must_reuse=off
+best,full_free=pending
+best,full_free=graveyard
+best,protocol=counted
+best,protocol=counted,claim=off,drain=anyone
+END
+exit $failed
