@@ -9,7 +9,7 @@ import project_tree as tree
 
 # Written in pieces, so that this file does not break its own rule.
 WORKPLACE = re.compile(
-    rb"(?<![\w.$}/-])/(?:" + b"|".join([b"wo" + b"rk", b"ro" + b"ot", b"Us" + b"ers", b"bui" + b"lds",
+    rb"(?<![\w.$}/-])/(?:" + b"|".join([b"wo" + b"rk", b"ro" + b"ot(?=/\\w)", b"Us" + b"ers", b"bui" + b"lds",
                                     b"home/(?!user\\b|alice\\b|some(?:one|body)\\b)\\w+",
                                     b"tm" + b"p/b-"]) + rb")\b")
 LICENCES = (b"MIT License", b"Apache License")
