@@ -91,6 +91,19 @@ static void expect(uint64_t ties, uint64_t skewed, uint64_t late)
     ck_assert_uint_eq(session->counts.lost, 0);
 }
 
+static void expect_ops(unsigned count, const uint8_t *ops)
+{
+    struct trace_event events[16];
+    struct trace_error error;
+    ck_assert_int_eq(trace_writer_flush(session->writer, &error), 0);
+    struct trace_reader *reader = trace_reader_open("merge.zst", &error);
+    ck_assert_msg(reader != NULL, "%s", error.text);
+    ck_assert_int_eq(trace_reader_next(reader, events, 16, &error), count);
+    for (unsigned i = 0; i < count; i++)
+        ck_assert_uint_eq(events[i].op, ops[i]);
+    trace_reader_close(reader);
+}
+
 // The ring of the freeing thread comes first, so that no order of rings can save the day.
 START_TEST(free_stamped_before_its_allocation)
 {
@@ -166,6 +179,9 @@ START_TEST(calls_within_a_realloc_are_put_after_it)
     expect(0, 0, 0);
     ck_assert_uint_eq(session->counts.deferred, 1);
     ck_assert_uint_eq(session->objects.count, 0);
+    static const uint8_t ops[] = {TRACE_MALLOC, TRACE_REALLOC_RELEASE, TRACE_REALLOC_ACQUIRE,
+                                  TRACE_MALLOC, TRACE_FREE, TRACE_FREE};
+    expect_ops(6, ops);
 }
 END_TEST
 
@@ -179,6 +195,9 @@ START_TEST(realloc_that_freed_is_a_free)
     drain_merge_pass(session, false);
     expect(0, 0, 0);
     ck_assert_uint_eq(session->objects.count, 0);
+    static const uint8_t ops[] = {TRACE_MALLOC, TRACE_REALLOC_RELEASE, TRACE_MALLOC,
+                                  TRACE_REALLOC_FAIL, TRACE_FREE, TRACE_FREE};
+    expect_ops(6, ops);
 }
 END_TEST
 
