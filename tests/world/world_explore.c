@@ -127,6 +127,7 @@ static int replay(const char *path) {
     const char *sources = world_schedule_value(schedule, "sources");
     if (!sources || strcmp(sources, world_source_hash()) != 0) {
         fprintf(stderr, "%s: made from other sources\n", path);
+        world_schedule_free(schedule);
         return 2;
     }
     struct world *world =
