@@ -177,14 +177,32 @@ static void end_wait_by_outcome(struct world *world, const struct world_choice *
     }
     if (choice->outcome == WORLD_OUTCOME_SPURIOUS) {
         world_wake_waiter(world, fiber);
-    } else if (choice->outcome == WORLD_OUTCOME_TIMEOUT &&
-               fiber->deadline_ns != WORLD_NO_DEADLINE) {
+    } else if (choice->outcome == WORLD_OUTCOME_TIMEOUT) {
         world_clock_advance(world, fiber->deadline_ns);
     }
 }
 
+// Which outcomes the access has at which the fiber stands.
+static bool has_outcome(const struct fiber *fiber, uint32_t outcome) {
+    uint8_t kind = fiber->point.site ? fiber->point.site->kind : MF2_POINT_KIND_COUNT;
+    switch (outcome) {
+    case WORLD_OUTCOME_NORMAL:
+        return true;
+    case WORLD_OUTCOME_FAIL:
+        return kind == MF2_POINT_COMMIT || kind == MF2_POINT_CAS ||
+               kind == MF2_POINT_HELPER_START;
+    case WORLD_OUTCOME_SPURIOUS:
+        return kind == MF2_POINT_FUTEX_WAIT;
+    case WORLD_OUTCOME_TIMEOUT:
+        return kind == MF2_POINT_FUTEX_WAIT && fiber->point.operand != MF2_WAIT_FOREVER;
+    default:
+        return false;
+    }
+}
+
 static struct fiber *chosen_fiber(struct world *world, const struct world_choice *choice) {
-    if (choice->fiber > world->fiber_limit || choice->outcome >= WORLD_OUTCOME_COUNT ||
+    if (choice->fiber > world->fiber_limit ||
+        !has_outcome(&world->fibers[choice->fiber], choice->outcome) ||
         choice->clock_ns < world->clock_ns) {
         world_diverge(world, "point %llu: fiber %u, outcome %u, clock %llu cannot be chosen",
                       (unsigned long long)world->points, choice->fiber, choice->outcome,
@@ -415,7 +433,7 @@ void mf2_virtual_futex_wait(mf2_atomic_u32 *word, uint32_t expected, uint64_t ti
     if (fiber->outcome == WORLD_OUTCOME_SPURIOUS) {
         return;
     }
-    if (fiber->outcome == WORLD_OUTCOME_TIMEOUT && deadline_ns != WORLD_NO_DEADLINE) {
+    if (fiber->outcome == WORLD_OUTCOME_TIMEOUT) {
         world_clock_advance(world, deadline_ns);
         return;
     }

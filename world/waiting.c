@@ -155,7 +155,7 @@ void world_clock_advance(struct world *world, uint64_t clock_ns) {
         return;
     }
     world->clock_ns = clock_ns;
-    while (world->deadline_ns <= clock_ns) {
+    while (world->timed && world->deadline_ns <= clock_ns) {
         world_wake_waiter(world, expired_waiter(world));
     }
 }

@@ -49,7 +49,8 @@ struct world_point {
 // Outcomes of the environment; which are possible depends on the point's kind.
 enum world_outcome {
     WORLD_OUTCOME_NORMAL,
-    WORLD_OUTCOME_FAIL,     // COMMIT: the OS has no memory; CAS: fails spuriously
+    WORLD_OUTCOME_FAIL,     // COMMIT: the OS has no memory; CAS: fails spuriously; HELPER_START:
+                            // the OS has no thread
     WORLD_OUTCOME_SPURIOUS, // FUTEX_WAIT: returns without a wake, at once or when it waits already
     WORLD_OUTCOME_TIMEOUT,  // FUTEX_WAIT: the clock goes on to the time-out
     WORLD_OUTCOME_COUNT

@@ -272,6 +272,27 @@ static void bad_pick(void *self, struct world *world, const struct world_point *
     choice->fiber = 77;
 }
 
+static void fail_store_pick(void *self, struct world *world, const struct world_point *point,
+                           struct world_choice *choice) {
+    (void)self, (void)world;
+    if (point->site->kind == MF2_POINT_STORE) {
+        choice->outcome = WORLD_OUTCOME_FAIL;
+    }
+}
+
+START_TEST(an_outcome_that_the_access_has_not_ends_the_run) {
+    static const struct world_strategy bad = {.name = "bad", .pick = fail_store_pick};
+    struct world_options options = test_options("cda", 2);
+    options.strategy = &bad;
+    struct world *world = test_world(&options);
+    mf2_atomic_u32 word = {0};
+    world_spawn(world, two_stores, &word);
+    ck_assert_uint_eq(world_run(world), WORLD_DIVERGED);
+    ck_assert_ptr_nonnull(strstr(world_message(world), "outcome 1"));
+    world_destroy(world);
+}
+END_TEST
+
 START_TEST(a_choice_that_cannot_be_made_ends_the_run) {
     static const struct world_strategy bad = {.name = "bad", .pick = bad_pick};
     struct world_options options = test_options("cda", 2);
@@ -345,6 +366,7 @@ int main(void) {
     tcase_add_test(cases, a_call_acts_as_any_thread);
     tcase_add_test(cases, a_violation_ends_the_run_at_the_next_point);
     tcase_add_test(cases, a_choice_that_cannot_be_made_ends_the_run);
+    tcase_add_test(cases, an_outcome_that_the_access_has_not_ends_the_run);
     tcase_add_test(cases, memory_can_be_refused);
     tcase_add_test(cases, impossible_options_are_refused);
     suite_add_tcase(suite, cases);
