@@ -46,14 +46,13 @@ static uint32_t thread_number(void *self) {
 
 // ---------------------------------------------------------------- operations
 
-// The program has done its own work and begins an operation. The point comes first: what is
-// charged there is the program's work before it.
+// The program has done its own work. Its time passes before the point, so that the operation
+// takes effect after it.
 static struct program_done begin_operation(struct sim_host *host, enum program_op op) {
     const struct sim_costs *costs = &host->machine->costs;
     uint32_t thread = thread_number(host);
-    sim_time_spend(host->time, thread, costs->program_ps);
+    sim_time_spend(host->time, thread, costs->program_ps + costs->operation_ps);
     world_operation_point(host->world);
-    sim_time_spend(host->time, thread, costs->operation_ps);
     return (struct program_done){.step = program_meter_step(host->meter),
                                  .thread = thread,
                                  .op = (uint8_t)op};

@@ -100,8 +100,8 @@ static int run_trace(struct run *run, enum world_end *end) {
     };
     if (!run->own_time.last_ns)
         return fail(run, "out of memory for the trace's threads");
-    run->options.on_operation = spend_own_time;
-    run->options.on_operation_self = &run->own_time;
+    run->options.on_turn = spend_own_time;
+    run->options.on_turn_self = &run->own_time;
     *end = program_run(run->world, source, &run->options, &run->result);
     return run->result ? 0 : fail(run, source->message);
 }

@@ -89,10 +89,13 @@ struct program_options {
     bool stamps;               // write and check a stamp at both ends of every block
     bool brief;                // digest and counters only: no timeline, no page census
     bool clock_follows_trace;  // the clock is the greatest trace time of operations begun
-    // Told at each operation begun, before it runs; NULL if nobody asks. The simulator charges the
-    // program's own time here.
+    // Told at each operation begun, before it runs; NULL if nobody asks.
     void (*on_operation)(void *self, struct world *world, const struct program_operation *op);
     void *on_operation_self;
+    // Dataflow: told by a thread's fiber that waits for nobody any more, before the point at which
+    // it begins the operation. The simulator charges the program's own time here. May be NULL.
+    void (*on_turn)(void *self, struct world *world, const struct program_operation *op);
+    void *on_turn_self;
     // Told now and then how many operations have been begun; NULL if nobody asks.
     void (*on_progress)(void *self, uint64_t steps);
     void *on_progress_self;

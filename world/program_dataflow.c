@@ -368,6 +368,12 @@ static void note_next(struct runner *runner) {
         next[runner->fiber] = runner->dataflow->streams->recorded[runner->next];
 }
 
+static void tell_turn(struct runner *runner, const struct program_operation *operation) {
+    const struct program_options *options = runner->dataflow->run->options;
+    if (options->on_turn != NULL)
+        options->on_turn(options->on_turn_self, runner->dataflow->run->world, operation);
+}
+
 static void do_operation(struct runner *runner, const struct program_operation *operation) {
     struct program_run *run = runner->dataflow->run;
     program_execute(run, operation);
@@ -393,6 +399,7 @@ static void thread_body(void *argument) {
         const struct program_operation *operation = &dataflow->streams->operations[runner->next];
         note_next(runner);
         wait_for_turn(runner, operation);
+        tell_turn(runner, operation);
         world_operation_point(dataflow->run->world);
         if (is_over(dataflow))
             break;

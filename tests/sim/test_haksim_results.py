@@ -80,14 +80,31 @@ def test_json_on_standard_output():
     assert os.path.exists("/dev/null") and not os.path.isfile("/dev/null")
 
 
-def test_a_machine_in_a_file():
+def write_machine(path, cores, **costs):
     source = os.path.join(os.environ["HAK_SOURCE_DIR"], "sim/machines/desktop.json")
     with open(source, encoding="utf-8") as file:
         machine = json.load(file)
-    machine.update(name="slow", cores=2)
-    machine["costs"]["line_other_core"]["value"] = 500
-    with open("slow.json", "w", encoding="utf-8") as file:
+    machine.update(name="slow", cores=cores)
+    for name, value in costs.items():
+        machine["costs"][name]["value"] = value
+    with open(path, "w", encoding="utf-8") as file:
         json.dump(machine, file)
+
+
+def test_every_operation_is_paid_for():
+    """One chain: everything happens one after the other, so that times add up exactly; only the
+    last thread's exit falls into the time in which main is being woken."""
+    one = ("--workload=larson,chunks=50,generations=1", "--threads=1", "--route=s2")
+    base = simulating.run(*one)
+    for cost, ns, before_ns in (("operation", 1006, 6), ("program", 1020, 20)):
+        write_machine("dear.json", 8, **{cost: ns})
+        dear = simulating.run(*one, "--machine=dear.json")
+        grown_ns = dear["machine"]["end_ns"] - base["machine"]["end_ns"]
+        assert grown_ns == (ns - before_ns) * (base["steps"] - 1), (cost, grown_ns, base["steps"])
+
+
+def test_a_machine_in_a_file():
+    write_machine("slow.json", 2, line_other_core=500)
     slow = simulating.run(*LARSON, "--machine=slow.json")
     quick = simulating.run(*LARSON, "--cores=2")
     assert slow["machine"]["name"] == "slow" and slow["machine"]["cores"] == 2

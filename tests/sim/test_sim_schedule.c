@@ -184,6 +184,46 @@ START_TEST(a_second_run_is_the_first) {
 }
 END_TEST
 
+// One thread that only has time of its own: 0, 100, 300 and 600 µs after its start.
+START_TEST(a_recorded_threads_own_time_passes) {
+    static const uint64_t times_us[] = {50, 150, 350, 650};
+    struct program_operation own[4];
+    for (int i = 0; i < 4; i++)
+        own[i] = (struct program_operation){.op = PROGRAM_NOTHING, .time_ns = times_us[i] * 1000};
+    struct program_source *source = program_open_memory(own, 4, 1, 0);
+    struct sim_outcome outcome;
+    simulate("best", source, NULL, &outcome);
+    ck_assert_uint_eq(outcome.end_ps, machine.costs.context_switch_ps +
+                                          4 * machine.costs.operation_ps +
+                                          600 * 1000 * SIM_PS_PER_NS);
+    sim_outcome_free(&outcome);
+    program_close(source);
+}
+END_TEST
+
+// What a thread has waited for another one when it was recorded is not its own time.
+START_TEST(recorded_waiting_is_not_own_time) {
+    const struct program_operation waiting[] = {
+        {.op = PROGRAM_CREATE, .thread = 0, .peer = 1, .time_ns = 1000},
+        {.op = PROGRAM_START, .thread = 1, .time_ns = 2000},
+        {.op = PROGRAM_NOTHING, .thread = 1, .time_ns = 500000},
+        {.op = PROGRAM_JOIN, .thread = 0, .peer = 1, .time_ns = 600000},
+    };
+    struct program_source *source = program_open_memory(waiting, 4, 2, 0);
+    struct sim_outcome outcome;
+    simulate("best", source, NULL, &outcome);
+    const struct sim_costs *costs = &machine.costs;
+    uint64_t first_ps = costs->context_switch_ps + costs->operation_ps;
+    uint64_t second_ps = costs->thread_create_ps + costs->context_switch_ps +
+                         2 * costs->operation_ps + 498 * 1000 * SIM_PS_PER_NS;
+    uint64_t join_ps =
+        costs->wake_latency_ps + costs->context_switch_ps + costs->operation_ps;
+    ck_assert_uint_eq(outcome.end_ps, first_ps + second_ps + join_ps);
+    sim_outcome_free(&outcome);
+    program_close(source);
+}
+END_TEST
+
 START_TEST(slower_lines_take_longer) {
     struct program_source *source =
         program_open_memory(operations, operation_count, THREADS, object_count);
@@ -205,6 +245,8 @@ int main(void) {
     tcase_add_loop_test(cases, one_schedule_one_result, 0, (int)mf2_route_preset_count);
     tcase_add_test(cases, another_programs_schedule_does_not_fit);
     tcase_add_test(cases, a_second_run_is_the_first);
+    tcase_add_test(cases, a_recorded_threads_own_time_passes);
+    tcase_add_test(cases, recorded_waiting_is_not_own_time);
     tcase_add_test(cases, slower_lines_take_longer);
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);
