@@ -72,8 +72,8 @@ static double tsc_ns_per_stamp(void)
 void drain_clock_choose(struct drain_clock *clock)
 {
     const char *forced = getenv("HAKREC_CLOCK");
-    bool use_tsc = forced != NULL ? strcmp(forced, "tsc") == 0
-                                  : tsc_is_invariant() && kernel_trusts_tsc();
+    bool use_tsc =
+        forced != NULL ? strcmp(forced, "tsc") == 0 : tsc_is_invariant() && kernel_trusts_tsc();
     clock->clock = use_tsc ? RING_CLOCK_TSC : RING_CLOCK_MONOTONIC;
     clock->ns_per_stamp = use_tsc ? tsc_ns_per_stamp() : 1.0;
 }

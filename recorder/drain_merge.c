@@ -24,9 +24,9 @@
 #include "stamp.h"
 
 enum {
-    REPAIR_NS_MAX = 20000,     // how much later the missing record may be stamped
-    REPAIR_RECORDS_MAX = 256,  // and how many of its ring's records are looked at
-    TAIL_STEP_RECORDS = 1024,  // room is given back at least this often
+    REPAIR_NS_MAX = 20000,    // how much later the missing record may be stamped
+    REPAIR_RECORDS_MAX = 256, // and how many of its ring's records are looked at
+    TAIL_STEP_RECORDS = 1024, // room is given back at least this often
 };
 
 static struct ring_control *controls(const struct drain_session *session)
@@ -157,8 +157,7 @@ static uint64_t position_of(const struct drain_cursor *cursor, uint64_t address,
 static bool repair(struct drain_session *session, const struct drain_cursor *own,
                    const struct ring_record *early, bool wants_creation)
 {
-    uint64_t stamp_max =
-        early->stamp + (uint64_t)(REPAIR_NS_MAX / session->clock->ns_per_stamp);
+    uint64_t stamp_max = early->stamp + (uint64_t)(REPAIR_NS_MAX / session->clock->ns_per_stamp);
     for (uint32_t i = 0; i < session->cursor_count; i++) {
         struct drain_cursor *cursor = &session->cursors[i];
         if (cursor == own)
@@ -212,8 +211,8 @@ static void cursors_read(struct drain_session *session)
         // Acquire pairs with the owner's publishing store: the records below head are whole.
         uint64_t head = atomic_load_explicit(&ring->head, memory_order_acquire);
         if (head != session->tails[i])
-            session->cursors[session->cursor_count++] = (struct drain_cursor){
-                ring, records_of(session, i), session->tails[i], head};
+            session->cursors[session->cursor_count++] =
+                (struct drain_cursor){ring, records_of(session, i), session->tails[i], head};
     }
 }
 

@@ -66,8 +66,8 @@ static void layout_set(struct ring_session *layout)
                                          (uint64_t)RING_STACK_ARENA_WORDS * sizeof(uint64_t));
     layout->records_offset =
         page_align(layout->controls_offset + RING_COUNT_MAX * sizeof(struct ring_control));
-    layout->mapping_bytes = layout->records_offset + (uint64_t)RING_COUNT_MAX * RING_RECORDS *
-                                                         sizeof(struct ring_record);
+    layout->mapping_bytes = layout->records_offset +
+                            (uint64_t)RING_COUNT_MAX * RING_RECORDS * sizeof(struct ring_record);
 }
 
 // Held from now on, so that its owner's death is told.
@@ -253,12 +253,12 @@ static json_t *recorder_json(const struct drain_session *session)
     struct ring_session *ring = session->ring;
     json_t *json = json_pack(
         "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s}", "stalled_ns",
-        (json_int_t)stalled_ns(session), "drain_cpu_ns", (json_int_t)thread_cpu_ns(), "passes", (json_int_t)counts->passes, "ties",
-        (json_int_t)counts->ties, "skewed", (json_int_t)counts->skewed, "unseen_frees",
-        (json_int_t)counts->unseen_frees, "unknown_usable", (json_int_t)counts->unknown_usable,
-        "deferred", (json_int_t)counts->deferred, "guarded",
-        (json_int_t)atomic_load(&ring->guarded), "stack_overflow",
-        (json_int_t)atomic_load(&ring->stack_overflow), "stack_words",
+        (json_int_t)stalled_ns(session), "drain_cpu_ns", (json_int_t)thread_cpu_ns(), "passes",
+        (json_int_t)counts->passes, "ties", (json_int_t)counts->ties, "skewed",
+        (json_int_t)counts->skewed, "unseen_frees", (json_int_t)counts->unseen_frees,
+        "unknown_usable", (json_int_t)counts->unknown_usable, "deferred",
+        (json_int_t)counts->deferred, "guarded", (json_int_t)atomic_load(&ring->guarded),
+        "stack_overflow", (json_int_t)atomic_load(&ring->stack_overflow), "stack_words",
         (json_int_t)atomic_load(&ring->stack_arena_used), "module_overflow",
         (json_int_t)atomic_load(&ring->module_overflow), "rings",
         (json_int_t)atomic_load(&ring->ring_high), "stacks",
@@ -296,9 +296,8 @@ static char *end_text(const struct drain_session *session)
     json_t *end = json_pack(
         "{s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "events", (json_int_t)totals.events, "objects",
         (json_int_t)totals.objects, "threads", (json_int_t)session->thread_numbers, "lost",
-        (json_int_t)session->counts.lost, "late", (json_int_t)session->counts.late,
-        "unknown_frees", (json_int_t)session->counts.unknown_frees, "recorder",
-        recorder_json(session));
+        (json_int_t)session->counts.lost, "late", (json_int_t)session->counts.late, "unknown_frees",
+        (json_int_t)session->counts.unknown_frees, "recorder", recorder_json(session));
     exit_describe(session, end);
     char *text = json_dumps(end, JSON_COMPACT);
     json_decref(end);
@@ -394,8 +393,7 @@ static void drain(struct drain_session *session)
 static bool session_open(struct drain_session *session)
 {
     session->stacks = drain_stacks_open(session->options);
-    if (session->stacks == NULL || !address_map_open(&session->objects) ||
-        !mapping_make(session)) {
+    if (session->stacks == NULL || !address_map_open(&session->objects) || !mapping_make(session)) {
         drainer_say(session->control, "%s: cannot set up the recording of process %d: %s",
                     session->path, (int)session->pid, strerror(errno));
         return false;

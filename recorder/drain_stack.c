@@ -212,7 +212,9 @@ uint32_t drain_stack_node(struct drain_session *session, uint32_t stack)
     if (stacks->nodes[stack] == 0) {
         const struct ring_stack *entry =
             (const struct ring_stack *)((const uint64_t *)(const void *)((char *)session->ring +
-                                         session->ring->stack_arena_offset) + stack);
+                                                                         session->ring
+                                                                             ->stack_arena_offset) +
+                                        stack);
         stacks->nodes[stack] = node_of_entry(session, entry);
     }
     return stacks->nodes[stack];

@@ -26,7 +26,7 @@ struct drainer {
     struct drain_clock clock;
     int listener, control;
     struct drain_session *sessions;
-    bool has_main;      // the main trace has its session
+    bool has_main; // the main trace has its session
     bool launcher_gone, main_ended, done_told;
     int32_t main_pid, main_status;
 };
@@ -103,8 +103,7 @@ static void session_free(struct drain_session *session)
 }
 
 static struct drain_session *session_make(struct drainer *drainer, int connection,
-                                          const struct ring_hello *hello,
-                                          const struct ucred *peer)
+                                          const struct ring_hello *hello, const struct ucred *peer)
 {
     struct drain_session *session = calloc(1, sizeof *session);
     if (session == NULL)

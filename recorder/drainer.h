@@ -18,13 +18,13 @@
 #include "trace.h"
 
 #define DRAIN_EXIT_CANNOT_RECORD 125
-#define DRAIN_EXIT_CANNOT_RUN 126
-#define DRAIN_EXIT_NOT_FOUND 127
+#define DRAIN_EXIT_CANNOT_RUN    126
+#define DRAIN_EXIT_NOT_FOUND     127
 
 // ---------------------------------------------------------------- options (hakrec.c)
 
 struct drain_options {
-    const char *output;     // the main trace; others have the process id inserted
+    const char *output; // the main trace; others have the process id inserted
     uint64_t tick_ns, flush_ns;
     uint32_t stacks; // enum ring_stacks
     bool addresses, redact;
@@ -72,7 +72,7 @@ void drainer_say(int control, const char *format, ...) __attribute__((format(pri
 // ---------------------------------------------------------------- drain_clock.c
 
 struct drain_clock {
-    uint32_t clock;       // enum ring_clock
+    uint32_t clock; // enum ring_clock
     double ns_per_stamp;
 };
 // Chooses the clock of all sessions and measures its rate (takes some milliseconds).
@@ -133,9 +133,9 @@ struct drain_session {
     char path[4096];
 
     // between the two
-    _Atomic bool superseded; // by drainer.c: the process has executed another program
-    _Atomic bool finished;   // by the session's thread: everything is written
-    _Atomic int32_t wait_status;  // by drainer.c, if known
+    _Atomic bool superseded;     // by drainer.c: the process has executed another program
+    _Atomic bool finished;       // by the session's thread: everything is written
+    _Atomic int32_t wait_status; // by drainer.c, if known
     _Atomic bool has_wait_status;
     struct drain_session *next; // drainer.c's list
 

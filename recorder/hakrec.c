@@ -278,8 +278,8 @@ static void library_find(struct settings *settings)
             die(DRAIN_EXIT_CANNOT_RECORD, "expected libhakrec.so in ../lib beside hakrec");
     }
     if (strpbrk(settings->library, ": ") != NULL)
-        die(DRAIN_EXIT_CANNOT_RECORD,
-            "expected a path of libhakrec.so without spaces and colons (LD_PRELOAD cannot hold it)");
+        die(DRAIN_EXIT_CANNOT_RECORD, "expected a path of libhakrec.so without spaces and colons "
+                                      "(LD_PRELOAD cannot hold it)");
 }
 
 // ---------------------------------------------------------------- the drainer

@@ -23,8 +23,8 @@
 #include "stamp.h"
 #include "trace.h"
 
-#define REC_EXPORT __attribute__((visibility("default")))
-#define REC_LIKELY(condition) __builtin_expect(!!(condition), 1)
+#define REC_EXPORT              __attribute__((visibility("default")))
+#define REC_LIKELY(condition)   __builtin_expect(!!(condition), 1)
 #define REC_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 
 // ---------------------------------------------------------------- preload_real.c
@@ -141,8 +141,7 @@ void rec_own_end(void);
 // Whether calls of malloc are now made at our request.
 static inline bool rec_own_active(void)
 {
-    return rec_thread.depth != 0 &&
-           rec_thread.level[rec_thread.depth - 1].phase == REC_PHASE_OWN;
+    return rec_thread.depth != 0 && rec_thread.level[rec_thread.depth - 1].phase == REC_PHASE_OWN;
 }
 
 // Opens an event of a call from `caller`, leaving the phase at REAL. False: forward, do not
@@ -183,8 +182,8 @@ static inline bool rec_level_has_room(struct rec_level *level)
 // Stamps and publishes one record; the caller has made room. The stamp is read here, as late as
 // can be; the record becomes the drainer's with the one release store at the end, which pairs
 // with the acquire of `head` in its pass.
-static inline void rec_publish(struct rec_level *level, uint8_t op, uint8_t entry,
-                               uint64_t address, uint64_t size, uint32_t stack, uint8_t align_log2)
+static inline void rec_publish(struct rec_level *level, uint8_t op, uint8_t entry, uint64_t address,
+                               uint64_t size, uint32_t stack, uint8_t align_log2)
 {
     struct ring_record *record = &level->records[level->head & (RING_RECORDS - 1)];
     record->address = address;

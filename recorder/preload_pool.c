@@ -24,7 +24,7 @@ static_assert(sizeof(struct block_header) == 16, "blocks keep malloc's alignment
 _Alignas(4096) char rec_pool_memory[POOL_BYTES];
 const size_t rec_pool_bytes = POOL_BYTES;
 
-static _Atomic uint64_t bump_bytes = 16;        // offset 0 stands for "none"
+static _Atomic uint64_t bump_bytes = 16;         // offset 0 stands for "none"
 static _Atomic uint64_t free_lists[CLASS_COUNT]; // tag << 32 | offset / 16
 
 static struct block_header *header_at(uint64_t offset)
@@ -41,7 +41,7 @@ static uint32_t class_of(size_t bytes)
 {
     uint32_t class = 0;
     while (class < CLASS_COUNT && class_bytes(class) < bytes)
-        class++;
+        class ++;
     return class;
 }
 

@@ -106,8 +106,8 @@ static bool memory_map(int memory)
         return false;
     int flags = MAP_SHARED | MAP_NORESERVE | (rec_session != NULL ? MAP_FIXED : 0);
     for (uint32_t rings = header.ring_count; rings > 0; rings /= 2) {
-        uint64_t bytes = header.records_offset +
-                         (uint64_t)rings * RING_RECORDS * sizeof(struct ring_record);
+        uint64_t bytes =
+            header.records_offset + (uint64_t)rings * RING_RECORDS * sizeof(struct ring_record);
         void *mapping = mmap(rec_session, bytes, PROT_READ | PROT_WRITE, flags, memory, 0);
         if (mapping == MAP_FAILED)
             continue;
@@ -205,7 +205,8 @@ static bool session_open(void)
     int state = atomic_load(&open_state);
     if (state == STATE_OFF)
         return false;
-    if (state != STATE_OPENING && atomic_compare_exchange_strong(&open_state, &state, STATE_OPENING)) {
+    if (state != STATE_OPENING &&
+        atomic_compare_exchange_strong(&open_state, &state, STATE_OPENING)) {
         int saved_errno = errno;
         bool opened = open_as(state);
         errno = saved_errno;

@@ -88,8 +88,8 @@ static uint32_t entry_write(uint64_t hash, uint32_t epoch, const uint64_t *frame
     struct ring_stack *entry = (struct ring_stack *)(arena() + word);
     entry->hash = hash;
     entry->epoch = epoch;
-    entry->modules = (uint16_t)atomic_load_explicit(&rec_session->module_count,
-                                                    memory_order_acquire);
+    entry->modules =
+        (uint16_t)atomic_load_explicit(&rec_session->module_count, memory_order_acquire);
     entry->count = (uint16_t)count;
     memcpy(entry->frames, frames, count * sizeof *frames);
     return (uint32_t)word;

@@ -80,8 +80,8 @@ static struct launch *launch_take(void)
     for (unsigned i = 0; i < LAUNCH_COUNT; i++)
         if (atomic_exchange(&launches[i].used, 1) == 0)
             return &launches[i];
-    struct launch *launch = mmap(NULL, sizeof *launch, PROT_READ | PROT_WRITE,
-                                 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct launch *launch =
+        mmap(NULL, sizeof *launch, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return launch == MAP_FAILED ? NULL : launch;
 }
 
@@ -145,7 +145,6 @@ static void launch_done(struct launch *launch, uint32_t thread, bool created, ui
     else
         handle_set(handle, thread);
 }
-
 
 REC_EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
                               void *(*start)(void *), void *argument)

@@ -33,16 +33,16 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#define RING_MAGIC 0x676e69526b6148ULL // "HakRing"
+#define RING_MAGIC   0x676e69526b6148ULL // "HakRing"
 #define RING_VERSION 1u
 
-#define RING_COUNT_MAX 4096u
-#define RING_RECORDS 8192u // 256 KiB a ring; a power of two
-#define RING_LEVELS 4u
-#define RING_MODULES_MAX 4096u
-#define RING_STACK_SLOTS (1u << 20)
+#define RING_COUNT_MAX         4096u
+#define RING_RECORDS           8192u // 256 KiB a ring; a power of two
+#define RING_LEVELS            4u
+#define RING_MODULES_MAX       4096u
+#define RING_STACK_SLOTS       (1u << 20)
 #define RING_STACK_ARENA_WORDS (1u << 23) // 64 MiB
-#define RING_STACK_FRAMES_MAX 192u
+#define RING_STACK_FRAMES_MAX  192u
 
 #define RING_SOCKET_VARIABLE "HAKREC_SOCKET"
 
@@ -140,16 +140,16 @@ struct ring_session {
     _Atomic uint32_t ring_high;             // rings [0, ring_high) have been claimed at some time
     _Atomic uint32_t thread_next;           // next raw thread id
     _Atomic uint32_t module_count;
-    _Atomic uint32_t module_overflow;    // modules that did not fit the log
-    _Atomic uint64_t stack_arena_used;   // words; may run past the end when the arena is full
-    _Atomic uint64_t stack_overflow;     // stacks recorded as "none" because the table was full
-    _Atomic uint64_t guarded;            // calls by the allocator or the unwinder themselves
-    _Atomic uint64_t lost_without_ring;  // events that found no ring to be written to
-    _Atomic uint32_t stacks_in_use;      // enum ring_stacks: what the process really records
-    _Atomic uint32_t has_exit_status;    // exit status is valid
+    _Atomic uint32_t module_overflow;   // modules that did not fit the log
+    _Atomic uint64_t stack_arena_used;  // words; may run past the end when the arena is full
+    _Atomic uint64_t stack_overflow;    // stacks recorded as "none" because the table was full
+    _Atomic uint64_t guarded;           // calls by the allocator or the unwinder themselves
+    _Atomic uint64_t lost_without_ring; // events that found no ring to be written to
+    _Atomic uint32_t stacks_in_use;     // enum ring_stacks: what the process really records
+    _Atomic uint32_t has_exit_status;   // exit status is valid
     _Atomic uint32_t exit_status;
-    _Atomic uint32_t own_malloc;         // the program brings its own malloc: calls go unseen
-    char own_malloc_module[128];         // written before own_malloc is released
+    _Atomic uint32_t own_malloc; // the program brings its own malloc: calls go unseen
+    char own_malloc_module[128]; // written before own_malloc is released
 };
 
 // ---------------------------------------------------------------- the hello (SOCK_SEQPACKET)

@@ -59,8 +59,7 @@ static void find(const char *name, struct program_check *check)
     if (strchr(name, '/') == NULL) {
         if (find_in_path(name, check->path, sizeof check->path, &seen))
             return;
-    } else if ((size_t)snprintf(check->path, sizeof check->path, "%s", name) <
-               sizeof check->path) {
+    } else if ((size_t)snprintf(check->path, sizeof check->path, "%s", name) < sizeof check->path) {
         if (is_executable_file(name))
             return;
         seen = access(name, F_OK) == 0 || errno != ENOENT;

@@ -301,16 +301,16 @@ static int fork_threads(void) // forks while another thread allocates all the ti
 static int exec_other(void)
 {
     free(keep(malloc(3001)));
-    char *arguments[] = {(char *)(uintptr_t)argument, (char *)(uintptr_t)"churn",
-                         (char *)(uintptr_t)"100", NULL};
+    char *arguments[] = {(char *)(uintptr_t)argument, (char *)(uintptr_t) "churn",
+                         (char *)(uintptr_t) "100", NULL};
     execv(argument, arguments);
     return 1;
 }
 
 static int vfork_exec(void)
 {
-    char *arguments[] = {(char *)(uintptr_t)argument, (char *)(uintptr_t)"churn",
-                         (char *)(uintptr_t)"100", NULL};
+    char *arguments[] = {(char *)(uintptr_t)argument, (char *)(uintptr_t) "churn",
+                         (char *)(uintptr_t) "100", NULL};
     pid_t pid = vfork();
     if (pid == 0) {
         execv(argument, arguments);

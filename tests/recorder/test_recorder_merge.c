@@ -179,8 +179,9 @@ START_TEST(calls_within_a_realloc_are_put_after_it)
     expect(0, 0, 0);
     ck_assert_uint_eq(session->counts.deferred, 1);
     ck_assert_uint_eq(session->objects.count, 0);
-    static const uint8_t ops[] = {TRACE_MALLOC, TRACE_REALLOC_RELEASE, TRACE_REALLOC_ACQUIRE,
-                                  TRACE_MALLOC, TRACE_FREE, TRACE_FREE};
+    static const uint8_t ops[] = {
+        TRACE_MALLOC, TRACE_REALLOC_RELEASE, TRACE_REALLOC_ACQUIRE, TRACE_MALLOC, TRACE_FREE,
+        TRACE_FREE};
     expect_ops(6, ops);
 }
 END_TEST
@@ -195,8 +196,9 @@ START_TEST(realloc_that_freed_is_a_free)
     drain_merge_pass(session, false);
     expect(0, 0, 0);
     ck_assert_uint_eq(session->objects.count, 0);
-    static const uint8_t ops[] = {TRACE_MALLOC, TRACE_REALLOC_RELEASE, TRACE_MALLOC,
-                                  TRACE_REALLOC_FAIL, TRACE_FREE, TRACE_FREE};
+    static const uint8_t ops[] = {TRACE_MALLOC, TRACE_REALLOC_RELEASE,
+                                  TRACE_MALLOC, TRACE_REALLOC_FAIL,
+                                  TRACE_FREE,   TRACE_FREE};
     expect_ops(6, ops);
 }
 END_TEST
