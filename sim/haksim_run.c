@@ -241,11 +241,12 @@ static int run_route(struct job *job, const struct haksim_output *output, size_t
     return HAKSIM_VIOLATION;
 }
 
-// The worst that happened: a usage error ends at once, a violation does not.
+// The worst that happened: a usage error ends at once, a violation does not. An interrupt ends the
+// run that it finds; the first one is begun in any case, so that there is a result.
 static int run_routes(struct job *job, const struct haksim_output *output) {
     int worst = HAKSIM_OK;
     haksim_print_head(output, &job->request);
-    for (size_t i = 0; i < job->routes.count && !sim_os_interrupted; i++) {
+    for (size_t i = 0; i < job->routes.count && (i == 0 || !sim_os_interrupted); i++) {
         int status = run_route(job, output, i);
         if (status == HAKSIM_USAGE)
             return status;

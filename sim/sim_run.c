@@ -119,6 +119,8 @@ static int run_workload(struct run *run, enum world_end *end) {
     if (!run->host || !run->workload || !run->result)
         return fail(run, "out of memory for the workload");
     *end = sim_host_run(run->host, run->result, request->workload->main, run->workload);
+    if (request->stop && *request->stop)
+        program_meter_interrupted(run->result);
     *end = program_meter_end(run->result, *end);
     return sim_host_out_of_memory(run->host) ? fail(run, "out of memory for the measures") : 0;
 }

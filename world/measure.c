@@ -393,6 +393,10 @@ void program_meter_unresolved(struct program_result *result) {
     result->unresolved++;
 }
 
+void program_meter_interrupted(struct program_result *result) {
+    result->interrupted = true;
+}
+
 static bool asks_for_a_block(uint8_t op) {
     return op == PROGRAM_MALLOC || op == PROGRAM_CALLOC || op == PROGRAM_ALIGNED ||
            op == PROGRAM_REALLOC;

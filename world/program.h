@@ -167,6 +167,8 @@ uint64_t program_meter_step(struct program_result *result);
 bool program_meter_operation(struct program_result *result, const struct program_done *done);
 // Called by thread `thread` just before its mf2_thread_exit(). False where there is no memory.
 bool program_meter_exit(struct program_result *result, uint32_t thread);
+// The run was told to end early; its result says so.
+void program_meter_interrupted(struct program_result *result);
 // Ends it: checks the world at rest if the run ended well, then takes counters and digest. Returns
 // how the run ended in the light of that check.
 enum world_end program_meter_end(struct program_result *result, enum world_end end);

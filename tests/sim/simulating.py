@@ -36,9 +36,9 @@ def main(module):
             try:
                 test()
                 print(f"ok    {name}")
-            except AssertionError as error:
+            except (AssertionError, OSError) as error:
                 failed += 1
-                print(f"FAIL  {name}: {error}")
+                print(f"FAIL  {name}: {error!r}")
     return 1 if failed else 0
 
 

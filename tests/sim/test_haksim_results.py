@@ -3,6 +3,7 @@ a trace is a workload; several routes come side by side."""
 
 import json
 import os
+import signal
 import subprocess
 
 import simulating
@@ -123,6 +124,20 @@ def test_a_trace_is_a_workload():
     assert again["digest"] == result["digest"]
     done = simulating.haksim("run", "--workload=trace:some.zst", "--quiet")
     assert done.returncode == 0 and os.path.exists("some.best.sim.json")
+
+
+def test_an_interrupt_leaves_what_there_is():
+    endless = ("--workload=larson,chunks=500,generations=20000", "--route=best,cda")
+    process = subprocess.Popen([simulating.HAKSIM, "run", *endless, "-o", "cut.json"],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process.stdout.readline()  # the head is printed when the first run begins
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate()
+    assert process.returncode == 130, (process.returncode, errors)
+    with open("cut.json", encoding="utf-8") as file:
+        result = json.load(file)
+    assert result["schema"] == "hak.run" and result["route"] == "best"
+    assert result["interrupted"] is True and errors == "", errors
 
 
 if __name__ == "__main__":
