@@ -1,7 +1,9 @@
 // fiber.c: see fiber.h.
 //
-// fcontext rather than ucontext: a switch is one call without a system call. Its functions have C
-// linkage and are pure assembly; only its C++ wrappers need libstdc++.
+// The switch is a dozen instructions of our own. Neither of the obvious others will do: swapcontext
+// makes a system call; Boost's fcontext enters a fiber by a jump where it was left by a call, after
+// which the processor mispredicts every return up to the fiber's body. A switch at a point cost
+// 39 ns so, and 7 ns with the call and the return here, which are a pair (x86-64 at 3 GHz).
 #include "fiber.h"
 #include "world_os.h"
 
@@ -17,13 +19,32 @@
 
 enum { GUARD_BYTES = 4096 };
 
-// Boost 1.74, boost/context/detail/fcontext.hpp.
-struct transfer {
-    void *context; // of who jumped here
-    void *data;
-};
-struct transfer jump_fcontext(void *to, void *data);
-void *make_fcontext(void *stack_top, size_t bytes, void (*entry)(struct transfer));
+// Saves the registers that a call keeps, puts the stack pointer into *save, and goes on where
+// `resume` was saved. The floating point modes are left alone: no fiber changes them.
+void world_fiber_swap(void **save, void *resume);
+__asm__(".text\n"
+        ".globl world_fiber_swap\n"
+        ".hidden world_fiber_swap\n"
+        ".type world_fiber_swap, @function\n"
+        "world_fiber_swap:\n"
+        "    push %rbp\n"
+        "    push %rbx\n"
+        "    push %r12\n"
+        "    push %r13\n"
+        "    push %r14\n"
+        "    push %r15\n"
+        "    mov %rsp, (%rdi)\n"
+        "    mov %rsi, %rsp\n"
+        "    pop %r15\n"
+        "    pop %r14\n"
+        "    pop %r13\n"
+        "    pop %r12\n"
+        "    pop %rbx\n"
+        "    pop %rbp\n"
+        "    ret\n"
+        ".size world_fiber_swap, . - world_fiber_swap\n");
+
+enum { SAVED_REGISTERS = 6 };
 
 // ---------------------------------------------------------------- what the sanitizers are told
 
@@ -96,12 +117,13 @@ void fiber_forget(struct fiber_context *context) { context->resume = NULL; }
 
 // ---------------------------------------------------------------- contexts
 
+// Who has just left; for whom it has entered.
+static _Thread_local struct fiber_context *leaving __attribute__((tls_model("initial-exec")));
+
 // First code on a new stack.
-static void begin(struct transfer transfer) {
-    struct fiber_context *origin = transfer.data;
-    struct fiber_context *context = origin->entering;
-    origin->resume = transfer.context;
-    tell_arrived(context, origin);
+static void begin(void) {
+    struct fiber_context *context = leaving->entering;
+    tell_arrived(context, leaving);
     errno = 0;
     context->entry(context->argument);
     abort(); // entry must not return
@@ -112,24 +134,32 @@ void fiber_prepare(struct fiber_context *context, void *stack, size_t stack_byte
     *context = (struct fiber_context){
         .entry = entry, .argument = argument, .stack = stack, .stack_bytes = stack_bytes};
     tell_prepared(context);
-    context->resume = make_fcontext((char *)stack + stack_bytes, stack_bytes, begin);
+    // As if `begin` had been called from nowhere: a zero for its return address, the address to go
+    // to, and registers of zero. The stack is then aligned as a function finds it.
+    uintptr_t *top = (uintptr_t *)(void *)((char *)stack + stack_bytes);
+    *--top = 0;
+    *--top = (uintptr_t)begin;
+    for (int i = 0; i < SAVED_REGISTERS; i++) {
+        *--top = 0;
+    }
+    context->resume = top;
 }
 
 void fiber_switch(struct fiber_context *from, struct fiber_context *to) {
     int kept_errno = errno;
     from->entering = to;
+    leaving = from;
     tell_leaving(from, to, false);
-    struct transfer transfer = jump_fcontext(to->resume, from);
-    struct fiber_context *origin = transfer.data;
-    origin->resume = transfer.context;
-    tell_arrived(from, origin);
+    world_fiber_swap(&from->resume, to->resume);
+    tell_arrived(from, leaving);
     errno = kept_errno;
 }
 
 void fiber_leave(struct fiber_context *from, struct fiber_context *to) {
     from->entering = to;
+    leaving = from;
     tell_leaving(from, to, true);
-    jump_fcontext(to->resume, from);
+    world_fiber_swap(&from->resume, to->resume);
     abort(); // nobody resumes it
 }
 

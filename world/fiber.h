@@ -1,4 +1,4 @@
-// fiber.h: stacks and the switch between them; fcontext of Boost.Context beneath.
+// fiber.h: stacks and the switch between them.
 //
 // Owns: contexts, the pool of stacks with a guard page below each, what the sanitizers must be
 // told. Does not know: who should run (machine.c).
