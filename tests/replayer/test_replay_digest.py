@@ -31,7 +31,7 @@ def test_equal_runs_have_equal_digests():
     if prefix is None:
         print("     (setarch -R is not allowed here: fixed addresses are left out)")
     for kind in KINDS:
-        trace = make_trace(kind, f"{kind}.zst", 1200)
+        trace = make_trace(kind, f"{kind}.zst", 800)
         for name, arguments in ORDERS.items():
             first = digests(trace, *arguments)
             assert len(first) == len(ROUTES)
@@ -44,7 +44,7 @@ def test_equal_runs_have_equal_digests():
 
 
 def test_a_busy_machine_changes_nothing():
-    trace = make_trace("mixed", "busy.zst", 3000)
+    trace = make_trace("mixed", "busy.zst", 1500)
     alone = digests(trace)
     others = [subprocess.Popen([HAKREPLAY, trace, "--route=all", "--quiet", "-o", f"busy-{i}.json"])
               for i in range(3)]
@@ -75,15 +75,15 @@ def test_equal_bytes_but_for_unreliable():
 
 def test_strict_order_is_dataflow_in_recorded_order():
     for kind in KINDS:
-        trace = make_trace(kind, f"{kind}.zst", 1200)
+        trace = make_trace(kind, f"{kind}.zst", 800)
         assert digests(trace) == digests(trace, "--order=dataflow", "--strategy=recorded"), kind
 
 
 def test_a_changed_program_changes_the_digest():
     for tweak in ["size", "event"]:
         for kind in ["hand-over", "mixed"]:
-            plain = make_trace(kind, "plain.zst", 3000)
-            changed = make_trace(kind, "changed.zst", 3000, tweak=tweak)
+            plain = make_trace(kind, "plain.zst", 1000)
+            changed = make_trace(kind, "changed.zst", 1000, tweak=tweak)
             with open(plain, "rb") as a, open(changed, "rb") as b:
                 assert a.read() != b.read()
             for name, arguments in ORDERS.items():
@@ -102,7 +102,7 @@ def test_a_changed_route_changes_the_digest():
 
 
 def test_a_changed_seed_changes_the_digest():
-    trace = make_trace("mixed", "seeds.zst", 3000)
+    trace = make_trace("mixed", "seeds.zst", 800)
     found = {replay(trace, "--order=dataflow", f"--seed={seed}")[0]["behaviour"]
              for seed in range(1, 9)}
     assert len(found) == 8

@@ -1,9 +1,12 @@
 """A result has every key of doc/results.md, and its figures agree with each other."""
 
+import json
 import os
 import re
+import signal
+import subprocess
 
-from replaying import ROUTES, main, make_trace, replay
+from replaying import HAKREPLAY, ROUTES, main, make_trace, replay
 
 KINDS = ["hand-over", "ping-pong", "larson", "mixed"]
 STATES = ["active", "partial", "full", "pending", "orphan", "empty", "large"]
@@ -81,7 +84,7 @@ def test_every_documented_key_is_there():
 
 def test_every_route_runs_clean_and_adds_up():
     for kind in KINDS:
-        trace = make_trace(kind, f"{kind}.zst", 4000)
+        trace = make_trace(kind, f"{kind}.zst", 1500)
         for arguments in [["--stamps"], ["--order=dataflow", "--stamps", "--seed=1"],
                           ["--order=dataflow", "--stamps", "--seed=2"],
                           ["--order=dataflow", "--strategy=round-robin", "--stamps"]]:
@@ -125,7 +128,31 @@ def test_long_programs_keep_few_rows():
     assert 2048 <= len(run["timeline"]["rows"]) <= 4096
 
 
+def catches_interrupts(process):
+    with open(f"/proc/{process.pid}/status") as file:
+        caught = re.search(r"^SigCgt:\s*(\w+)", file.read(), re.MULTILINE).group(1)
+    return int(caught, 16) >> (signal.SIGINT - 1) & 1
+
+
+def test_an_interrupted_run_writes_what_there_is():
+    trace = make_trace("hand-over", "interrupted.zst", 400000)
+    for order in ["strict", "dataflow"]:
+        process = subprocess.Popen([HAKREPLAY, trace, "--route=all", f"--order={order}", "--quiet",
+                                    "-o", "interrupted.json"])
+        while not catches_interrupts(process):
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.wait() == 130, order
+        with open("interrupted.json") as file:
+            runs = json.load(file)["runs"]
+        last = runs[-1]
+        assert last["interrupted"] is True and last["violations"] == [], order
+        assert last["steps"] < 400000 and last["end"] == "done"
+        assert all(run["interrupted"] is False for run in runs[:-1])
+
+
 main([test_every_documented_key_is_there, test_every_route_runs_clean_and_adds_up,
       test_the_fewest_pages_do_not_depend_on_the_route,
       test_several_routes_make_one_file_in_their_order, test_an_incomplete_trace_says_so,
-      test_long_programs_keep_few_rows])
+      test_long_programs_keep_few_rows,
+      test_an_interrupted_run_writes_what_there_is])
