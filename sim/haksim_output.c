@@ -3,6 +3,7 @@
 #include "hak_version.h"
 #include "sim_os.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,17 +54,30 @@ void haksim_print_run(const struct haksim_output *output, const struct sim_reque
 
 // ---------------------------------------------------------------- files
 
+// The trace that all runs are of, as JSON; "null" for a workload.
+static char *trace_json(const struct sim_outcome *outcome) {
+    json_t *run = json_loads(outcome->json, 0, NULL);
+    char *text = json_dumps(json_object_get(run, "trace"), JSON_COMPACT | JSON_ENCODE_ANY);
+    json_decref(run);
+    return text;
+}
+
 static char *joined_runs(const struct sim_outcome *outcomes, size_t count) {
-    size_t size = 256;
+    char *trace = trace_json(&outcomes[0]);
+    size_t size = 256 + (trace ? strlen(trace) : 0);
     for (size_t i = 0; i < count; i++)
         size += strlen(outcomes[i].json) + 1;
     char *text = malloc(size);
-    if (!text)
+    if (!trace || !text) {
+        free(trace);
+        free(text);
         return NULL;
+    }
     int used = snprintf(text, size,
                         "{\"schema\":\"hak.runs\",\"version\":1,\"tool\":\"haksim\","
-                        "\"tool_version\":\"%s\",\"commit\":\"%s\",\"trace\":null,\"runs\":[",
-                        HAK_VERSION, HAK_COMMIT);
+                        "\"tool_version\":\"%s\",\"commit\":\"%s\",\"trace\":%s,\"runs\":[",
+                        HAK_VERSION, HAK_COMMIT, trace);
+    free(trace);
     char *end = text + used;
     for (size_t i = 0; i < count; i++) {
         if (i > 0)

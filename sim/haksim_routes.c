@@ -5,61 +5,78 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int add(struct haksim_routes *routes, const char *text, size_t length, char *message,
+static int fail(char *message, size_t message_size, const char *what) {
+    snprintf(message, message_size, "--route: %s", what);
+    return -1;
+}
+
+// A route that is its preset so far.
+static int add(struct haksim_routes *routes, const char *name, size_t length, char *message,
                size_t message_size) {
     struct haksim_route *more =
         realloc(routes->routes, (routes->count + 1) * sizeof *routes->routes);
-    if (!more) {
-        snprintf(message, message_size, "out of memory for the routes");
-        return -1;
-    }
+    if (!more)
+        return fail(message, message_size, "out of memory");
     routes->routes = more;
     struct haksim_route *route = &more[routes->count];
-    if (length >= sizeof route->text) {
-        snprintf(message, message_size, "route: expected at most %zu bytes, found %zu",
-                 sizeof route->text - 1, length);
-        return -1;
-    }
-    memcpy(route->text, text, length);
+    if (length >= sizeof route->text)
+        return fail(message, message_size, "expected routes of at most 255 bytes");
+    memcpy(route->text, name, length);
     route->text[length] = 0;
     routes->count++;
-    return mf2_route_parse(route->text, &route->route, message, message_size) ? 0 : -1;
+    return 0;
 }
 
 static int add_all(struct haksim_routes *routes, char *message, size_t message_size) {
-    for (size_t i = 0; i < mf2_route_preset_count; i++) {
+    int failed = 0;
+    for (size_t i = 0; i < mf2_route_preset_count && !failed; i++) {
         const char *name = mf2_route_presets[i].name;
-        if (add(routes, name, strlen(name), message, message_size))
-            return -1;
+        failed = add(routes, name, strlen(name), message, message_size);
+    }
+    return failed;
+}
+
+// An override is the last preset's, or that of all presets after `all`.
+static int override(struct haksim_routes *routes, size_t first, const char *text, size_t length,
+                    char *message, size_t message_size) {
+    for (size_t i = first; i < routes->count; i++) {
+        struct haksim_route *route = &routes->routes[i];
+        size_t used = strlen(route->text);
+        if (used + 1 + length >= sizeof route->text)
+            return fail(message, message_size, "expected routes of at most 255 bytes");
+        snprintf(route->text + used, sizeof route->text - used, ",%.*s", (int)length, text);
     }
     return 0;
 }
 
-// Bytes of the first route: a name and the overrides that follow it.
-static size_t route_length(const char *text) {
-    size_t length = strcspn(text, ",");
-    while (text[length] == ',') {
-        size_t next = strcspn(text + length + 1, ",");
-        if (!memchr(text + length + 1, '=', next))
-            break;
-        length += 1 + next;
+static int split(const char *text, struct haksim_routes *routes, char *message,
+                 size_t message_size) {
+    size_t first = 0;
+    for (;;) {
+        size_t length = strcspn(text, ",");
+        bool is_override = routes->count > 0 && memchr(text, '=', length);
+        bool is_all = length == 3 && memcmp(text, "all", 3) == 0;
+        if (!is_override)
+            first = routes->count;
+        int failed = is_override ? override(routes, first, text, length, message, message_size)
+                     : is_all    ? add_all(routes, message, message_size)
+                                 : add(routes, text, length, message, message_size);
+        if (failed || text[length] == 0)
+            return failed;
+        text += length + 1;
     }
-    return length;
 }
 
 int haksim_routes_parse(const char *text, struct haksim_routes *routes, char *message,
                         size_t message_size) {
     *routes = (struct haksim_routes){0};
-    if (strcmp(text, "all") == 0)
-        return add_all(routes, message, message_size);
-    for (;;) {
-        size_t length = route_length(text);
-        if (add(routes, text, length, message, message_size))
+    if (split(text, routes, message, message_size))
+        return -1;
+    for (size_t i = 0; i < routes->count; i++)
+        if (!mf2_route_parse(routes->routes[i].text, &routes->routes[i].route, message,
+                             message_size))
             return -1;
-        if (text[length] == 0)
-            return 0;
-        text += length + 1;
-    }
+    return 0;
 }
 
 void haksim_routes_free(struct haksim_routes *routes) {

@@ -75,6 +75,13 @@ def test_several_routes_in_one_file():
     assert all(run["violations"] == [] for run in result["runs"])
 
 
+def test_all_routes_with_an_override():
+    result = simulating.run(*LARSON, "--route=all,orphans=strand,s2")
+    routes = [run["route"] for run in result["runs"]]
+    assert routes[0] == "cda,orphans=strand" and routes[-1] == "s2", routes
+    assert all(r.endswith(",orphans=strand") for r in routes[:-1]), routes
+
+
 def test_json_on_standard_output():
     done = simulating.haksim("run", *LARSON, "--json", "-o", "/dev/null")
     assert done.returncode == 0 and json.loads(done.stdout)["schema"] == "hak.run"
@@ -122,6 +129,8 @@ def test_a_trace_is_a_workload():
     assert result["steps"] > 0 and result["time_ns"] > 0
     again = simulating.run("--workload=trace:some.zst", "--route=best")
     assert again["digest"] == result["digest"]
+    both = simulating.run("--workload=trace:some.zst", "--route=best,cda")
+    assert both["trace"] == result["trace"] and len(both["runs"]) == 2
     done = simulating.haksim("run", "--workload=trace:some.zst", "--quiet")
     assert done.returncode == 0 and os.path.exists("some.best.sim.json")
 
