@@ -41,8 +41,7 @@ static void print_help(void) {
 static int refuse(const char *word) {
     for (size_t i = 0; i < sizeof planned / sizeof planned[0]; i++)
         if (strcmp(word, planned[i]) == 0)
-            return haksim_fail("%s: this version does not have that command yet; it has run",
-                               word);
+            return haksim_fail("%s: this version does not have that command yet; it has run", word);
     if (word[0] == '-')
         return haksim_fail("unknown option '%s' (see haksim --help)", word);
     return haksim_fail("unknown command '%s'; expected run (see haksim --help)", word);

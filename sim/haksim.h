@@ -23,7 +23,8 @@ struct haksim_routes {
     size_t count;
 };
 // "s2,orphans=strand,best": a name begins a route, key=value belongs to the one before; "all" is
-// every preset, and what follows it belongs to each of them. 0, or -1 with one line in message. haksim_routes_free frees, also after a failure.
+// every preset, and what follows it belongs to each of them. 0, or -1 with one line in message.
+// haksim_routes_free frees, also after a failure.
 int haksim_routes_parse(const char *text, struct haksim_routes *routes, char *message,
                         size_t message_size);
 void haksim_routes_free(struct haksim_routes *routes);

@@ -19,9 +19,9 @@ void haksim_print_head(const struct haksim_output *output, const struct sim_requ
            HAK_VERSION, HAK_COMMIT, output->workload, request->geometry->name,
            request->machine->name, request->cores ? request->cores : request->machine->cores,
            (unsigned long long)request->seed);
-    printf("%-16s %10s %8s %8s %6s %8s %8s %8s %8s %7s %8s %10s  %s\n", "route", "time ms",
-           "held", "fewest", "held/f", "new", "recycled", "reused", "reuse/n", "share",
-           "stranded", "remote", "digest");
+    printf("%-16s %10s %8s %8s %6s %8s %8s %8s %8s %7s %8s %10s  %s\n", "route", "time ms", "held",
+           "fewest", "held/f", "new", "recycled", "reused", "reuse/n", "share", "stranded",
+           "remote", "digest");
     fflush(stdout);
 }
 
@@ -108,8 +108,7 @@ static int write_line(const char *path, const char *json, char *message, size_t 
 }
 
 // "larson.s2,orphans=strand.sim.json": routes hold no '/'.
-static int write_own_files(const struct haksim_output *output,
-                           const struct haksim_routes *routes,
+static int write_own_files(const struct haksim_output *output, const struct haksim_routes *routes,
                            const struct sim_outcome *outcomes, size_t count, char *message,
                            size_t message_size) {
     for (size_t i = 0; i < count; i++) {
@@ -138,9 +137,9 @@ int haksim_write(const struct haksim_output *output, const struct haksim_routes 
         snprintf(message, message_size, "out of memory for the results");
         return -1;
     }
-    int failed = output->path ? write_line(output->path, all, message, message_size)
-                              : write_own_files(output, routes, outcomes, count, message,
-                                                message_size);
+    int failed = output->path
+                     ? write_line(output->path, all, message, message_size)
+                     : write_own_files(output, routes, outcomes, count, message, message_size);
     if (!failed && output->json)
         failed = print_json(all, message, message_size);
     free(all);

@@ -66,20 +66,21 @@ static void print_machines(void) {
 }
 
 void haksim_print_run_help(void) {
-    puts("Usage: haksim run --workload=W [OPTIONS]\n"
-         "Run MF2 in virtual time on a simulated machine.\n"
-         "\n"
-         "  -w, --workload=W    larson, mailbox or trace:FILE; parameters follow: larson,rounds=10\n"
-         "  -r, --route=R[,R]   routes, each a preset with its overrides, or all (best)\n"
-         "  -t, --threads=N     larson: chains; mailbox: producers, and as many consumers (4)\n"
-         "  -c, --cores=N       cores of the machine (the machine's own number)\n"
-         "  -g, --geometry=G    default, seed or scenario (default)\n"
-         "  -s, --seed=N        seed of the workload (12345)\n"
-         "  -m, --machine=M     a machine's name or file (" SIM_MACHINE_DEFAULT ")\n"
-         "  -o, --output=FILE   write one file (WORKLOAD.ROUTE.sim.json for each route)\n"
-         "      --json          print the results as JSON instead of the table\n"
-         "      --quiet         print nothing but errors\n"
-         "      --help          print this help");
+    puts(
+        "Usage: haksim run --workload=W [OPTIONS]\n"
+        "Run MF2 in virtual time on a simulated machine.\n"
+        "\n"
+        "  -w, --workload=W    larson, mailbox or trace:FILE; parameters follow: larson,rounds=10\n"
+        "  -r, --route=R[,R]   routes, each a preset with its overrides, or all (best)\n"
+        "  -t, --threads=N     larson: chains; mailbox: producers, and as many consumers (4)\n"
+        "  -c, --cores=N       cores of the machine (the machine's own number)\n"
+        "  -g, --geometry=G    default, seed or scenario (default)\n"
+        "  -s, --seed=N        seed of the workload (12345)\n"
+        "  -m, --machine=M     a machine's name or file (" SIM_MACHINE_DEFAULT ")\n"
+        "  -o, --output=FILE   write one file (WORKLOAD.ROUTE.sim.json for each route)\n"
+        "      --json          print the results as JSON instead of the table\n"
+        "      --quiet         print nothing but errors\n"
+        "      --help          print this help");
     print_workloads();
     print_machines();
     puts("\nExample:\n"
@@ -167,8 +168,7 @@ static int open_trace(const struct command *command, struct job *job) {
     const char *path = command->workload + strlen("trace:");
     if (command->threads)
         return haksim_fail("--threads: a trace has its own threads");
-    job->request.source =
-        program_open_trace(path, false, job->message, sizeof job->message);
+    job->request.source = program_open_trace(path, false, job->message, sizeof job->message);
     if (!job->request.source)
         return haksim_fail("%s", job->message);
     const char *base = base_name(path);
@@ -185,13 +185,13 @@ static int open_workload(const struct command *command, struct job *job) {
     job->request.settings.threads =
         (uint32_t)(command->threads ? command->threads : THREADS_DEFAULT);
     job->request.settings.seed = command->seed;
-    job->request.workload = workload_parse(command->workload, &job->request.settings,
-                                           job->message, sizeof job->message);
+    job->request.workload = workload_parse(command->workload, &job->request.settings, job->message,
+                                           sizeof job->message);
     if (!job->request.workload)
         return haksim_fail("%s", job->message);
     if (job->request.workload->threads(&job->request.settings) > ALL_THREADS_MAX)
-        return haksim_fail("workload %s: more than %u threads in all",
-                           job->request.workload->name, ALL_THREADS_MAX);
+        return haksim_fail("workload %s: more than %u threads in all", job->request.workload->name,
+                           ALL_THREADS_MAX);
     snprintf(job->name, sizeof job->name, "%s", job->request.workload->name);
     return HAKSIM_OK;
 }

@@ -123,8 +123,7 @@ static int read_identity(json_t *root, struct sim_machine *machine, const struct
 }
 
 static int read_machine(json_t *root, struct sim_machine *machine, const struct report *report) {
-    static const char *const known[] = {"schema", "version", "name",
-                                        "cores",  "note",    "costs"};
+    static const char *const known[] = {"schema", "version", "name", "cores", "note", "costs"};
     if (!json_is_object(root))
         return fail(report, "expected a JSON object");
     if (refuse_unknown_keys(root, "the machine", known, sizeof known / sizeof known[0], report))

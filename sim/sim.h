@@ -32,25 +32,25 @@
 // ---------------------------------------------------------------- machines (machine_table.c)
 
 // X(name, meaning): every figure of a machine's file, in nanoseconds. All must be there.
-#define SIM_COSTS(X)                                                                            \
-    X(line_same_core, "an access to a line that the core has in the state needed")              \
-    X(line_other_core, "moving or sharing a line that another core has, or taking it from it")  \
-    X(line_memory, "the first access of all to a line")                                         \
-    X(read_modify_write, "an atomic read-modify-write, beside the access to its line")          \
-    X(fence, "a full fence")                                                                    \
-    X(pause, "one turn of a waiting loop")                                                      \
-    X(clock_read, "reading the clock")                                                          \
-    X(commit_call, "asking the OS for memory, without its page faults")                         \
-    X(page_fault, "the first touch of 4 KiB of memory")                                         \
-    X(purge_call, "giving memory back, without its pages")                                      \
-    X(purge_page, "giving 4 KiB of memory back")                                                \
-    X(futex_wait, "the call that puts a thread to sleep")                                       \
-    X(futex_wake, "the call that wakes one, for the caller")                                    \
-    X(wake_latency, "from the wake until the woken thread is ready to run")                     \
-    X(thread_create, "from the call that creates a thread until it is ready to run")            \
-    X(context_switch, "giving a core to another thread")                                        \
-    X(time_slice, "how long a thread keeps its core while others are ready")                    \
-    X(operation, "MF2's own instructions in one operation, beside its points")                  \
+#define SIM_COSTS(X)                                                                               \
+    X(line_same_core, "an access to a line that the core has in the state needed")                 \
+    X(line_other_core, "moving or sharing a line that another core has, or taking it from it")     \
+    X(line_memory, "the first access of all to a line")                                            \
+    X(read_modify_write, "an atomic read-modify-write, beside the access to its line")             \
+    X(fence, "a full fence")                                                                       \
+    X(pause, "one turn of a waiting loop")                                                         \
+    X(clock_read, "reading the clock")                                                             \
+    X(commit_call, "asking the OS for memory, without its page faults")                            \
+    X(page_fault, "the first touch of 4 KiB of memory")                                            \
+    X(purge_call, "giving memory back, without its pages")                                         \
+    X(purge_page, "giving 4 KiB of memory back")                                                   \
+    X(futex_wait, "the call that puts a thread to sleep")                                          \
+    X(futex_wake, "the call that wakes one, for the caller")                                       \
+    X(wake_latency, "from the wake until the woken thread is ready to run")                        \
+    X(thread_create, "from the call that creates a thread until it is ready to run")               \
+    X(context_switch, "giving a core to another thread")                                           \
+    X(time_slice, "how long a thread keeps its core while others are ready")                       \
+    X(operation, "MF2's own instructions in one operation, beside its points")                     \
     X(program, "the program's own time between two operations of a made-up workload")
 
 struct sim_costs {
@@ -63,7 +63,7 @@ struct sim_machine {
     char name[64];
     uint32_t cores; // unless the caller asks for another number
     struct sim_costs costs;
-    char hash[17];  // XXH3-64 of the file's bytes: names the table in results
+    char hash[17]; // XXH3-64 of the file's bytes: names the table in results
 };
 
 // A machine that is built in, by name, or one in a file: what contains a '/' or a '.' is a file.

@@ -53,9 +53,8 @@ static struct program_done begin_operation(struct sim_host *host, enum program_o
     uint32_t thread = thread_number(host);
     sim_time_spend(host->time, thread, costs->program_ps + costs->operation_ps);
     world_operation_point(host->world);
-    return (struct program_done){.step = program_meter_step(host->meter),
-                                 .thread = thread,
-                                 .op = (uint8_t)op};
+    return (struct program_done){
+        .step = program_meter_step(host->meter), .thread = thread, .op = (uint8_t)op};
 }
 
 static void end_operation(struct sim_host *host, const struct program_done *done) {
@@ -75,8 +74,8 @@ static bool allocate(void *self, size_t bytes, struct workload_block *block) {
         return false;
     }
     struct program_done done = begin_operation(host, PROGRAM_MALLOC);
-    *block = (struct workload_block){.object = host->objects++, .bytes = bytes,
-                                     .thread = done.thread};
+    *block =
+        (struct workload_block){.object = host->objects++, .bytes = bytes, .thread = done.thread};
     block->address = mf2_malloc(bytes);
     done.object = block->object;
     done.size = bytes;
@@ -129,8 +128,8 @@ static bool add_thread(struct sim_host *host, world_body *entry, workload_body *
     if (host->thread_count == host->thread_limit)
         return false;
     struct thread *thread = &host->threads[host->thread_count];
-    *thread = (struct thread){.host = host, .body = body, .argument = argument,
-                              .number = host->thread_count};
+    *thread = (struct thread){
+        .host = host, .body = body, .argument = argument, .number = host->thread_count};
     if (world_spawn(host->world, entry, thread) != thread->number)
         return false;
     host->thread_count++;

@@ -110,8 +110,8 @@ static int write_as_it_is(const char *path, const char *text) {
 int sim_os_write_file(const char *path, const char *text, char *message, size_t message_size) {
     struct stat status;
     bool is_special = stat(path, &status) == 0 && !S_ISREG(status.st_mode);
-    int failed = is_special ? write_as_it_is(path, text)
-                            : world_os_write_file(path, text, strlen(text));
+    int failed =
+        is_special ? write_as_it_is(path, text) : world_os_write_file(path, text, strlen(text));
     if (failed)
         snprintf(message, message_size, "%s: cannot write: %s", path, strerror(errno));
     return failed;

@@ -110,11 +110,10 @@ static int run_trace(struct run *run, enum world_end *end) {
 
 static int run_workload(struct run *run, enum world_end *end) {
     const struct sim_request *request = run->request;
-    run->host = sim_host_new(run->world, run->time, request->machine, thread_limit(request),
-                             request->stop);
+    run->host =
+        sim_host_new(run->world, run->time, request->machine, thread_limit(request), request->stop);
     if (run->host)
-        run->workload =
-            request->workload->begin(&request->settings, sim_host_interface(run->host));
+        run->workload = request->workload->begin(&request->settings, sim_host_interface(run->host));
     run->result = program_meter_begin(run->world, &run->options, 0);
     if (!run->host || !run->workload || !run->result)
         return fail(run, "out of memory for the workload");
@@ -219,8 +218,8 @@ static int run_program(struct run *run, struct sim_outcome *outcome) {
         .stop = run->request->stop,
     };
     uint64_t began_ns = sim_os_clock_ns();
-    int failed = run->request->source ? run_trace(run, &outcome->end)
-                                      : run_workload(run, &outcome->end);
+    int failed =
+        run->request->source ? run_trace(run, &outcome->end) : run_workload(run, &outcome->end);
     outcome->wall_ns = sim_os_clock_ns() - began_ns;
     return failed;
 }

@@ -19,8 +19,8 @@ struct sim_request {
     const struct workload *workload;
     struct workload_settings settings;
     struct program_source *source;
-    const volatile sig_atomic_t *stop;  // ends the run early; may be NULL
-    struct world_schedule *recording;   // the run's choices are kept here; may be NULL
+    const volatile sig_atomic_t *stop; // ends the run early; may be NULL
+    struct world_schedule *recording;  // the run's choices are kept here; may be NULL
 };
 
 struct sim_outcome {

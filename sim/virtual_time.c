@@ -26,7 +26,7 @@
 
 #include <stdlib.h>
 
-#define NONE         UINT32_MAX
+#define NONE          UINT32_MAX
 #define OS_PAGE_BYTES 4096u
 
 enum place {
@@ -388,6 +388,6 @@ void sim_time_totals(const struct sim_time *time, struct sim_time_totals *totals
     totals->line_moves = sim_lines_moves(time->lines);
     for (uint32_t i = 0; i < time->fiber_count; i++)
         if (time->fibers[i].place == PLACE_CORE)
-            totals->busy_ps += time->fibers[i].time_ps + time->fibers[i].spent_ps -
-                               time->fibers[i].core_since_ps;
+            totals->busy_ps +=
+                time->fibers[i].time_ps + time->fibers[i].spent_ps - time->fibers[i].core_since_ps;
 }

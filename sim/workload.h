@@ -26,7 +26,7 @@ typedef void workload_body(void *argument);
 
 // A block of the program's. All fields are the host's; the workload reads them.
 struct workload_block {
-    void *address; // NULL: there is no block
+    void *address;   // NULL: there is no block
     uint64_t object; // how many blocks had been given out before
     size_t bytes;
     uint32_t thread; // who allocated it

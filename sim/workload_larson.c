@@ -4,7 +4,8 @@
 // Main allocates all chunks, permutes them, replaces four times as many at random, then sleeps for
 // good. Every chain owns `chunks` of them; its thread does rounds × chunks operations (free a
 // random chunk, allocate another in its place, write two bytes), creates a successor on the same
-// chunks and exits, while the successor already frees what it left. A generation is one such thread.
+// chunks and exits, while the successor already frees what it left. A generation is one such
+// thread.
 //
 // Of a thread's frees, (1 − e^−rounds) ÷ rounds are of chunks that another thread has allocated.
 //
@@ -184,8 +185,7 @@ static void *begin(const struct workload_settings *settings, const struct worklo
     larson->settings = *settings;
     larson->host = *host;
     sim_lran2_begin(&larson->random, settings->seed);
-    larson->chunks =
-        calloc(settings->threads * value(larson, CHUNKS), sizeof *larson->chunks);
+    larson->chunks = calloc(settings->threads * value(larson, CHUNKS), sizeof *larson->chunks);
     larson->chains = calloc(settings->threads, sizeof *larson->chains);
     if (larson->chunks && larson->chains)
         return larson;

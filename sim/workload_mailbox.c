@@ -40,7 +40,7 @@ struct mailbox {
     struct workload_host host;
     struct pair *pairs;
     struct workload_block **ring; // batches; NULL in it ends a consumer; guarded by SEMAPHORE_LOCK
-    uint64_t put, taken; // likewise
+    uint64_t put, taken;          // likewise
     _Atomic bool failed;
 };
 

@@ -72,8 +72,7 @@ END_TEST
 START_TEST(contenders_are_served_in_turn) {
     uint64_t done_ps = 0;
     for (uint32_t core = 0; core < 8; core++) {
-        uint64_t end_ps =
-            sim_lines_access(lines, &costs, 0, core, SIM_READ_MODIFY_WRITE, 1000);
+        uint64_t end_ps = sim_lines_access(lines, &costs, 0, core, SIM_READ_MODIFY_WRITE, 1000);
         ck_assert_uint_eq(end_ps, core ? done_ps + OTHER + MODIFY : 1000 + MEMORY + MODIFY);
         done_ps = end_ps;
     }

@@ -137,9 +137,9 @@ START_TEST(one_schedule_one_result) {
     static const char *const same[] = {"counters", "measures", "threads",  "classes",
                                        "timeline", "time_ns",  "stranded", "remote_frees"};
     for (size_t i = 0; i < sizeof same / sizeof same[0]; i++)
-        ck_assert_msg(json_equal(json_object_get(simulated, same[i]),
-                                 json_object_get(played.json, same[i])),
-                      "%s: %s differ", route, same[i]);
+        ck_assert_msg(
+            json_equal(json_object_get(simulated, same[i]), json_object_get(played.json, same[i])),
+            "%s: %s differ", route, same[i]);
     json_decref(simulated);
     json_decref(played.json);
     world_schedule_free(schedule);
@@ -216,8 +216,7 @@ START_TEST(recorded_waiting_is_not_own_time) {
     uint64_t first_ps = costs->context_switch_ps + costs->operation_ps;
     uint64_t second_ps = costs->thread_create_ps + costs->context_switch_ps +
                          2 * costs->operation_ps + 498 * 1000 * SIM_PS_PER_NS;
-    uint64_t join_ps =
-        costs->wake_latency_ps + costs->context_switch_ps + costs->operation_ps;
+    uint64_t join_ps = costs->wake_latency_ps + costs->context_switch_ps + costs->operation_ps;
     ck_assert_uint_eq(outcome.end_ps, first_ps + second_ps + join_ps);
     sim_outcome_free(&outcome);
     program_close(source);

@@ -25,7 +25,7 @@ enum {
     SLICE = 100000
 };
 
-#define NS(ns) ((uint64_t)(ns) * SIM_PS_PER_NS)
+#define NS(ns) ((uint64_t)(ns)*SIM_PS_PER_NS)
 
 static const struct sim_machine machine = {
     .name = "test",
@@ -96,10 +96,10 @@ static uint64_t clock_seen_ns;
 
 static void one_of_each(void *unused) {
     (void)unused;
-    (void)mf2_load_relaxed(word(0));           // from memory
-    (void)mf2_load_acquire(word(0));           // own
-    (void)mf2_fetch_add_relaxed(word(0), 1u);  // own
-    mf2_store_release(word(1), 1u);      // from memory
+    (void)mf2_load_relaxed(word(0));          // from memory
+    (void)mf2_load_acquire(word(0));          // own
+    (void)mf2_fetch_add_relaxed(word(0), 1u); // own
+    mf2_store_release(word(1), 1u);           // from memory
     mf2_fence_seq_cst();
     clock_seen_ns = mf2_clock_ns();
     spend_ns(1000);
@@ -257,8 +257,7 @@ END_TEST
 START_TEST(one_core_does_one_thing_at_a_time) {
     struct sim_time_totals totals;
     run_workers(1, 3, &totals);
-    ck_assert_uint_eq(end_ns(),
-                      (uint64_t)3 * WORK_POINTS * WORK_STEP + totals.switches * SWITCH);
+    ck_assert_uint_eq(end_ns(), (uint64_t)3 * WORK_POINTS * WORK_STEP + totals.switches * SWITCH);
     close_all();
 }
 END_TEST
@@ -283,8 +282,7 @@ START_TEST(a_woken_thread_runs_after_the_wake) {
     world_spawn(world, wait_for_word, NULL);
     world_spawn(world, wake_after_work, NULL);
     run();
-    ck_assert_uint_eq(clock_seen_ns,
-                      SWITCH + 50000 + MEMORY + FUTEX_WAKE + WAKE + SWITCH);
+    ck_assert_uint_eq(clock_seen_ns, SWITCH + 50000 + MEMORY + FUTEX_WAKE + WAKE + SWITCH);
     close_all();
 }
 END_TEST
