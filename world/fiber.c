@@ -69,7 +69,9 @@ static void tell_arrived(struct fiber_context *to, struct fiber_context *origin)
     to->sanitizer_fake = NULL;
 }
 
-void fiber_forget(struct fiber_context *context) { context->resume = NULL; }
+void fiber_forget(struct fiber_context *context) {
+    context->resume = NULL;
+}
 
 #elif defined(__SANITIZE_THREAD__)
 
@@ -100,7 +102,9 @@ void fiber_forget(struct fiber_context *context) {
 
 #else
 
-static inline void tell_prepared(struct fiber_context *context) { (void)context; }
+static inline void tell_prepared(struct fiber_context *context) {
+    (void)context;
+}
 static inline void tell_leaving(struct fiber_context *from, struct fiber_context *to,
                                 bool for_good) {
     (void)from;
@@ -111,7 +115,9 @@ static inline void tell_arrived(struct fiber_context *to, struct fiber_context *
     (void)to;
     (void)origin;
 }
-void fiber_forget(struct fiber_context *context) { context->resume = NULL; }
+void fiber_forget(struct fiber_context *context) {
+    context->resume = NULL;
+}
 
 #endif
 

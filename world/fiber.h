@@ -22,8 +22,8 @@ struct fiber_context {
     size_t stack_bytes;
     const void *sanitizer_stack; // ASan: bounds, also of the OS thread's own stack
     size_t sanitizer_bytes;
-    void *sanitizer_fake;        // ASan: its frames beside the stack
-    void *sanitizer_fiber;       // TSan: its history
+    void *sanitizer_fake;  // ASan: its frames beside the stack
+    void *sanitizer_fiber; // TSan: its history
 };
 
 // Prepares a context that calls entry(argument), which must not return, on this stack.
@@ -32,8 +32,7 @@ void fiber_prepare(struct fiber_context *context, void *stack, size_t stack_byte
 // Leaves `from`, which runs, for `to`; returns when somebody switches back. errno is `from`'s own.
 void fiber_switch(struct fiber_context *from, struct fiber_context *to);
 // As fiber_switch; `from` never runs again.
-void fiber_leave(struct fiber_context *from, struct fiber_context *to)
-    __attribute__((noreturn));
+void fiber_leave(struct fiber_context *from, struct fiber_context *to) __attribute__((noreturn));
 // The context is not used again; it does not run.
 void fiber_forget(struct fiber_context *context);
 
@@ -48,7 +47,7 @@ struct fiber_stacks {
 bool fiber_stacks_create(struct fiber_stacks *stacks, size_t limit, size_t stack_bytes);
 void fiber_stacks_destroy(struct fiber_stacks *stacks);
 void fiber_stacks_reset(struct fiber_stacks *stacks); // all are given back
-void *fiber_stack_take(struct fiber_stacks *stacks); // NULL: no memory
+void *fiber_stack_take(struct fiber_stacks *stacks);  // NULL: no memory
 // May be called on the very stack that is given back, until the next take.
 void fiber_stack_give(struct fiber_stacks *stacks, void *stack);
 

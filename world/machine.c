@@ -22,8 +22,7 @@ enum { PAUSES_ALONE_MAX = 1 << 20 };
 
 _Thread_local struct world *world_here __attribute__((tls_model("initial-exec")));
 
-const struct mf2_site world_site_begin = {"program", "world_spawn", "begin", 0,
-                                          MF2_POINT_OPERATION, MF2_PLAIN};
+const struct mf2_site world_site_begin = WORLD_SITE("world_spawn", "begin", MF2_POINT_OPERATION);
 
 // ---------------------------------------------------------------- attention
 
@@ -50,7 +49,9 @@ void world_look_end(struct world *world, uint64_t points) {
 
 // ---------------------------------------------------------------- switching and ending
 
-static bool inside_fiber(const struct world *world) { return world->running != &world->root; }
+static bool inside_fiber(const struct world *world) {
+    return world->running != &world->root;
+}
 
 static void run_fiber(struct world *world, struct fiber *to) {
     struct fiber *from = world->running;
@@ -121,8 +122,7 @@ static void end_in_violation(struct world *world) {
 void mf2_fail(const char *text, uint64_t value) {
     struct world *world = world_here;
     if (world) {
-        world_violate(world, WORLD_ORACLE_ABORT, "mf2: %s (%llu)", text,
-                      (unsigned long long)value);
+        world_violate(world, WORLD_ORACLE_ABORT, "mf2: %s (%llu)", text, (unsigned long long)value);
         end_in_violation(world);
     }
     fprintf(stderr, "hak: mf2: %s (%llu)\n", text, (unsigned long long)value);
@@ -189,8 +189,7 @@ static bool has_outcome(const struct fiber *fiber, uint32_t outcome) {
     case WORLD_OUTCOME_NORMAL:
         return true;
     case WORLD_OUTCOME_FAIL:
-        return kind == MF2_POINT_COMMIT || kind == MF2_POINT_CAS ||
-               kind == MF2_POINT_HELPER_START;
+        return kind == MF2_POINT_COMMIT || kind == MF2_POINT_CAS || kind == MF2_POINT_HELPER_START;
     case WORLD_OUTCOME_SPURIOUS:
         return kind == MF2_POINT_FUTEX_WAIT;
     case WORLD_OUTCOME_TIMEOUT:
@@ -254,8 +253,8 @@ static uint64_t mixed(uint64_t trail, uint64_t value) {
 }
 
 static void follow_trail(struct world *world, const struct world_point *point) {
-    uint64_t place = (uint64_t)point->fiber << 32 | (uint64_t)point->site->kind << 24 |
-                     point->site->line;
+    uint64_t place =
+        (uint64_t)point->fiber << 32 | (uint64_t)point->site->kind << 24 | point->site->line;
     world->trail = mixed(mixed(world->trail, place), point->offset ^ point->operand << 20);
 }
 
@@ -348,8 +347,7 @@ uint64_t mf2_virtual_load(const void *address, unsigned bytes, const struct mf2_
     return read_memory(address, bytes);
 }
 
-void mf2_virtual_store(void *address, unsigned bytes, uint64_t value,
-                       const struct mf2_site *site) {
+void mf2_virtual_store(void *address, unsigned bytes, uint64_t value, const struct mf2_site *site) {
     arrive(world_here, address, bytes, value, site);
     write_memory(address, bytes, value);
 }
@@ -391,13 +389,21 @@ bool mf2_virtual_cas(void *address, unsigned bytes, void *expected, uint64_t val
     return false;
 }
 
-void mf2_virtual_fence(const struct mf2_site *site) { arrive(world_here, NULL, 0, 0, site); }
+void mf2_virtual_fence(const struct mf2_site *site) {
+    arrive(world_here, NULL, 0, 0, site);
+}
 
 // ---------------------------------------------------------------- identity
 
-struct mf2_state *mf2_state(void) { return world_here->mf2; }
-struct MF2_ThreadPages *mf2_self(void) { return world_here->self; }
-void mf2_self_set(struct MF2_ThreadPages *thread) { world_here->self = thread; }
+struct mf2_state *mf2_state(void) {
+    return world_here->mf2;
+}
+struct MF2_ThreadPages *mf2_self(void) {
+    return world_here->self;
+}
+void mf2_self_set(struct MF2_ThreadPages *thread) {
+    world_here->self = thread;
+}
 
 // ---------------------------------------------------------------- services
 
@@ -512,8 +518,7 @@ void world_block(struct world *world) {
 }
 
 static void fiber_body(void *argument) {
-    static const struct mf2_site site = {"program", "world_spawn", "end", 0, MF2_POINT_THREAD_END,
-                                         MF2_PLAIN};
+    static const struct mf2_site site = WORLD_SITE("world_spawn", "end", MF2_POINT_THREAD_END);
     struct fiber *fiber = argument;
     struct world *world = world_here;
     fiber->body(fiber->argument);
@@ -551,7 +556,9 @@ uint32_t world_spawn(struct world *world, world_body *body, void *argument) {
     return world->spawned++;
 }
 
-static void helper_body(void *argument) { mf2_helper_main(argument); }
+static void helper_body(void *argument) {
+    mf2_helper_main(argument);
+}
 
 bool world_start_helper(struct world *world) {
     struct fiber *helper = &world->fibers[world->fiber_limit];
@@ -564,7 +571,9 @@ bool mf2_virtual_helper_start(struct mf2_state *state, const struct mf2_site *si
     return world_here->running->outcome != WORLD_OUTCOME_FAIL && world_start_helper(world_here);
 }
 
-struct world *world_current(void) { return world_here; }
+struct world *world_current(void) {
+    return world_here;
+}
 
 uint32_t world_fiber(const struct world *world) {
     uint32_t number = world->running->number;
@@ -579,11 +588,13 @@ const struct world_point *world_point_of(const struct world *world, uint32_t num
     return fiber->state == FIBER_UNUSED || fiber->state == FIBER_ENDED ? NULL : &fiber->point;
 }
 
-uint32_t world_helper(const struct world *world) { return world->fiber_limit; }
+uint32_t world_helper(const struct world *world) {
+    return world->fiber_limit;
+}
 
 void world_operation_point(struct world *world) {
-    static const struct mf2_site site = {"program", "world_operation_point", "operation", 0,
-                                         MF2_POINT_OPERATION, MF2_PLAIN};
+    static const struct mf2_site site =
+        WORLD_SITE("world_operation_point", "operation", MF2_POINT_OPERATION);
     world->operations++;
     arrive(world, NULL, 0, world->operations, &site);
 }

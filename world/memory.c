@@ -68,7 +68,9 @@ void world_memory_purge(struct world *world, uint32_t page, uint32_t count) {
 
 // ---------------------------------------------------------------- snapshot and reset
 
-static size_t header_bytes(void) { return offsetof(struct mf2_state, pages); }
+static size_t header_bytes(void) {
+    return offsetof(struct mf2_state, pages);
+}
 
 static size_t mask_bytes(const struct mf2_state *state) {
     return (size_t)state->geometry->class_count * state->mask_words * sizeof(mf2_atomic_u64);
@@ -89,15 +91,14 @@ bool world_memory_snapshot(struct world *world) {
     saved->page_count = state->fresh_page - state->first_page;
     saved->thread_count = state->thread_high.value;
     saved->header = copy_of(state, header_bytes());
-    saved->pages = copy_of(state->pages + state->first_page,
-                           saved->page_count * sizeof *saved->pages);
-    saved->threads = copy_of(mf2_thread_of_slot(state, 1),
-                             saved->thread_count * sizeof *saved->threads);
+    saved->pages =
+        copy_of(state->pages + state->first_page, saved->page_count * sizeof *saved->pages);
+    saved->threads =
+        copy_of(mf2_thread_of_slot(state, 1), saved->thread_count * sizeof *saved->threads);
     saved->masks = copy_of(mf2_ready_mask(state, 0), mask_bytes(state));
     saved->memory = copy_of(page_memory(world, state->first_page),
                             (size_t)saved->page_count << state->page_shift);
-    saved->taken = saved->header && saved->pages && saved->threads && saved->masks &&
-                   saved->memory;
+    saved->taken = saved->header && saved->pages && saved->threads && saved->masks && saved->memory;
     return saved->taken;
 }
 

@@ -44,14 +44,14 @@ enum {
 
 // A slow path that a thread is in, as seen from outside.
 struct slow_path {
-    uint64_t slow_paths; // the thread's counter
+    uint64_t slow_paths;                  // the thread's counter
     uint64_t pages_new[MF2_CLASS_MAX];    // new and recycled pages of the class until now
     uint64_t pending_then[MF2_CLASS_MAX]; // heads of its own queues when it began
 };
 
 // An adoption under way: the queue that a thread has looked at, and what it then popped.
 struct adoption {
-    uint64_t adoption_allowed; // the thread's counter
+    uint64_t adoption_allowed;   // the thread's counter
     const mf2_atomic_u64 *queue; // looked at; NULL: none
     struct MF2_ThreadPages *owner;
     uint32_t class_index;
@@ -62,9 +62,9 @@ struct adoption {
 };
 
 struct oracle_memory {
-    uint8_t *marks;      // by page: ON_BIN, ON_QUEUE
-    uint32_t *held;      // by page: blocks that the program holds
-    uint8_t *units;      // scratch of one page: which units are free already
+    uint8_t *marks;               // by page: ON_BIN, ON_QUEUE
+    uint32_t *held;               // by page: blocks that the program holds
+    uint8_t *units;               // scratch of one page: which units are free already
     struct slow_path *slow_paths; // by slot
     struct adoption *adoptions;   // by slot
 };
@@ -83,8 +83,8 @@ bool world_oracle_create(struct world *world, char *message, size_t message_size
         memory->slow_paths = calloc(slots, sizeof *memory->slow_paths);
         memory->adoptions = calloc(slots, sizeof *memory->adoptions);
     }
-    bool made = memory && memory->marks && memory->held && memory->units &&
-                memory->slow_paths && memory->adoptions;
+    bool made = memory && memory->marks && memory->held && memory->units && memory->slow_paths &&
+                memory->adoptions;
     if (!made) {
         snprintf(message, message_size, "no memory for the oracles of %zu pages", pages);
     }
@@ -123,8 +123,7 @@ static uint16_t remote_head(const struct world *world, const struct MidPage *pag
 }
 
 static uint32_t remote_count(const struct world *world, const struct MidPage *page) {
-    return is_word(world) ? (uint32_t)(page->word.value >> 16) & 0xFFFFu
-                          : page->remote_count.value;
+    return is_word(world) ? (uint32_t)(page->word.value >> 16) & 0xFFFFu : page->remote_count.value;
 }
 
 static bool is_marked(const struct world *world, const struct MidPage *page) {
@@ -177,9 +176,8 @@ static bool check_page(struct world *world, uint32_t number) {
     const struct MidPage *page = &world->mf2->pages[number];
     memset(world->oracle_memory->units, 0, (size_t)page->end_unit);
     int32_t listed = walk_chain(world, number, page->free, "free list");
-    int32_t remote = listed < 0 ? -1
-                                : walk_chain(world, number, remote_head(world, page),
-                                             "remote stack");
+    int32_t remote =
+        listed < 0 ? -1 : walk_chain(world, number, remote_head(world, page), "remote stack");
     if (remote < 0) {
         return false;
     }
@@ -187,8 +185,8 @@ static bool check_page(struct world *world, uint32_t number) {
     if (page->used + listed + unused != page->capacity || remote > page->used) {
         world_violate(world, WORLD_ORACLE_CONSERVATION,
                       "page %u: used %u (%d of them on the remote stack) + free %d + never given "
-                      "out %d, of %u blocks", number, page->used, remote, listed, unused,
-                      page->capacity);
+                      "out %d, of %u blocks",
+                      number, page->used, remote, listed, unused, page->capacity);
         return false;
     }
     return true;
@@ -262,7 +260,8 @@ static bool check_stack(struct world *world, uint64_t head, uint32_t k, const ch
             !is_marked(world, page)) {
             world_violate(world, WORLD_ORACLE_ONE_LIST,
                           "page %u is %s of class %u, but it is not marked, not of that class or "
-                          "no page", number, where, k);
+                          "no page",
+                          number, where, k);
             return false;
         }
         if (!mark_once(world, number, ON_QUEUE, where)) {
@@ -328,7 +327,8 @@ static bool check_page_is_known(struct world *world, uint32_t number) {
     if (is_marked(world, page) && !(marks & ON_QUEUE)) {
         world_violate(world, WORLD_ORACLE_STRANDED_FREE,
                       "page %u is marked as pending and on no queue: nobody will be told of its "
-                      "remote frees", number);
+                      "remote frees",
+                      number);
         return false;
     }
     bool announced = is_held(page) || is_marked(world, page) || counts_quiet_frees(world);
@@ -389,8 +389,7 @@ static bool count_block(struct world *world, const void *block) {
     const struct MidPage *page = &state->pages[number];
     uint32_t unit = (uint32_t)(offset & ((UINT64_C(1) << state->page_shift) - 1)) / MF2_UNIT_BYTES;
     bool large = is_page_number(world, number) && page->state == MF2_PAGE_LARGE && unit == 0;
-    bool small = is_page_number(world, number) && is_formatted(page) &&
-                 is_block(world, page, unit);
+    bool small = is_page_number(world, number) && is_formatted(page) && is_block(world, page, unit);
     if (!large && !small) {
         world_violate(world, WORLD_ORACLE_CONSERVATION,
                       "the program holds a block at offset %llu, where none is",
@@ -503,8 +502,7 @@ static struct MF2_ThreadPages *queue_owner(struct world *world, uint64_t offset,
 }
 
 static void look_at_queue(struct world *world, struct adoption *adoption,
-                          const mf2_atomic_u64 *queue, struct MF2_ThreadPages *owner,
-                          uint32_t k) {
+                          const mf2_atomic_u64 *queue, struct MF2_ThreadPages *owner, uint32_t k) {
     adoption->queue = queue;
     adoption->owner = owner;
     adoption->class_index = k;
@@ -541,8 +539,8 @@ static const char *gate_closed(const struct world *world, const struct adoption 
 }
 
 // About to pop the page that it has looked at?
-static void watch_pop(struct world *world, struct adoption *adoption, const struct world_point *point,
-                      const mf2_atomic_u64 *queue) {
+static void watch_pop(struct world *world, struct adoption *adoption,
+                      const struct world_point *point, const mf2_atomic_u64 *queue) {
     if (queue != adoption->queue || queue->value != adoption->head || !(uint32_t)adoption->head ||
         (uint32_t)point->operand == (uint32_t)adoption->head) {
         return;

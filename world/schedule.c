@@ -15,9 +15,9 @@
 #include <string.h>
 #include <xxhash.h>
 
-#define FIRST_LINE     "hak schedule 1"
+#define FIRST_LINE      "hak schedule 1"
 #define TOKENS_PER_LINE 16
-#define FILE_BYTES_MAX (UINT64_C(1) << 30)
+#define FILE_BYTES_MAX  (UINT64_C(1) << 30)
 
 static const char *const outcome_names[WORLD_OUTCOME_COUNT] = {
     [WORLD_OUTCOME_NORMAL] = "normal",
@@ -51,7 +51,9 @@ struct world_schedule {
 
 // ---------------------------------------------------------------- in memory
 
-struct world_schedule *world_schedule_new(void) { return calloc(1, sizeof(struct world_schedule)); }
+struct world_schedule *world_schedule_new(void) {
+    return calloc(1, sizeof(struct world_schedule));
+}
 
 void world_schedule_free(struct world_schedule *schedule) {
     if (!schedule) {
@@ -217,8 +219,8 @@ int world_schedule_write(const struct world_schedule *schedule, const char *path
     size_t bytes = 0;
     char *text = schedule->incomplete ? NULL : schedule_text(schedule, &bytes);
     if (!text) {
-        snprintf(message, message_size, "%s: no memory for a schedule of %" PRIu64 " choices",
-                 path, schedule->choices);
+        snprintf(message, message_size, "%s: no memory for a schedule of %" PRIu64 " choices", path,
+                 schedule->choices);
         return -1;
     }
     int failed = world_os_write_file(path, text, bytes);
@@ -247,8 +249,7 @@ __attribute__((format(printf, 2, 3))) static bool refuse(struct reading *reading
     if (used >= 0 && (size_t)used < reading->message_size) {
         va_list arguments;
         va_start(arguments, format);
-        vsnprintf(reading->message + used, reading->message_size - (size_t)used, format,
-                  arguments);
+        vsnprintf(reading->message + used, reading->message_size - (size_t)used, format, arguments);
         va_end(arguments);
     }
     return false;
@@ -281,7 +282,9 @@ static char *read_text(struct reading *reading) {
     }
     if (!text || bytes != (size_t)size) {
         snprintf(reading->message, reading->message_size, "%s: cannot be read: %s", reading->path,
-                 !file ? strerror(errno) : size < 0 ? "not a file" : "too long");
+                 !file      ? strerror(errno)
+                 : size < 0 ? "not a file"
+                            : "too long");
         free(text);
         text = NULL;
     } else {
@@ -426,8 +429,10 @@ static bool read_schedule(struct reading *reading, struct world_schedule *schedu
     return read_first_line(reading) && read_keys(reading, schedule, &expected) &&
            read_choices(reading, schedule, expected, &found) &&
            (strcmp(hash, found) == 0 ||
-            refuse(reading, "expected the hash %s of the lines before, found '%.16s': the file is "
-                            "damaged", hash, found));
+            refuse(reading,
+                   "expected the hash %s of the lines before, found '%.16s': the file is "
+                   "damaged",
+                   hash, found));
 }
 
 struct world_schedule *world_schedule_read(const char *path, char *message, size_t message_size) {

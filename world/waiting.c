@@ -42,9 +42,13 @@ void world_make_waiting(struct world *world, struct fiber *fiber, enum fiber_sta
     fiber->state = (uint8_t)state;
 }
 
-uint32_t world_runnable_count(const struct world *world) { return world->runnable_count; }
+uint32_t world_runnable_count(const struct world *world) {
+    return world->runnable_count;
+}
 
-uint32_t world_runnable(const struct world *world, uint32_t i) { return world->runnable[i]; }
+uint32_t world_runnable(const struct world *world, uint32_t i) {
+    return world->runnable[i];
+}
 
 bool world_is_runnable(const struct world *world, uint32_t fiber) {
     return fiber <= world->fiber_limit && world->fibers[fiber].state == FIBER_RUNNABLE;
@@ -137,7 +141,9 @@ void world_wake_word(struct world *world, const void *word, uint32_t count) {
 
 // ---------------------------------------------------------------- the clock
 
-uint64_t world_clock_ns(const struct world *world) { return world->clock_ns; }
+uint64_t world_clock_ns(const struct world *world) {
+    return world->clock_ns;
+}
 
 // The expired waiter with the lowest number, so that the order of waking has one meaning.
 static struct fiber *expired_waiter(const struct world *world) {
@@ -171,8 +177,7 @@ bool world_jump_clock(struct world *world) {
 // ---------------------------------------------------------------- parking
 
 void world_park(struct world *world) {
-    static const struct mf2_site site = {"program", "world_park", "park", 0, MF2_POINT_OPERATION,
-                                         MF2_PLAIN};
+    static const struct mf2_site site = WORLD_SITE("world_park", "park", MF2_POINT_OPERATION);
     struct fiber *fiber = world->running;
     if (!fiber->unpark_kept) {
         world_stand(world, fiber, &site);

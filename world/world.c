@@ -26,8 +26,7 @@ static bool options_are_possible(const struct world_options *options, char *mess
         return refuse(message, message_size, "a world has at least one fiber");
     }
     if (stack % 4096 || (stack && stack < STACK_BYTES_MIN)) {
-        return refuse(message, message_size,
-                      "a stack is a multiple of 4096 bytes, at least 16384");
+        return refuse(message, message_size, "a stack is a multiple of 4096 bytes, at least 16384");
     }
     return true;
 }
@@ -116,10 +115,18 @@ void world_destroy(struct world *world) {
 
 // ---------------------------------------------------------------- looking in
 
-struct mf2_state *world_mf2(const struct world *world) { return world->mf2; }
-uint64_t world_points(const struct world *world) { return world->points; }
-uint64_t world_trail(const struct world *world) { return world->trail; }
-const char *world_message(const struct world *world) { return world->message; }
+struct mf2_state *world_mf2(const struct world *world) {
+    return world->mf2;
+}
+uint64_t world_points(const struct world *world) {
+    return world->points;
+}
+uint64_t world_trail(const struct world *world) {
+    return world->trail;
+}
+const char *world_message(const struct world *world) {
+    return world->message;
+}
 
 uint64_t world_offset(const struct world *world, const void *address) {
     uint64_t offset = (uint64_t)((uintptr_t)address - (uintptr_t)world->arena);

@@ -93,9 +93,9 @@ uint32_t world_helper(const struct world *world);
 
 struct world_options {
     struct mf2_config mf2;
-    uint32_t fiber_limit;   // program fibers ever spawned in one run, and bound of world_act_as
-    uint32_t stack_bytes;   // per fiber, 0 = 64 KiB (256 KiB under a sanitizer)
-    uint64_t point_limit;   // ends a run as WORLD_LIVELOCK; 0 = none
+    uint32_t fiber_limit; // program fibers ever spawned in one run, and bound of world_act_as
+    uint32_t stack_bytes; // per fiber, 0 = 64 KiB (256 KiB under a sanitizer)
+    uint64_t point_limit; // ends a run as WORLD_LIVELOCK; 0 = none
     const struct world_strategy *strategy; // NULL: nothing interleaves, points cost nothing
     void *strategy_self;
     uint64_t seed;
@@ -103,8 +103,7 @@ struct world_options {
     bool oracles_at_points; // check the cheap oracles at every point, not only at quiescence
 };
 
-struct world *world_create(const struct world_options *options, char *message,
-                           size_t message_size);
+struct world *world_create(const struct world_options *options, char *message, size_t message_size);
 void world_destroy(struct world *world);
 
 struct mf2_state *world_mf2(const struct world *world);
@@ -187,8 +186,8 @@ enum world_oracle {
     WORLD_ORACLE_GATE_ADOPTION, // an adoption inside the window or with a failed gate (Route P)
     WORLD_ORACLE_LOST_WAKE,     // deadlock
     WORLD_ORACLE_LIVELOCK,
-    WORLD_ORACLE_PAGE_BOUND,    // more pages mapped than the stated bound
-    WORLD_ORACLE_ABORT,         // MF2 itself called mf2_fail, or crashed inside a fiber
+    WORLD_ORACLE_PAGE_BOUND, // more pages mapped than the stated bound
+    WORLD_ORACLE_ABORT,      // MF2 itself called mf2_fail, or crashed inside a fiber
     WORLD_ORACLE_COUNT
 };
 struct world_violation {

@@ -10,23 +10,24 @@
 #include "state.h"
 #include "world.h"
 
-#define WORLD_WAIT_BUCKETS 64
-#define WORLD_NO_DEADLINE  UINT64_MAX
+#define WORLD_WAIT_BUCKETS       64
+#define WORLD_NO_DEADLINE        UINT64_MAX
 #define WORLD_DRIVER_STACK_BYTES (1u << 20)
 
 // The identity of a thread that has no pages. Constant: MF2 never writes to it.
 #define WORLD_NO_THREAD ((struct MF2_ThreadPages *)(uintptr_t)&mf2_no_thread)
 
+// A place of the program, where the machine's own code stands for it.
+#define WORLD_SITE(function_, text_, kind_)                                                        \
+    {                                                                                              \
+        .file = "program", .function = function_, .expression = text_, .kind = kind_,              \
+        .order = MF2_PLAIN                                                                         \
+    }
+
 // What a run came to, until it has come to an end.
 #define WORLD_RUNNING ((enum world_end)UINT32_MAX)
 
-enum fiber_state {
-    FIBER_UNUSED,
-    FIBER_RUNNABLE,
-    FIBER_PARKED,
-    FIBER_FUTEX,
-    FIBER_ENDED
-};
+enum fiber_state { FIBER_UNUSED, FIBER_RUNNABLE, FIBER_PARKED, FIBER_FUTEX, FIBER_ENDED };
 
 struct fiber_list {
     struct fiber *first, *last;
@@ -36,9 +37,9 @@ struct fiber {
     struct fiber_context context;
     struct MF2_ThreadPages *self; // while it does not run; world->self while it does
     uint32_t number;
-    uint8_t state;        // enum fiber_state
-    uint8_t outcome;      // enum world_outcome, of the point it stands at
-    bool unpark_kept;     // an unpark came before its park
+    uint8_t state;    // enum fiber_state
+    uint8_t outcome;  // enum world_outcome, of the point it stands at
+    bool unpark_kept; // an unpark came before its park
     struct world_point point;
 
     world_body *body;
@@ -56,15 +57,15 @@ struct fiber {
 // fresh_page and thread_high has never been written.
 struct world_saved {
     bool taken;
-    struct mf2_state *header;         // up to its pages
-    struct MidPage *pages;            // first_page.. of them,
+    struct mf2_state *header; // up to its pages
+    struct MidPage *pages;    // first_page.. of them,
     uint32_t page_count;
-    struct MF2_ThreadPages *threads;  // slots 1..
+    struct MF2_ThreadPages *threads; // slots 1..
     uint32_t thread_count;
     mf2_atomic_u64 *masks;
-    char *memory;                     // contents of these pages
+    char *memory; // contents of these pages
     uint64_t clock_ns;
-    struct MF2_ThreadPages **selves;  // by fiber number
+    struct MF2_ThreadPages **selves; // by fiber number
     uint32_t self_count;
     bool helper_started;
 };
@@ -92,16 +93,16 @@ struct world {
     bool watches;     // the oracles look on at every point
 
     // -- fibers
-    struct fiber *fibers;    // fiber_limit program fibers, then the helper
+    struct fiber *fibers; // fiber_limit program fibers, then the helper
     uint32_t fiber_limit;
-    uint32_t spawned;        // program fibers of this run
-    uint32_t alive;          // of these, not ended
-    uint32_t *runnable;      // numbers, ascending
+    uint32_t spawned;   // program fibers of this run
+    uint32_t alive;     // of these, not ended
+    uint32_t *runnable; // numbers, ascending
     uint32_t runnable_count;
-    uint32_t acting;         // world_act_as; WORLD_NO_FIBER: nobody
-    uint32_t acted_high;     // highest number that ever acted, plus one
+    uint32_t acting;     // world_act_as; WORLD_NO_FIBER: nobody
+    uint32_t acted_high; // highest number that ever acted, plus one
     bool strategy_begun;
-    bool helper_stepping;    // the helper runs until it waits, then `helper_caller` goes on
+    bool helper_stepping; // the helper runs until it waits, then `helper_caller` goes on
     struct fiber *helper_caller;
     struct fiber root, driver;
     struct fiber_stacks stacks;
@@ -109,8 +110,8 @@ struct world {
 
     // -- waiting
     struct fiber_list waiters[WORLD_WAIT_BUCKETS];
-    struct fiber *timed;     // waiters with a deadline, in no order
-    uint64_t deadline_ns;    // the earliest of them
+    struct fiber *timed;  // waiters with a deadline, in no order
+    uint64_t deadline_ns; // the earliest of them
 
     // -- memory
     struct world_saved saved;
@@ -119,7 +120,7 @@ struct world {
     enum world_end end;
     uint64_t operations;
     uint64_t point_limit;
-    uint64_t pauses_alone;   // pauses in a row while nobody else could run
+    uint64_t pauses_alone; // pauses in a row while nobody else could run
     struct world_violation violation;
     char message[320];
     struct oracle_memory *oracle_memory;

@@ -25,13 +25,17 @@ void *world_os_reserve(size_t bytes, size_t alignment, bool closed) {
     return start + before;
 }
 
-void world_os_release(void *address, size_t bytes) { munmap(address, bytes); }
+void world_os_release(void *address, size_t bytes) {
+    munmap(address, bytes);
+}
 
 bool world_os_open(void *address, size_t bytes) {
     return mprotect(address, bytes, PROT_READ | PROT_WRITE) == 0;
 }
 
-void world_os_discard(void *address, size_t bytes) { madvise(address, bytes, MADV_DONTNEED); }
+void world_os_discard(void *address, size_t bytes) {
+    madvise(address, bytes, MADV_DONTNEED);
+}
 
 static int write_all(int descriptor, const char *text, size_t bytes) {
     while (bytes) {

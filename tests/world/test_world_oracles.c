@@ -256,10 +256,18 @@ static void free_own(void *argument) {
 
 // MF2 is made to forget a switch of its route.
 typedef void forget(struct mf2_route *route);
-static void forget_nothing(struct mf2_route *route) { (void)route; }
-static void forget_must_reuse(struct mf2_route *route) { route->must_reuse = 0; }
-static void forget_partial(struct mf2_route *route) { route->partial = 0; }
-static void forget_gates(struct mf2_route *route) { route->drain = MF2_DRAIN_ANYONE; }
+static void forget_nothing(struct mf2_route *route) {
+    (void)route;
+}
+static void forget_must_reuse(struct mf2_route *route) {
+    route->must_reuse = 0;
+}
+static void forget_partial(struct mf2_route *route) {
+    route->partial = 0;
+}
+static void forget_gates(struct mf2_route *route) {
+    route->drain = MF2_DRAIN_ANYONE;
+}
 
 // Runs one or two bodies in a world of `route`.
 static enum world_end run_as(const char *route, forget *forget_it, world_body *first,
@@ -350,7 +358,8 @@ static void mishandle(void *argument) {
 }
 
 START_TEST(bins_are_looked_at_between_operations) {
-    expect_in_run(run_as("cda", forget_nothing, mishandle, NULL), WORLD_ORACLE_ONE_OWNER, "holder is 7");
+    expect_in_run(run_as("cda", forget_nothing, mishandle, NULL), WORLD_ORACLE_ONE_OWNER,
+                  "holder is 7");
 }
 END_TEST
 

@@ -10,7 +10,9 @@
 static char trace[4096];
 static size_t traced;
 
-static void note(char what) { trace[traced++] = what; }
+static void note(char what) {
+    trace[traced++] = what;
+}
 
 START_TEST(every_access_is_one_point) {
     struct world_options options = test_options("cda", 1);
@@ -273,7 +275,7 @@ static void bad_pick(void *self, struct world *world, const struct world_point *
 }
 
 static void fail_store_pick(void *self, struct world *world, const struct world_point *point,
-                           struct world_choice *choice) {
+                            struct world_choice *choice) {
     (void)self, (void)world;
     if (point->site->kind == MF2_POINT_STORE) {
         choice->outcome = WORLD_OUTCOME_FAIL;

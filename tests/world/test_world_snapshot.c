@@ -15,8 +15,8 @@ static struct world *begin(const char *route) {
     options.strategy = &test_random;
     options.strategy_self = &random_state;
     struct world *world = test_world(&options);
-    exchange = (struct test_exchange){.world = world, .threads = 4, .rounds = 12, .seed = 5,
-                                      .threads_exit = true};
+    exchange = (struct test_exchange){
+        .world = world, .threads = 4, .rounds = 12, .seed = 5, .threads_exit = true};
     return world;
 }
 

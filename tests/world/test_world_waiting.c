@@ -25,7 +25,9 @@ static void begin(const struct world_strategy *strategy) {
     scene.world = test_world(&options);
 }
 
-static void note_end(void) { scene.order[scene.ended++] = world_fiber(scene.world); }
+static void note_end(void) {
+    scene.order[scene.ended++] = world_fiber(scene.world);
+}
 
 // ---------------------------------------------------------------- futexes
 

@@ -23,8 +23,7 @@ static void load_body(void *argument) {
     }
 }
 
-static void bench_points(const char *what, const struct world_strategy *strategy,
-                         uint32_t fibers) {
+static void bench_points(const char *what, const struct world_strategy *strategy, uint32_t fibers) {
     struct test_random random;
     mf2_atomic_u32 word = {0};
     struct world_options options = test_options("cda", fibers);
@@ -39,8 +38,7 @@ static void bench_points(const char *what, const struct world_strategy *strategy
     world_run(world);
     double took = seconds() - start;
     printf("%-28s %2u fibers: %6.1f M points/s, %5.1f ns each\n", what, fibers,
-           (double)world_points(world) / took * 1e-6,
-           took * 1e9 / (double)world_points(world));
+           (double)world_points(world) / took * 1e-6, took * 1e9 / (double)world_points(world));
     world_destroy(world);
 }
 

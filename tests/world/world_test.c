@@ -74,7 +74,9 @@ const struct world_strategy test_random = {
 // ---------------------------------------------------------------- the exchange scenario
 
 // A live block holds its own offset's complement; a block given to two at once loses it.
-static void stamp(void *block, uint64_t value) { memcpy(block, &value, sizeof value); }
+static void stamp(void *block, uint64_t value) {
+    memcpy(block, &value, sizeof value);
+}
 
 static void release(struct test_exchange *exchange, void *block) {
     uint64_t found, offset = world_offset(exchange->world, block);
