@@ -153,6 +153,28 @@ START_TEST(a_block_written_over_is_seen) {
 }
 END_TEST
 
+// Memory that MF2 believes never to have been touched.
+static void touch_fresh_memory(void *self, struct world *world,
+                               const struct program_operation *operation) {
+    struct mf2_state *state = world_mf2(world);
+    uint64_t at = *(uint64_t *)self;
+    if (operation->op == PROGRAM_CALLOC)
+        *((char *)state + ((uint64_t)state->first_page << state->page_shift) + 512 + at) = 1;
+}
+
+START_TEST(a_block_of_calloc_that_is_not_zero_is_seen) {
+    static const struct program_operation operations[] = {OP(0, PROGRAM_MALLOC, 0, 512),
+                                                          OP(0, PROGRAM_CALLOC, 1, 512)};
+    for (uint64_t at = 0; at < 513; at += 256) {
+        struct program_options options = {.on_operation = touch_fresh_memory,
+                                          .on_operation_self = &at};
+        struct ran ran = run(operations, 2, &options, NULL);
+        ck_assert_int_eq(ran.end, at < 512 ? WORLD_VIOLATION : WORLD_DONE);
+        json_decref(ran.json);
+    }
+}
+END_TEST
+
 START_TEST(realloc_keeps_contents_and_later_operations_follow_it) {
     static const struct program_operation operations[] = {
         OP(0, PROGRAM_CALLOC, 0, 300),
@@ -294,6 +316,7 @@ int main(void) {
     tcase_add_test(cases, measures_are_those_counted_by_hand);
     tcase_add_test(cases, rows_merge_and_keep_the_greatest);
     tcase_add_test(cases, a_block_written_over_is_seen);
+    tcase_add_test(cases, a_block_of_calloc_that_is_not_zero_is_seen);
     tcase_add_test(cases, realloc_keeps_contents_and_later_operations_follow_it);
     tcase_add_test(cases, operations_on_dead_objects_are_counted_and_left_out);
     tcase_add_test(cases, uses_wait_for_the_making);

@@ -33,6 +33,8 @@ def check_timeline(run):
     assert 1 <= len(rows) <= 4096
     assert rows[-1]["step"] == run["steps"]
     assert max(row["held_max"] for row in rows) == run["measures"]["held_max"]
+    if run["order"] == "strict" and len(rows) == run["steps"]:
+        assert all(row["held_max"] == row["held"] for row in rows)
     for before, row in zip([None] + rows, rows):
         assert sum(row[state] for state in STATES) == row["held"], row
         assert row["held"] <= row["held_max"]
