@@ -23,7 +23,7 @@
 // Before the first allocation: no arena, so that every pointer is foreign and every request takes
 // the slow path.
 static const struct mf2_state no_state;
-struct mf2_state *mf2_real_state = (struct mf2_state *)(uintptr_t)&no_state;
+_Atomic(struct mf2_state *) mf2_real_state = (struct mf2_state *)(uintptr_t)&no_state;
 _Thread_local struct MF2_ThreadPages *mf2_real_self =
     (struct MF2_ThreadPages *)(uintptr_t)&mf2_no_thread;
 
@@ -91,18 +91,20 @@ static void start(void) {
     void *arena = reserve(&config);
     if (!arena)
         return;
-    mf2_real_state = mf2_init(arena, &config);
+    // Pairs with the load of mf2_state: other threads may allocate for the first time right now.
+    atomic_store_explicit(&mf2_real_state, mf2_init(arena, &config), memory_order_release);
     pthread_key_create(&exit_key, thread_ends);
     pthread_atfork(mf2_before_fork, mf2_after_fork_parent, mf2_after_fork_child);
 }
 
 struct mf2_state *mf2_state_ensure(void) {
-    if (mf2_real_state == &no_state) {
+    if (mf2_state() == &no_state) {
         int saved_errno = errno;
         pthread_once(&start_once, start);
         errno = saved_errno;
     }
-    return mf2_real_state == &no_state ? NULL : mf2_real_state;
+    struct mf2_state *state = mf2_state();
+    return state == &no_state ? NULL : state;
 }
 
 // ---------------------------------------------------------------- threads

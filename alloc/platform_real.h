@@ -36,11 +36,14 @@ typedef struct {
 #define mf2_plain_write(p, v) (*(p) = (v))
 
 // The two roots of the real world, owned by platform_real.c: the only mutable variables of alloc/.
-extern struct mf2_state *mf2_real_state __attribute__((visibility("hidden")));
+extern _Atomic(struct mf2_state *) mf2_real_state __attribute__((visibility("hidden")));
 extern _Thread_local struct MF2_ThreadPages *mf2_real_self
     __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
-static inline struct mf2_state *mf2_state(void) { return mf2_real_state; }
+// Acquires the instance as mf2_state_ensure has made it, perhaps on another thread.
+static inline struct mf2_state *mf2_state(void) {
+    return atomic_load_explicit(&mf2_real_state, memory_order_acquire);
+}
 static inline struct MF2_ThreadPages *mf2_self(void) { return mf2_real_self; }
 static inline void mf2_pause(void) { __builtin_ia32_pause(); }
 
