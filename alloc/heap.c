@@ -3,8 +3,8 @@
 //
 //   never used    from fresh_page on; made usable ("committed") in batches
 //   free runs     adjacent pages without memory behind them: reading as zero when used again.
-//                 Linked in bins by length; first and last page of a run hold its length, so that
-//                 neighbours join in constant time
+//                 Linked in bins by length; first and last page of a run are marked and hold its
+//                 length, so that neighbours join in constant time
 //   cache         single empty pages that keep their memory, newest first
 //
 // OS work is done outside the lock: memory is given back before the run becomes visible.
@@ -16,8 +16,14 @@ static uint32_t bin_of(uint32_t count) { return count < MF2_RUN_BINS ? count - 1
 
 // ---------------------------------------------------------------- free runs; lock taken
 
+static void mark_ends(struct mf2_state *state, uint32_t page, uint32_t count, uint8_t run_end) {
+    state->pages[page].run_end = run_end;
+    state->pages[page + count - 1].run_end = run_end;
+}
+
 static void run_unlink(struct mf2_state *state, uint32_t page) {
     struct MidPage *run = &state->pages[page];
+    mark_ends(state, page, run->run_pages, 0);
     if (run->list_prev)
         state->pages[run->list_prev].list_next = run->list_next;
     else
@@ -29,9 +35,7 @@ static void run_unlink(struct mf2_state *state, uint32_t page) {
 static void run_link(struct mf2_state *state, uint32_t page, uint32_t count) {
     struct MidPage *run = &state->pages[page];
     uint32_t *bin = &state->run_bins[bin_of(count)];
-    for (uint32_t i = 1; i < count; i++)
-        state->pages[page + i].state = MF2_PAGE_RUN_INNER;
-    run->state = MF2_PAGE_RUN;
+    mark_ends(state, page, count, 1);
     run->run_pages = count;
     state->pages[page + count - 1].run_pages = count;
     run->list_prev = 0;
@@ -44,12 +48,12 @@ static void run_link(struct mf2_state *state, uint32_t page, uint32_t count) {
 // The run that ends right before `page`, 0 if there is none.
 static uint32_t run_before(struct mf2_state *state, uint32_t page) {
     const struct MidPage *last = &state->pages[page - 1];
-    if (last->state == MF2_PAGE_RUN)
-        return page - 1;
-    return last->state == MF2_PAGE_RUN_INNER ? page - last->run_pages : 0;
+    return last->run_end ? page - last->run_pages : 0;
 }
 
 static void run_insert(struct mf2_state *state, uint32_t page, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++)
+        state->pages[page + i].state = MF2_PAGE_RUN;
     uint32_t before = run_before(state, page);
     if (before) {
         run_unlink(state, before);
@@ -57,7 +61,7 @@ static void run_insert(struct mf2_state *state, uint32_t page, uint32_t count) {
         page = before;
     }
     uint32_t after = page + count;
-    if (after < state->page_count && state->pages[after].state == MF2_PAGE_RUN) {
+    if (after < state->page_count && state->pages[after].run_end) {
         run_unlink(state, after);
         count += state->pages[after].run_pages;
     }
@@ -83,7 +87,6 @@ static uint32_t run_take(struct mf2_state *state, uint32_t count, uint32_t align
                 run_link(state, run, first - run);
             if (first + count < end)
                 run_link(state, first + count, end - (first + count));
-            // No longer of a run: a neighbour that is given back must not join them.
             for (uint32_t i = 0; i < count; i++)
                 state->pages[first + i].state = MF2_PAGE_NONE;
             return first;

@@ -45,8 +45,7 @@
 
 enum mf2_page_state {
     MF2_PAGE_NONE,        // never used, or taken and not yet formatted
-    MF2_PAGE_RUN,         // first page of a free run without memory behind it
-    MF2_PAGE_RUN_INNER,   // its other pages
+    MF2_PAGE_RUN,         // of a free run, without memory behind it
     MF2_PAGE_POOLED,      // empty, memory kept, in the shared cache
     MF2_PAGE_ACTIVE,      // held: bin's active page
     MF2_PAGE_PARTIAL,     // held: on the partial list
@@ -81,10 +80,12 @@ struct MidPage {
     uint8_t zeroed;        // 1: blocks never given out are known to read as zero
     uint32_t list_next;    // partial list, free run list, pool; page numbers
     uint32_t list_prev;
-    uint32_t run_pages;    // LARGE, RUN: pages in this run (in the first and the last page)
+    uint32_t run_pages;    // LARGE: pages of the block; first and last page of a free run: its pages
     uint32_t owner_changes;
     uint64_t large_bytes;  // LARGE: bytes asked for
-    uint8_t padding[16];
+    uint8_t run_end;       // 1: first or last page of a free run. Apart from `state`, because
+                           // who gives pages back reads it of the neighbours: under heap_lock only
+    uint8_t padding[15];
 
     // -- remote line: written by threads that do not hold the page
     mf2_atomic_u64 word;              // protocol `word`: see protocol_word.c
