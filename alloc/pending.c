@@ -56,7 +56,7 @@ static uint32_t stack_pop(struct mf2_state *state, mf2_atomic_u64 *stack) {
 
 static void mask_set(struct mf2_state *state, const struct MF2_ThreadPages *owner,
                      uint32_t class_index) {
-    uint32_t bit = owner->slot - 1;
+    uint32_t bit = mf2_slot_of_thread(state, owner) - 1;
     mf2_fetch_or_acq_rel(&mf2_ready_mask(state, class_index)[bit / 64], 1ull << (bit % 64));
 }
 
@@ -65,7 +65,7 @@ static void mask_clear_if_empty(struct mf2_state *state, struct MF2_ThreadPages 
     uint64_t head = mf2_load_acquire(&owner->pending[class_index]);
     if (HEAD_PAGE(head) != 0)
         return;
-    uint32_t bit = owner->slot - 1;
+    uint32_t bit = mf2_slot_of_thread(state, owner) - 1;
     mf2_fetch_and_acq_rel(&mf2_ready_mask(state, class_index)[bit / 64], ~(1ull << (bit % 64)));
     head = mf2_load_acquire(&owner->pending[class_index]);
     if (HEAD_PAGE(head) != 0)

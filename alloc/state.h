@@ -124,7 +124,7 @@ struct mf2_class_counters {
 
 // One thread. The first part is its owner's, the second is written by others.
 struct MF2_ThreadPages {
-    uint32_t slot;  // MF2_SLOT_NONE in mf2_no_thread
+    uint32_t slot;                // read by its own thread only; MF2_SLOT_NONE in mf2_no_thread
     mf2_atomic_u32 status;        // enum mf2_thread_status
     mf2_atomic_u64 last_slow_ns;  // clock at its last slow path: "idle" is measured from here
     uint32_t next_free_slot;      // while EXITED and given back
@@ -191,6 +191,12 @@ extern const struct MidPage mf2_no_page;
 static inline struct MF2_ThreadPages *mf2_thread_of_slot(struct mf2_state *state, uint32_t slot) {
     char *threads = (char *)state + state->threads_offset;
     return (struct MF2_ThreadPages *)(void *)threads + (slot - 1);
+}
+
+// For other threads than its own, which may be writing `slot` at this moment.
+static inline uint32_t mf2_slot_of_thread(struct mf2_state *state,
+                                          const struct MF2_ThreadPages *thread) {
+    return (uint32_t)(thread - mf2_thread_of_slot(state, 1)) + 1;
 }
 
 static inline mf2_atomic_u64 *mf2_ready_mask(struct mf2_state *state, uint32_t class_index) {
