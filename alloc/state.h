@@ -65,8 +65,9 @@ enum mf2_page_state {
 //   held by t  ⇒  t's slot is in `holder`, and only t writes the owner's line
 struct MidPage {
     // -- owner's line: read by everyone who frees (holder, class), written by the holder
-    mf2_atomic_u32 holder; // slot of the thread that holds the page, 0 = shared,
-                           // MF2_SLOT_NOBODY once it was emptied or is large
+    // Slot of the thread that holds the page; 0 = shared; MF2_SLOT_NOBODY once it was emptied or is
+    // large.
+    _Alignas(MF2_LINE) mf2_atomic_u32 holder;
     mf2_atomic_u32 home;   // slot; written by whoever has claimed the page
     uint16_t free;         // unit of the first free block, MF2_UNIT_NONE
     uint16_t used;
@@ -100,6 +101,7 @@ struct MidPage {
     uint16_t links[MF2_LINK_SLOTS];
 };
 _Static_assert(sizeof(struct MidPage) == 256, "two lines and the links");
+_Static_assert(_Alignof(struct MidPage) == MF2_LINE, "the owner's line starts a line");
 _Static_assert(offsetof(struct MidPage, word) == MF2_LINE, "the remote line starts a line");
 _Static_assert(offsetof(struct MidPage, links) == 2 * MF2_LINE, "links start a line");
 
