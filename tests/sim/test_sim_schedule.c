@@ -6,6 +6,7 @@
 
 #include <check.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +15,7 @@
 #define OPERATIONS (THREADS * PER_THREAD + 4 * THREADS)
 
 static struct sim_machine machine;
+static const char *geometry;
 static struct program_operation operations[OPERATIONS];
 static size_t operation_count;
 static uint64_t object_count;
@@ -71,7 +73,7 @@ static struct sim_request request_of(const char *route, struct program_source *s
     struct sim_request request = {
         .machine = &machine,
         .cores = 2, // fewer than threads: preemption is part of it
-        .geometry = mf2_geometry_find("scenario"),
+        .geometry = mf2_geometry_find(geometry),
         .route_text = route,
         .source = source,
     };
@@ -117,13 +119,12 @@ static void setup(void) {
     char message[256];
     ck_assert_int_eq(sim_machine_load(SIM_MACHINE_DEFAULT, &machine, message, sizeof message), 0);
     machine.costs.time_slice_ps = 5 * 1000 * SIM_PS_PER_NS;
+    geometry = "scenario";
     make_program();
 }
 
-START_TEST(one_schedule_one_result) {
-    const char *route = mf2_route_presets[_i].name;
-    struct program_source *source =
-        program_open_memory(operations, operation_count, THREADS, object_count);
+// Simulates the source, plays the schedule, compares.
+static void same_in_both_worlds(const char *route, struct program_source *source) {
     struct world_schedule *schedule = world_schedule_new();
     struct sim_outcome outcome;
     simulate(route, source, schedule, &outcome);
@@ -144,6 +145,25 @@ START_TEST(one_schedule_one_result) {
     json_decref(played.json);
     world_schedule_free(schedule);
     sim_outcome_free(&outcome);
+}
+
+START_TEST(one_schedule_one_result) {
+    struct program_source *source =
+        program_open_memory(operations, operation_count, THREADS, object_count);
+    same_in_both_worlds(mf2_route_presets[_i].name, source);
+    program_close(source);
+}
+END_TEST
+
+START_TEST(a_recorded_programs_schedule_too) {
+    char path[1024], message[512];
+    snprintf(path, sizeof path, "%s/traces/corpus/mailbox.zst", getenv("HAK_SOURCE_DIR"));
+    struct program_source *source = program_open_trace(path, false, message, sizeof message);
+    ck_assert_msg(source != NULL, "%s", message);
+    geometry = "default";
+    static const char *const routes[] = {"cda", "s2", "best"};
+    for (int i = 0; i < 3; i++)
+        same_in_both_worlds(routes[i], source);
     program_close(source);
 }
 END_TEST
@@ -242,6 +262,7 @@ int main(void) {
     TCase *cases = tcase_create("schedule");
     tcase_add_checked_fixture(cases, setup, NULL);
     tcase_add_loop_test(cases, one_schedule_one_result, 0, (int)mf2_route_preset_count);
+    tcase_add_test(cases, a_recorded_programs_schedule_too);
     tcase_add_test(cases, another_programs_schedule_does_not_fit);
     tcase_add_test(cases, a_second_run_is_the_first);
     tcase_add_test(cases, a_recorded_threads_own_time_passes);
