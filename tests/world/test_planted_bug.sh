@@ -4,7 +4,7 @@
 #     test_planted_bug.sh BROKEN SOUND ROUTE     the two explorers; see world_explore.c
 set -u
 broken=$1 sound=$2 route=$3
-schedules=3000
+schedules=30000
 
 fail() {
     echo "$*"

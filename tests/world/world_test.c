@@ -71,6 +71,34 @@ static void random_pick(void *self, struct world *world, const struct world_poin
 const struct world_strategy test_random = {
     .name = "random", .begin = random_begin, .pick = random_pick};
 
+static void delaying_begin(void *self, struct world *world, uint64_t seed) {
+    struct test_delaying *delaying = self;
+    (void)world;
+    *delaying = (struct test_delaying){.random.state = seed, .sleeps = seed / 64 % 2};
+}
+
+static bool is_asleep(const struct test_delaying *delaying, const struct world *world,
+                      uint32_t fiber) {
+    return fiber < TEST_THREADS_MAX && world_points(world) < delaying->asleep_until[fiber];
+}
+
+static void delaying_pick(void *self, struct world *world, const struct world_point *point,
+                          struct world_choice *choice) {
+    struct test_delaying *delaying = self;
+    uint64_t number = test_random_next(&delaying->random.state);
+    if (delaying->sleeps && number % 64 == 0 && point->fiber < TEST_THREADS_MAX) {
+        delaying->asleep_until[point->fiber] = world_points(world) + (number >> 8 & 0x3FF);
+    }
+    random_pick(&delaying->random, world, point, choice);
+    uint32_t count = world_runnable_count(world); // all asleep: the last one wakes
+    for (uint32_t i = 0; i < count && is_asleep(delaying, world, choice->fiber); i++) {
+        choice->fiber = world_runnable(world, i);
+        choice->outcome = WORLD_OUTCOME_NORMAL;
+    }
+}
+const struct world_strategy test_delaying = {
+    .name = "delaying", .begin = delaying_begin, .pick = delaying_pick};
+
 // ---------------------------------------------------------------- the exchange scenario
 
 // A live block holds its own offset's complement; a block given to two at once loses it.

@@ -18,6 +18,15 @@ struct test_random {
     uint64_t state;
 };
 extern const struct world_strategy test_random;
+// The same, and now and then a fiber sleeps for up to a thousand points: what is rare at random,
+// that the others do much between two accesses of one.
+enum { TEST_THREADS_MAX = 16 };
+struct test_delaying {
+    struct test_random random;
+    bool sleeps;
+    uint64_t asleep_until[TEST_THREADS_MAX]; // points
+};
+extern const struct world_strategy test_delaying;
 // The next of any one sequence; splitmix64.
 uint64_t test_random_next(uint64_t *state);
 
@@ -26,7 +35,7 @@ uint64_t test_random_next(uint64_t *state);
 // Every thread allocates blocks, passes some to the others by mailboxes, and frees what it finds
 // in its own, in an order fixed by `seed`. The last one frees what is left in any. Blocks carry a
 // stamp.
-enum { TEST_THREADS_MAX = 16, TEST_MAIL_MAX = 64 };
+enum { TEST_MAIL_MAX = 64 };
 struct test_exchange;
 struct test_exchange_thread {
     struct test_exchange *exchange;
