@@ -104,7 +104,12 @@ struct MidPage *mf2_dequeue_pending(struct mf2_state *state, struct MF2_ThreadPa
 struct MidPage *mf2_pending_peek(struct mf2_state *state, struct MF2_ThreadPages *owner,
                                  uint32_t class_index, uint64_t *head) {
     *head = mf2_load_acquire(&owner->pending[class_index]);
-    return HEAD_PAGE(*head) ? &state->pages[HEAD_PAGE(*head)] : NULL;
+    if (HEAD_PAGE(*head) != 0)
+        return &state->pages[HEAD_PAGE(*head)];
+    // Who pushed set the bit after another had popped: nobody else would clear it.
+    if (masks_used(state))
+        mask_clear_if_empty(state, owner, class_index);
+    return NULL;
 }
 
 bool mf2_pending_pop_peeked(struct mf2_state *state, struct MF2_ThreadPages *owner,

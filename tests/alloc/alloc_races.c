@@ -1,0 +1,82 @@
+// Races of MF2 that a review found: each as the one interleaving, or the one play, that shows it.
+//
+// The scenario geometry: pages of 4 KiB, four blocks of 1,000 bytes each.
+#include "internal.h"
+#include "world_test.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { A, B, C, D, THREADS };
+enum { BLOCK = 1000, PER_PAGE = 4 };
+
+static struct world *stage;
+
+static void act_as(uint32_t thread) { world_act_as(stage, thread); }
+static void some(void **blocks, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        blocks[i] = mf2_malloc(BLOCK);
+        ck_assert_ptr_nonnull(blocks[i]);
+    }
+}
+static void release(void **blocks, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        mf2_free(blocks[i]);
+}
+static struct mf2_counters played(const char *route, world_body *play) {
+    struct world_options options = test_options(route, THREADS);
+    stage = test_world(&options);
+    enum world_end end = world_call(stage, play, NULL);
+    ck_assert_msg(end == WORLD_DONE, "%s: %s", route, world_message(stage));
+    struct mf2_counters counters;
+    world_counters(stage, &counters);
+    world_destroy(stage);
+    return counters;
+}
+
+// ---------------------------------------------------------------- the ready mask
+//
+// B pushes to A's empty queue; before B sets A's bit, A pops the page and finds nothing to clear.
+// The bit that B then sets names an empty queue. C's search begins there; it must not end there
+// for ever, while D's queue has a page.
+
+static void stale_bit(void *unused) {
+    (void)unused;
+    void *own[2 * PER_PAGE], *other[2 * PER_PAGE];
+    act_as(C);
+    mf2_free(mf2_malloc(2000)); // slots in this order: C, A, D
+    act_as(A);
+    some(own, 2 * PER_PAGE);
+    act_as(D);
+    some(other, 2 * PER_PAGE);
+    act_as(B);
+    release(other, PER_PAGE); // D's first page is pending
+    struct mf2_state *state = world_mf2(stage);
+    uint32_t class_index = mf2_geometry_class(state->geometry, BLOCK, 1);
+    mf2_ready_mask(state, class_index)[0].value |= 2; // what B's late store leaves behind: A's bit
+    act_as(C);
+    void *first, *second;
+    some(&first, 1); // finds A's queue empty
+    for (int i = 1; i < PER_PAGE; i++)
+        some(&second, 1);
+    some(&second, 1); // needs a page again: D's
+}
+START_TEST(a_stale_bit_does_not_hide_the_queues_behind_it) {
+    struct mf2_counters counters =
+        played("p,rfr_ns=0,gate_idle=off,gate_partial=off,gate_pressure=0,gate_remotes=0", stale_bit);
+    ck_assert_uint_eq(counters.adoption_allowed, 1);
+}
+END_TEST
+
+int main(void) {
+    TCase *cases = tcase_create("races");
+    tcase_add_test(cases, a_stale_bit_does_not_hide_the_queues_behind_it);
+    Suite *suite = suite_create("alloc_races");
+    suite_add_tcase(suite, cases);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
