@@ -4,10 +4,12 @@
 
 enum mf2_gate mf2_gate(const struct mf2_route *route, const struct mf2_gate_facts *facts) {
     bool owner_alive = !facts->owner_exited;
+    // The owner may have been in its slow path since the clock was read.
+    bool owner_idle = facts->now_ns > facts->owner_last_slow_ns &&
+                      facts->now_ns - facts->owner_last_slow_ns > route->idle_ns;
     if (facts->now_ns < facts->rfr_deadline_ns)
         return MF2_GATE_RFR;
-    if (route->gate_idle && owner_alive &&
-        facts->now_ns - facts->owner_last_slow_ns <= route->idle_ns)
+    if (route->gate_idle && owner_alive && !owner_idle)
         return MF2_GATE_IDLE;
     if (route->gate_partial && owner_alive && facts->owner_partial_count > 0)
         return MF2_GATE_PARTIAL;

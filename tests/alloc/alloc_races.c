@@ -69,9 +69,26 @@ START_TEST(a_stale_bit_does_not_hide_the_queues_behind_it) {
 }
 END_TEST
 
+// ---------------------------------------------------------------- the idle gate
+//
+// The adopter reads the clock, then the owner enters its slow path, then the adopter reads when
+// that was: later than its own "now". The owner is anything but idle.
+
+START_TEST(an_owner_seen_later_than_now_is_not_idle) {
+    struct mf2_route route = {.gate_idle = 1, .idle_ns = 150000};
+    struct mf2_gate_facts facts = {.now_ns = 1000000, .owner_last_slow_ns = 1000001};
+    ck_assert_int_eq(mf2_gate(&route, &facts), MF2_GATE_IDLE);
+    facts.owner_last_slow_ns = facts.now_ns - route.idle_ns;
+    ck_assert_int_eq(mf2_gate(&route, &facts), MF2_GATE_IDLE);
+    facts.owner_last_slow_ns--;
+    ck_assert_int_eq(mf2_gate(&route, &facts), MF2_GATE_OPEN);
+}
+END_TEST
+
 int main(void) {
     TCase *cases = tcase_create("races");
     tcase_add_test(cases, a_stale_bit_does_not_hide_the_queues_behind_it);
+    tcase_add_test(cases, an_owner_seen_later_than_now_is_not_idle);
     Suite *suite = suite_create("alloc_races");
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);
