@@ -10,6 +10,16 @@ void mf2_activate(struct mf2_state *state, struct MF2_ThreadPages *self, struct 
     bin->active = page;
 }
 
+// The page was held by a thread that is gone since a fork. It can never be claimed: on a queue it
+// would only be in the way of others. Never changes back, so that a relaxed look is enough.
+static bool is_lost(struct mf2_state *state, struct MidPage *page) {
+    uint32_t holder = mf2_load_relaxed(&page->holder);
+    if (holder == 0 || holder > state->thread_limit)
+        return false;
+    uint32_t lost = mf2_load_relaxed(&mf2_thread_of_slot(state, holder)->lost);
+    return lost;
+}
+
 // A page whose mark has been cleared but whose remote frees were not taken is announced again.
 static void announce_again(struct mf2_state *state, struct MF2_ThreadPages *self,
                            struct MidPage *page) {
@@ -17,7 +27,8 @@ static void announce_again(struct mf2_state *state, struct MF2_ThreadPages *self
     if (remotes < state->route.notify)
         return;
     bool marked = mf2_protocol_mark(state, page);
-    if (marked)
+    bool lost = is_lost(state, page); // then the mark stays, so that no later free queues it
+    if (marked && !lost)
         mf2_pending_notify(state, self, page);
 }
 
@@ -59,7 +70,8 @@ static bool claim_and_drain(struct mf2_state *state, struct MF2_ThreadPages *sel
         if (!claimed) {
             if (chain.count) {
                 enum mf2_notice notice = mf2_protocol_push(state, page, chain, false);
-                if (notice == MF2_NOTICE_QUEUE)
+                bool lost = is_lost(state, page);
+                if (notice == MF2_NOTICE_QUEUE && !lost)
                     mf2_pending_notify(state, self, page);
             }
             return false;

@@ -128,6 +128,7 @@ struct mf2_class_counters {
 struct MF2_ThreadPages {
     uint32_t slot;                // read by its own thread only; MF2_SLOT_NONE in mf2_no_thread
     mf2_atomic_u32 status;        // enum mf2_thread_status
+    mf2_atomic_u32 lost;          // 1: its thread was gone after a fork; what it holds stays held
     mf2_atomic_u64 last_slow_ns;  // clock at its last slow path: "idle" is measured from here
     uint32_t next_free_slot;      // while EXITED and given back
     uint32_t adopted_from;        // pages that others adopted from it (kept by the adopters' stats)

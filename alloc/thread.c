@@ -147,13 +147,15 @@ void mf2_after_fork_child(void) {
     uint32_t self = mf2_self()->slot;
     uint32_t high = mf2_load_relaxed(&state->thread_high);
     // The other threads are gone in the middle of whatever they did. Their held pages stay held:
-    // nobody may trust their owner's line. Their slots are not given out again, their queues are.
+    // nobody may trust their owner's line. Their slots are not given out again; what
+    // their queues hold of shared pages goes the way of orphans.
     for (uint32_t slot = 1; slot <= high; slot++) {
         struct MF2_ThreadPages *thread = mf2_thread_of_slot(state, slot);
         uint32_t status = mf2_load_relaxed(&thread->status);
         if (slot == self || status != MF2_THREAD_LIVE)
             continue;
         mf2_store_relaxed(&thread->status, MF2_THREAD_EXITED);
+        mf2_store_relaxed(&thread->lost, 1);
         if (state->route.orphans != MF2_ORPHANS_STRAND)
             for (uint32_t k = 0; k < state->geometry->class_count; k++)
                 mf2_orphan_rescue(state, thread, k);

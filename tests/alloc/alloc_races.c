@@ -85,10 +85,46 @@ START_TEST(an_owner_seen_later_than_now_is_not_idle) {
 }
 END_TEST
 
+// ---------------------------------------------------------------- the child of a fork
+//
+// A thread that is gone keeps its active page for ever. Frees into it must not put that page
+// before the pages that can be adopted.
+
+static void child_of_a_fork(void *unused) {
+    (void)unused;
+    void *lost[PER_PAGE], *exited[PER_PAGE];
+    act_as(A);
+    some(lost, 2); // A's active page
+    act_as(B);
+    void *own;
+    some(&own, 1);
+    act_as(D);
+    some(exited, PER_PAGE);
+    mf2_thread_exit();
+    act_as(B);
+    mf2_before_fork();
+    mf2_after_fork_child(); // in B: A is gone
+    release(exited, 1);     // D's page can be adopted
+    release(lost, 1);       // A's page cannot, and is on top of it
+    for (int i = 1; i < PER_PAGE; i++)
+        some(&own, 1);
+    some(&own, 1); // needs a page
+}
+static uint64_t adopted_in_the_child(const char *route) {
+    return played(route, child_of_a_fork).orphans_adopted;
+}
+START_TEST(pages_held_by_lost_threads_do_not_bar_the_orphans) {
+    ck_assert_uint_eq(adopted_in_the_child("s2,orphans=adopt"), 1);
+    ck_assert_uint_eq(adopted_in_the_child("s2,orphans=adopt,protocol=word"), 1);
+    ck_assert_uint_eq(adopted_in_the_child("cda,orphans=adopt"), 1);
+}
+END_TEST
+
 int main(void) {
     TCase *cases = tcase_create("races");
     tcase_add_test(cases, a_stale_bit_does_not_hide_the_queues_behind_it);
     tcase_add_test(cases, an_owner_seen_later_than_now_is_not_idle);
+    tcase_add_test(cases, pages_held_by_lost_threads_do_not_bar_the_orphans);
     Suite *suite = suite_create("alloc_races");
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);
