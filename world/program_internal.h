@@ -96,9 +96,15 @@ void program_streams_free(struct program_streams *streams);
     X(recycled_pages)                                                                              \
     X(page_reuses)                                                                                 \
     X(active)                                                                                      \
-    X(partial) X(full) X(pending) X(orphan) X(empty) X(large) X(stranded_owner_exited)             \
-        X(stranded_owner_idle) X(stranded_full_forgotten) X(stranded_below_threshold)              \
-            X(stranded_pending_undrained)
+    X(partial)                                                                                     \
+    X(full)                                                                                        \
+    X(pending)                                                                                     \
+    X(orphan)                                                                                      \
+    X(empty)                                                                                       \
+    X(large)                                                                                       \
+    X(stranded_owner_exited)                                                                       \
+    X(stranded_owner_idle)                                                                         \
+    X(stranded_full_forgotten) X(stranded_below_threshold) X(stranded_pending_undrained)
 struct program_row {
 #define X(name) uint64_t name;
     PROGRAM_TIMELINE(X)
