@@ -13,8 +13,10 @@
 void mf2_counted_format(struct MidPage *page, uint32_t slot) {
     mf2_store_relaxed(&page->remote_head, MF2_UNIT_NONE);
     mf2_store_relaxed(&page->remote_count, 0);
-    mf2_store_relaxed(&page->in_remote_pending, 0);
     mf2_store_relaxed(&page->holder, slot);
+    // Releases the page as formatted to who marks it next: that may be a thread which has freed
+    // into its former life, and has not got as far as the count and the mark.
+    mf2_store_release(&page->in_remote_pending, 0);
 }
 
 enum mf2_notice mf2_counted_push(struct mf2_state *state, struct MidPage *page,

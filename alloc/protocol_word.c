@@ -18,8 +18,10 @@ static uint16_t word_head(uint64_t word) { return (uint16_t)word; }
 static uint32_t word_count(uint64_t word) { return (uint32_t)(word >> 16) & 0xFFFFu; }
 
 void mf2_word_format(struct MidPage *page, uint32_t slot) {
-    mf2_store_relaxed(&page->word, WORD_EMPTY | WORD_HELD);
     mf2_store_relaxed(&page->holder, slot);
+    // Releases the page as formatted to who marks it next: that may be a thread which popped it in
+    // its former life, could not claim it, and is about to announce it again.
+    mf2_store_release(&page->word, WORD_EMPTY | WORD_HELD);
 }
 
 enum mf2_notice mf2_word_push(struct mf2_state *state, struct MidPage *page,
