@@ -1,24 +1,16 @@
-"""The corpus is what its README says, replays to one digest a trace and route under everything that
-must not matter, to another under everything that must, and its Larson tells the routes apart."""
+"""The corpus is what its README says, and its Larson tells the routes apart. That each trace has one
+digest per route is in tests/replayer/test_replay_corpus.py."""
 
 import json
 import os
 import re
-import shutil
 import subprocess
-import sys
 
 SOURCE, BIN = os.environ["HAK_SOURCE_DIR"], os.environ["HAK_BIN_DIR"]
-SANITIZED = os.environ["HAK_SANITIZE"] != ""
 CORPUS = os.path.join(SOURCE, "traces", "corpus")
 HAKREPLAY, HAKTRACE = os.path.join(BIN, "hakreplay"), os.path.join(BIN, "haktrace")
-OTHER_BUILD = sys.argv[1]  # hakreplay, otherwise optimised
-# Each × 2 addresses × 2 loads: 20 replays of each trace and route. A build with a sanitizer, and the
-# unoptimised one, take long.
-REPEATS = {HAKREPLAY: 1 if SANITIZED else 4, OTHER_BUILD: 0 if SANITIZED else 1}
 NAMES = sorted(name[:-4] for name in os.listdir(CORPUS) if name.endswith(".zst"))
 ROUTES = "cda,cda-t4,s1,s2,s3,p,best"
-SOME_ROUTES = "cda-t4,s2,best"
 
 
 def path(name):
@@ -29,9 +21,9 @@ def geometry(name):
     return "seed" if name == "larson" else "default"
 
 
-def replays(name, route=ROUTES, program=HAKREPLAY, prefix=(), trace=None, arguments=()):
+def replays(name, route=ROUTES, arguments=()):
     output = f"{name}.json"
-    subprocess.run([*prefix, program, trace or path(name), f"--route={route}", "--quiet", "-o", output,
+    subprocess.run([HAKREPLAY, path(name), f"--route={route}", "--quiet", "-o", output,
                     f"--geometry={geometry(name)}", *arguments], check=True)
     with open(output, encoding="utf-8") as file:
         result = json.load(file)
@@ -70,35 +62,6 @@ def test_no_private_path():
         text = subprocess.run(["zstd", "-dc", path(name)], check=True, capture_output=True).stdout
         for word in (b"/home/", b"/tmp/", b"/root/"):
             assert word not in text, (name, word)
-
-
-def addresses():
-    fixed = ("setarch", "-R")
-    if shutil.which("setarch") and subprocess.run([*fixed, "true"], capture_output=True).returncode == 0:
-        return [(), fixed]
-    print("     (setarch -R is not allowed here: fixed addresses are left out)")
-    return [()]
-
-
-def spinner():
-    return subprocess.Popen([sys.executable, "-c", "while True: pass"])
-
-
-def test_one_digest():
-    for name in NAMES:
-        expected = digests(name, SOME_ROUTES)
-        for busy in (False, True):
-            load = [spinner() for _ in range(2)] if busy else []
-            try:
-                for program, repeats in REPEATS.items():
-                    for prefix in addresses():
-                        for _ in range(repeats):
-                            assert digests(name, SOME_ROUTES, program=program, prefix=prefix) == expected, \
-                                (name, busy, program, prefix)
-            finally:
-                for process in load:
-                    process.kill()
-                    process.wait()
 
 
 def test_routes_and_seeds_have_digests_of_their_own():
