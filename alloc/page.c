@@ -97,5 +97,6 @@ void mf2_page_take_home(struct mf2_state *state, struct MF2_ThreadPages *self,
         return;
     page->owner_changes++;
     MF2_COUNT(state, self, owner_changes);
+    mf2_fetch_add_relaxed(&mf2_thread_of_slot(state, home)->adopted_from, 1);
     mf2_store_relaxed(&page->home, self->slot);
 }

@@ -131,10 +131,12 @@ struct MF2_ThreadPages {
     mf2_atomic_u32 lost;          // 1: its thread was gone after a fork; what it holds stays held
     mf2_atomic_u64 last_slow_ns;  // clock at its last slow path: "idle" is measured from here
     uint32_t next_free_slot;      // while EXITED and given back
-    uint32_t adopted_from;        // pages that others adopted from it (kept by the adopters' stats)
     struct mf2_counters counters;
     struct mf2_bin bins[MF2_CLASS_MAX];
     struct mf2_class_counters classes[MF2_CLASS_MAX];
+
+    // Pages whose home it was until another thread took them over; counted by that one.
+    _Alignas(MF2_LINE) mf2_atomic_u32 adopted_from;
 
     // Heads of the pending queues: {tag:32 | page:32}. Pushed by anyone, popped by who may drain.
     // The tag changes with every push and pop, so that a popped page coming back is not mistaken.

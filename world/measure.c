@@ -173,7 +173,7 @@ static struct program_slot_counts counts_of_slot(struct program_result *result, 
         .new_pages = counters->new_page_count,
         .recycled_pages = counters->recycled_pages,
         .page_reuses = counters->page_reuses,
-        .adopted_from = pages->adopted_from,
+        .adopted_from = pages->adopted_from.value,
         .adopted =
             counters->adoption_allowed + counters->orphans_adopted + counters->orphans_reclaimed,
     };

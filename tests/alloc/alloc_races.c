@@ -120,11 +120,32 @@ START_TEST(pages_held_by_lost_threads_do_not_bar_the_orphans) {
 }
 END_TEST
 
+// ---------------------------------------------------------------- whose pages were adopted
+
+static void c_adopts_from_a(void *unused) {
+    (void)unused;
+    void *blocks[2 * PER_PAGE], *block;
+    act_as(A);
+    some(blocks, 2 * PER_PAGE);
+    act_as(B);
+    release(blocks, PER_PAGE);
+    act_as(C);
+    some(&block, 1);
+    struct mf2_state *state = world_mf2(stage);
+    ck_assert_uint_eq(mf2_thread_of_slot(state, 1)->adopted_from.value, 1); // A's
+    ck_assert_uint_eq(mf2_thread_of_slot(state, 2)->adopted_from.value, 0); // C's
+}
+START_TEST(a_page_that_is_adopted_is_counted_where_it_came_from) {
+    ck_assert_uint_eq(played("cda", c_adopts_from_a).owner_changes, 1);
+}
+END_TEST
+
 int main(void) {
     TCase *cases = tcase_create("races");
     tcase_add_test(cases, a_stale_bit_does_not_hide_the_queues_behind_it);
     tcase_add_test(cases, an_owner_seen_later_than_now_is_not_idle);
     tcase_add_test(cases, pages_held_by_lost_threads_do_not_bar_the_orphans);
+    tcase_add_test(cases, a_page_that_is_adopted_is_counted_where_it_came_from);
     Suite *suite = suite_create("alloc_races");
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);
