@@ -60,8 +60,8 @@ static int run(const struct workload *workload, const struct workload_settings *
     size_t count = workload->counts(work, counts);
     for (size_t i = 0; i < count; i++)
         printf("%-20s %" PRIu64 "\n", counts[i].name, counts[i].value);
-    printf("%-20s %.3f\n", "seconds", (double)(end.tv_sec - begin.tv_sec) +
-                                          (double)(end.tv_nsec - begin.tv_nsec) / 1e9);
+    printf("%-20s %.3f\n", "seconds",
+           (double)(end.tv_sec - begin.tv_sec) + (double)(end.tv_nsec - begin.tv_nsec) / 1e9);
     bool failed = workload->failed(work);
     if (failed)
         fprintf(stderr, "hakload: %s could not get the memory or threads it needs\n",

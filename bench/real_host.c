@@ -108,8 +108,8 @@ struct real_host *real_host_create(uint64_t threads) {
         free(starts);
         return NULL;
     }
-    host->interface = (struct workload_host){host, allocate, release,   write_two_bytes, spawn,
-                                             thread, set,     wait_unit, post};
+    host->interface = (struct workload_host){
+        host, allocate, release, write_two_bytes, spawn, thread, set, wait_unit, post};
     pthread_mutex_init(&host->lock, NULL);
     pthread_cond_init(&host->none_running, NULL);
     atomic_init(&host->spawned, 1); // thread 0 is the caller

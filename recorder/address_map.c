@@ -15,43 +15,37 @@ struct address_slot {
 
 enum { SLOTS_MIN = 4096 };
 
-static uint64_t home(const struct address_map *map, uint64_t address)
-{
+static uint64_t home(const struct address_map *map, uint64_t address) {
     // Blocks are aligned to 16: the low bits say nothing.
     return ((address >> 4) * 0x9e3779b97f4a7c15ull >> 20) & map->mask;
 }
 
-bool address_map_open(struct address_map *map)
-{
+bool address_map_open(struct address_map *map) {
     map->slots = calloc(SLOTS_MIN, sizeof *map->slots);
     map->mask = SLOTS_MIN - 1;
     map->count = 0;
     return map->slots != NULL;
 }
 
-void address_map_close(struct address_map *map)
-{
+void address_map_close(struct address_map *map) {
     free(map->slots);
     map->slots = NULL;
 }
 
-static struct address_slot *slot_of(const struct address_map *map, uint64_t address)
-{
+static struct address_slot *slot_of(const struct address_map *map, uint64_t address) {
     uint64_t i = home(map, address);
     while (map->slots[i].address != 0 && map->slots[i].address != address)
         i = (i + 1) & map->mask;
     return &map->slots[i];
 }
 
-bool address_map_find(const struct address_map *map, uint64_t address, uint64_t *object)
-{
+bool address_map_find(const struct address_map *map, uint64_t address, uint64_t *object) {
     const struct address_slot *slot = slot_of(map, address);
     *object = slot->object;
     return slot->address == address;
 }
 
-static bool grow(struct address_map *map)
-{
+static bool grow(struct address_map *map) {
     struct address_map greater = {.mask = 2 * map->mask + 1, .count = map->count};
     greater.slots = calloc(greater.mask + 1, sizeof *greater.slots);
     if (greater.slots == NULL)
@@ -64,8 +58,7 @@ static bool grow(struct address_map *map)
     return true;
 }
 
-bool address_map_add(struct address_map *map, uint64_t address, uint64_t object)
-{
+bool address_map_add(struct address_map *map, uint64_t address, uint64_t object) {
     if (2 * map->count > map->mask && !grow(map))
         return false;
     *slot_of(map, address) = (struct address_slot){address, object};
@@ -73,8 +66,7 @@ bool address_map_add(struct address_map *map, uint64_t address, uint64_t object)
     return true;
 }
 
-bool address_map_remove(struct address_map *map, uint64_t address, uint64_t *object)
-{
+bool address_map_remove(struct address_map *map, uint64_t address, uint64_t *object) {
     struct address_slot *slot = slot_of(map, address);
     if (slot->address != address)
         return false;

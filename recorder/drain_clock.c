@@ -13,8 +13,7 @@
 
 #include "stamp.h"
 
-static bool tsc_is_invariant(void)
-{
+static bool tsc_is_invariant(void) {
     unsigned a, b, c, d;
     if (!__get_cpuid(0x80000007, &a, &b, &c, &d) || (d & 1u << 8) == 0)
         return false;
@@ -22,8 +21,7 @@ static bool tsc_is_invariant(void)
 }
 
 // Paravirtual clocks are computed from the counter too, so their use means trust in it.
-static bool kernel_trusts_tsc(void)
-{
+static bool kernel_trusts_tsc(void) {
     char name[64] = "";
     FILE *file = fopen("/sys/devices/system/clocksource/clocksource0/current_clocksource", "re");
     if (file == NULL)
@@ -34,8 +32,7 @@ static bool kernel_trusts_tsc(void)
                     strncmp(name, "hyperv", 6) == 0);
 }
 
-static uint64_t nanoseconds(void)
-{
+static uint64_t nanoseconds(void) {
     return stamp_now(RING_CLOCK_MONOTONIC);
 }
 
@@ -44,8 +41,7 @@ struct clock_pair {
     uint64_t stamp, ns;
 };
 
-static struct clock_pair pair_read(void)
-{
+static struct clock_pair pair_read(void) {
     struct clock_pair best = {0, 0};
     uint64_t width_min = UINT64_MAX;
     for (int i = 0; i < 20; i++) {
@@ -60,8 +56,7 @@ static struct clock_pair pair_read(void)
     return best;
 }
 
-static double tsc_ns_per_stamp(void)
-{
+static double tsc_ns_per_stamp(void) {
     struct clock_pair first = pair_read();
     struct timespec pause = {.tv_nsec = 4 * 1000 * 1000};
     nanosleep(&pause, NULL);
@@ -69,8 +64,7 @@ static double tsc_ns_per_stamp(void)
     return (double)(second.ns - first.ns) / (double)(second.stamp - first.stamp);
 }
 
-void drain_clock_choose(struct drain_clock *clock)
-{
+void drain_clock_choose(struct drain_clock *clock) {
     const char *forced = getenv("HAKREC_CLOCK");
     bool use_tsc =
         forced != NULL ? strcmp(forced, "tsc") == 0 : tsc_is_invariant() && kernel_trusts_tsc();
@@ -78,7 +72,6 @@ void drain_clock_choose(struct drain_clock *clock)
     clock->ns_per_stamp = use_tsc ? tsc_ns_per_stamp() : 1.0;
 }
 
-const char *drain_clock_name(uint32_t clock)
-{
+const char *drain_clock_name(uint32_t clock) {
     return clock == RING_CLOCK_TSC ? "tsc" : "monotonic";
 }

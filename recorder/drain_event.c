@@ -12,8 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct drain_thread *thread_of(struct drain_session *session, uint32_t raw)
-{
+static struct drain_thread *thread_of(struct drain_session *session, uint32_t raw) {
     if (raw >= session->thread_capacity) {
         uint32_t capacity = raw < 64 ? 128 : 2 * raw;
         struct drain_thread *threads = realloc(session->threads, capacity * sizeof *threads);
@@ -30,8 +29,7 @@ static struct drain_thread *thread_of(struct drain_session *session, uint32_t ra
     return thread;
 }
 
-static void emit(struct drain_session *session, struct trace_event *event)
-{
+static void emit(struct drain_session *session, struct trace_event *event) {
     struct trace_error error;
     if (!session->failed && trace_writer_event(session->writer, event, &error) != 0)
         drain_session_fail(session, error.text);
@@ -41,8 +39,7 @@ static void emit(struct drain_session *session, struct trace_event *event)
 
 // ---------------------------------------------------------------- objects
 
-static void emit_creation(struct drain_session *session, struct trace_event *event)
-{
+static void emit_creation(struct drain_session *session, struct trace_event *event) {
     emit(session, event);
     if (!session->failed && !address_map_add(&session->objects, event->address, event->object))
         drain_session_fail(session, "out of memory");
@@ -51,8 +48,7 @@ static void emit_creation(struct drain_session *session, struct trace_event *eve
 // A live block at this address was freed unseen. Between a release and its acquire the thread may
 // not have another event: the old object then just stays.
 static void forget_unseen(struct drain_session *session, const struct trace_event *creation,
-                          bool may_emit)
-{
+                          bool may_emit) {
     uint64_t object;
     if (!address_map_remove(&session->objects, creation->address, &object))
         return;
@@ -66,8 +62,7 @@ static void forget_unseen(struct drain_session *session, const struct trace_even
 }
 
 static void on_creation(struct drain_session *session, const struct ring_record *record,
-                        struct trace_event *event)
-{
+                        struct trace_event *event) {
     event->address = record->address;
     event->size = record->size;
     event->align_log2 = record->align_log2;
@@ -77,8 +72,7 @@ static void on_creation(struct drain_session *session, const struct ring_record 
 }
 
 static void on_free(struct drain_session *session, const struct ring_record *record,
-                    struct trace_event *event)
-{
+                    struct trace_event *event) {
     if (!address_map_remove(&session->objects, record->address, &event->object)) {
         event->op = TRACE_FREE_UNKNOWN;
         session->counts.unknown_frees++;
@@ -87,8 +81,7 @@ static void on_free(struct drain_session *session, const struct ring_record *rec
 }
 
 static void on_usable(struct drain_session *session, const struct ring_record *record,
-                      struct trace_event *event)
-{
+                      struct trace_event *event) {
     event->value = record->size;
     if (address_map_find(&session->objects, record->address, &event->object))
         emit(session, event);
@@ -97,8 +90,7 @@ static void on_usable(struct drain_session *session, const struct ring_record *r
 }
 
 static void on_alloc_fail(struct drain_session *session, const struct ring_record *record,
-                          struct trace_event *event)
-{
+                          struct trace_event *event) {
     event->value = record->address;
     event->size = record->size;
     event->align_log2 = record->align_log2;
@@ -109,8 +101,7 @@ static void on_alloc_fail(struct drain_session *session, const struct ring_recor
 // ---------------------------------------------------------------- realloc
 
 static void on_release(struct drain_session *session, struct drain_thread *thread,
-                       const struct ring_record *record, struct trace_event *event)
-{
+                       const struct ring_record *record, struct trace_event *event) {
     thread->release = *record;
     thread->in_realloc = true;
     thread->released_unknown =
@@ -126,8 +117,7 @@ static void on_release(struct drain_session *session, struct drain_thread *threa
 }
 
 static void on_acquire(struct drain_session *session, struct drain_thread *thread,
-                       const struct ring_record *record, struct trace_event *event)
-{
+                       const struct ring_record *record, struct trace_event *event) {
     event->address = record->address;
     if (thread->released_unknown) {
         event->op = TRACE_MALLOC;
@@ -139,8 +129,7 @@ static void on_acquire(struct drain_session *session, struct drain_thread *threa
 }
 
 static void on_realloc_fail(struct drain_session *session, struct drain_thread *thread,
-                            const struct ring_record *record, struct trace_event *event)
-{
+                            const struct ring_record *record, struct trace_event *event) {
     if (thread->released_unknown) {
         event->op = TRACE_ALLOC_FAIL;
         event->value = record->size;
@@ -158,8 +147,7 @@ static void on_realloc_fail(struct drain_session *session, struct drain_thread *
 
 // realloc(p, 0) that turned out to free: the release is taken back, and a free follows.
 static void on_realloc_freed(struct drain_session *session, struct drain_thread *thread,
-                             const struct ring_record *record, struct trace_event *event)
-{
+                             const struct ring_record *record, struct trace_event *event) {
     struct trace_event freed = *event;
     if (!thread->released_unknown) {
         event->op = TRACE_REALLOC_FAIL;
@@ -172,8 +160,7 @@ static void on_realloc_freed(struct drain_session *session, struct drain_thread 
     emit(session, &freed);
 }
 
-static void write_deferred(struct drain_session *session, uint32_t raw)
-{
+static void write_deferred(struct drain_session *session, uint32_t raw) {
     // The writing may make the table of threads move, and nothing else be deferred.
     struct drain_record *deferred = session->threads[raw].deferred;
     uint32_t count = session->threads[raw].deferred_count;
@@ -185,8 +172,7 @@ static void write_deferred(struct drain_session *session, uint32_t raw)
 }
 
 static void on_realloc_end(struct drain_session *session, uint32_t raw,
-                           const struct ring_record *record, struct trace_event *event)
-{
+                           const struct ring_record *record, struct trace_event *event) {
     struct drain_thread *thread = &session->threads[raw];
     if (!thread->in_realloc)
         return; // its release was lost, and is counted there
@@ -203,8 +189,7 @@ static void on_realloc_end(struct drain_session *session, uint32_t raw,
 // ---------------------------------------------------------------- threads
 
 static void on_peer(struct drain_session *session, const struct ring_record *record,
-                    struct trace_event *event)
-{
+                    struct trace_event *event) {
     struct drain_thread *peer = thread_of(session, (uint32_t)record->address);
     if (peer == NULL)
         return;
@@ -214,15 +199,13 @@ static void on_peer(struct drain_session *session, const struct ring_record *rec
 
 // ---------------------------------------------------------------- all
 
-static bool ends_realloc(const struct ring_record *record)
-{
+static bool ends_realloc(const struct ring_record *record) {
     return record->op == TRACE_REALLOC_ACQUIRE || record->op == TRACE_REALLOC_FAIL ||
            record->op == RING_OP_REALLOC_FREED;
 }
 
 static void defer(struct drain_session *session, struct drain_thread *thread,
-                  const struct ring_record *record, uint64_t time_ticks)
-{
+                  const struct ring_record *record, uint64_t time_ticks) {
     if (thread->deferred_count == thread->deferred_capacity) {
         uint32_t capacity = thread->deferred_capacity == 0 ? 16 : 2 * thread->deferred_capacity;
         struct drain_record *deferred =
@@ -239,8 +222,7 @@ static void defer(struct drain_session *session, struct drain_thread *thread,
 }
 
 void drain_event(struct drain_session *session, uint32_t raw, const struct ring_record *record,
-                 uint64_t time_ticks)
-{
+                 uint64_t time_ticks) {
     struct drain_thread *thread = thread_of(session, raw);
     if (thread == NULL) {
         drain_session_fail(session, "out of memory");
@@ -292,8 +274,7 @@ void drain_event(struct drain_session *session, uint32_t raw, const struct ring_
     }
 }
 
-void drain_event_finish(struct drain_session *session)
-{
+void drain_event_finish(struct drain_session *session) {
     for (uint32_t raw = 0; raw < session->thread_capacity; raw++) {
         session->counts.lost += session->threads[raw].deferred_count;
         free(session->threads[raw].deferred);
@@ -301,8 +282,7 @@ void drain_event_finish(struct drain_session *session)
 }
 
 bool drain_event_is_early(const struct drain_session *session, const struct ring_record *record,
-                          bool *wants_creation)
-{
+                          bool *wants_creation) {
     uint64_t object;
     switch (record->op) {
     case TRACE_MALLOC:

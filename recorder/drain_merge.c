@@ -29,25 +29,21 @@ enum {
     TAIL_STEP_RECORDS = 1024, // room is given back at least this often
 };
 
-static struct ring_control *controls(const struct drain_session *session)
-{
+static struct ring_control *controls(const struct drain_session *session) {
     return (struct ring_control *)((char *)session->ring + session->ring->controls_offset);
 }
 
-static const struct ring_record *records_of(const struct drain_session *session, uint32_t index)
-{
+static const struct ring_record *records_of(const struct drain_session *session, uint32_t index) {
     return (const struct ring_record *)((char *)session->ring + session->ring->records_offset) +
            (uint64_t)index * RING_RECORDS;
 }
 
-static const struct ring_record *record_at(const struct drain_cursor *cursor, uint64_t position)
-{
+static const struct ring_record *record_at(const struct drain_cursor *cursor, uint64_t position) {
     return &cursor->records[position & (RING_RECORDS - 1)];
 }
 
 // Gives the slots below the cursor back. Release: whoever sees the new tail may write there.
-static void tail_publish(const struct drain_cursor *cursor)
-{
+static void tail_publish(const struct drain_cursor *cursor) {
     struct ring_control *ring = cursor->ring;
     atomic_store_explicit(&ring->tail, cursor->position, memory_order_release);
     atomic_thread_fence(memory_order_seq_cst); // against the owner's waiting-then-tail
@@ -60,14 +56,12 @@ static void tail_publish(const struct drain_cursor *cursor)
 
 // ---------------------------------------------------------------- the heap
 
-static uint64_t heap_key(const struct drain_session *session, uint32_t heap_index)
-{
+static uint64_t heap_key(const struct drain_session *session, uint32_t heap_index) {
     const struct drain_cursor *cursor = &session->cursors[session->heap[heap_index]];
     return record_at(cursor, cursor->position)->stamp;
 }
 
-static void heap_sink(struct drain_session *session, uint32_t i)
-{
+static void heap_sink(struct drain_session *session, uint32_t i) {
     for (;;) {
         uint32_t least = i;
         for (uint32_t child = 2 * i + 1; child <= 2 * i + 2 && child < session->heap_count; child++)
@@ -82,8 +76,7 @@ static void heap_sink(struct drain_session *session, uint32_t i)
     }
 }
 
-static void heap_build(struct drain_session *session)
-{
+static void heap_build(struct drain_session *session) {
     session->heap_count = 0;
     for (uint32_t i = 0; i < session->cursor_count; i++)
         if (session->cursors[i].position < session->cursors[i].end)
@@ -92,8 +85,7 @@ static void heap_build(struct drain_session *session)
         heap_sink(session, i);
 }
 
-static void heap_drop_first(struct drain_session *session)
-{
+static void heap_drop_first(struct drain_session *session) {
     session->heap[0] = session->heap[--session->heap_count];
     heap_sink(session, 0);
 }
@@ -101,8 +93,7 @@ static void heap_drop_first(struct drain_session *session)
 // ---------------------------------------------------------------- taking records
 
 // In program order always; in time never back.
-static uint64_t time_ticks_of(struct drain_session *session, uint64_t stamp)
-{
+static uint64_t time_ticks_of(struct drain_session *session, uint64_t stamp) {
     if (stamp > session->time_stamp)
         session->time_stamp = stamp;
     unsigned __int128 ticks =
@@ -110,8 +101,7 @@ static uint64_t time_ticks_of(struct drain_session *session, uint64_t stamp)
     return (uint64_t)(ticks >> 48);
 }
 
-static void take(struct drain_session *session, struct drain_cursor *cursor)
-{
+static void take(struct drain_session *session, struct drain_cursor *cursor) {
     const struct ring_record *record = record_at(cursor, cursor->position);
     if (record->stamp < session->sealed_stamp)
         session->counts.late++;
@@ -121,8 +111,7 @@ static void take(struct drain_session *session, struct drain_cursor *cursor)
         tail_publish(cursor);
 }
 
-static bool is_wanted(const struct ring_record *record, uint64_t address, bool wants_creation)
-{
+static bool is_wanted(const struct ring_record *record, uint64_t address, bool wants_creation) {
     if (record->address != address)
         return false;
     switch (record->op) {
@@ -141,8 +130,7 @@ static bool is_wanted(const struct ring_record *record, uint64_t address, bool w
 
 // Where in this cursor's near future the wanted record stands; its end if nowhere.
 static uint64_t position_of(const struct drain_cursor *cursor, uint64_t address,
-                            bool wants_creation, uint64_t stamp_max)
-{
+                            bool wants_creation, uint64_t stamp_max) {
     for (uint64_t i = cursor->position; i < cursor->end; i++) {
         const struct ring_record *record = record_at(cursor, i);
         if (record->stamp > stamp_max || i - cursor->position == REPAIR_RECORDS_MAX)
@@ -155,8 +143,7 @@ static uint64_t position_of(const struct drain_cursor *cursor, uint64_t address,
 
 // Takes, before `early`, what it needs. True: the cursors have moved.
 static bool repair(struct drain_session *session, const struct drain_cursor *own,
-                   const struct ring_record *early, bool wants_creation)
-{
+                   const struct ring_record *early, bool wants_creation) {
     uint64_t stamp_max = early->stamp + (uint64_t)(REPAIR_NS_MAX / session->clock->ns_per_stamp);
     for (uint32_t i = 0; i < session->cursor_count; i++) {
         struct drain_cursor *cursor = &session->cursors[i];
@@ -176,8 +163,7 @@ static bool repair(struct drain_session *session, const struct drain_cursor *own
     return false;
 }
 
-static void take_first(struct drain_session *session)
-{
+static void take_first(struct drain_session *session) {
     struct drain_cursor *cursor = &session->cursors[session->heap[0]];
     const struct ring_record *record = record_at(cursor, cursor->position);
     bool wants_creation;
@@ -194,14 +180,12 @@ static void take_first(struct drain_session *session)
 
 // ---------------------------------------------------------------- a pass
 
-static bool is_in_use(const struct ring_control *ring)
-{
+static bool is_in_use(const struct ring_control *ring) {
     uint32_t state = atomic_load_explicit(&ring->state, memory_order_acquire);
     return state == RING_LIVE || state == RING_EXITING;
 }
 
-static void cursors_read(struct drain_session *session)
-{
+static void cursors_read(struct drain_session *session) {
     session->cursor_count = 0;
     uint32_t high = atomic_load_explicit(&session->ring->ring_high, memory_order_acquire);
     for (uint32_t i = 0; i < high && i < RING_COUNT_MAX; i++) {
@@ -216,8 +200,7 @@ static void cursors_read(struct drain_session *session)
     }
 }
 
-static void cursors_close(struct drain_session *session)
-{
+static void cursors_close(struct drain_session *session) {
     for (uint32_t i = 0; i < session->cursor_count; i++) {
         const struct drain_cursor *cursor = &session->cursors[i];
         session->tails[cursor->ring - controls(session)] = cursor->position;
@@ -225,8 +208,7 @@ static void cursors_close(struct drain_session *session)
     }
 }
 
-uint64_t drain_merge_pass(struct drain_session *session, bool last)
-{
+uint64_t drain_merge_pass(struct drain_session *session, bool last) {
     uint64_t seal = last ? UINT64_MAX : stamp_now(session->clock->clock);
     uint64_t taken = 0;
     cursors_read(session);
@@ -245,13 +227,11 @@ uint64_t drain_merge_pass(struct drain_session *session, bool last)
 
 // ---------------------------------------------------------------- rings of threads that are gone
 
-static bool is_gone(const struct drain_session *session, const struct ring_control *ring)
-{
+static bool is_gone(const struct drain_session *session, const struct ring_control *ring) {
     return syscall(SYS_tgkill, session->pid, ring->tid, 0) != 0 && errno == ESRCH;
 }
 
-void drain_merge_recycle(struct drain_session *session, bool all)
-{
+void drain_merge_recycle(struct drain_session *session, bool all) {
     if (!session->shares_pid_namespace)
         return; // its thread ids mean nothing here
     uint32_t high = atomic_load_explicit(&session->ring->ring_high, memory_order_acquire);

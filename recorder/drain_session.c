@@ -32,15 +32,13 @@ enum {
     RECYCLE_NS = 500 * 1000 * 1000, // how often threads are looked for that died silently
 };
 
-static uint64_t now_ns(void)
-{
+static uint64_t now_ns(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-void drain_session_fail(struct drain_session *session, const char *text)
-{
+void drain_session_fail(struct drain_session *session, const char *text) {
     if (session->failed)
         return;
     session->failed = true;
@@ -50,13 +48,11 @@ void drain_session_fail(struct drain_session *session, const char *text)
 
 // ---------------------------------------------------------------- the mapping
 
-static uint64_t page_align(uint64_t bytes)
-{
+static uint64_t page_align(uint64_t bytes) {
     return (bytes + 4095) & ~(uint64_t)4095;
 }
 
-static void layout_set(struct ring_session *layout)
-{
+static void layout_set(struct ring_session *layout) {
     layout->modules_offset = page_align(sizeof *layout);
     layout->stack_index_offset =
         page_align(layout->modules_offset + RING_MODULES_MAX * sizeof(struct ring_module));
@@ -71,8 +67,7 @@ static void layout_set(struct ring_session *layout)
 }
 
 // Held from now on, so that its owner's death is told.
-static bool lifeline_take(pthread_mutex_t *mutex)
-{
+static bool lifeline_take(pthread_mutex_t *mutex) {
     pthread_mutexattr_t attributes;
     return pthread_mutexattr_init(&attributes) == 0 &&
            pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED) == 0 &&
@@ -80,8 +75,7 @@ static bool lifeline_take(pthread_mutex_t *mutex)
            pthread_mutex_init(mutex, &attributes) == 0 && pthread_mutex_lock(mutex) == 0;
 }
 
-static bool mapping_make(struct drain_session *session)
-{
+static bool mapping_make(struct drain_session *session) {
     struct ring_session layout = {.magic = RING_MAGIC,
                                   .version = RING_VERSION,
                                   .clock = session->clock->clock,
@@ -104,8 +98,7 @@ static bool mapping_make(struct drain_session *session)
 }
 
 // Hands the mapping to the program, which has been waiting for it.
-static bool mapping_send(struct drain_session *session)
-{
+static bool mapping_send(struct drain_session *session) {
     char answer = 1;
     _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {0};
     struct iovec part = {&answer, 1};
@@ -124,8 +117,7 @@ static bool mapping_send(struct drain_session *session)
 }
 
 // Unlocked first: the kernel must not look for a mutex where something else may be mapped by then.
-static void mapping_close(struct drain_session *session)
-{
+static void mapping_close(struct drain_session *session) {
     if (session->ring == NULL)
         return;
     pthread_mutex_unlock(&session->ring->drainer_alive);
@@ -134,15 +126,13 @@ static void mapping_close(struct drain_session *session)
 
 // ---------------------------------------------------------------- META
 
-static const char *base_name(const char *path)
-{
+static const char *base_name(const char *path) {
     const char *slash = strrchr(path, '/');
     return slash != NULL ? slash + 1 : path;
 }
 
 // Of "--option=/a/b" the path is what follows the "=".
-static json_t *argument_json(const char *argument, bool redact)
-{
+static json_t *argument_json(const char *argument, bool redact) {
     char text[4096];
     const char *slash = strrchr(argument, '/');
     const char *equals = strchr(argument, '=');
@@ -155,8 +145,7 @@ static json_t *argument_json(const char *argument, bool redact)
     return json != NULL ? json : json_string("(not UTF-8)");
 }
 
-static json_t *command_json(pid_t pid, bool redact)
-{
+static json_t *command_json(pid_t pid, bool redact) {
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/cmdline", (int)pid);
     FILE *file = fopen(path, "re");
@@ -172,8 +161,7 @@ static json_t *command_json(pid_t pid, bool redact)
     return command;
 }
 
-static json_t *program_json(pid_t pid)
-{
+static json_t *program_json(pid_t pid) {
     char link[64], path[4096];
     snprintf(link, sizeof link, "/proc/%d/exe", (int)pid);
     ssize_t length = readlink(link, path, sizeof path - 1);
@@ -182,14 +170,12 @@ static json_t *program_json(pid_t pid)
     return json != NULL ? json : json_string("(not UTF-8)");
 }
 
-static const char *stacks_name(uint32_t stacks)
-{
+static const char *stacks_name(uint32_t stacks) {
     static const char *const names[] = {"none", "caller", "full"};
     return names[stacks <= RING_STACKS_FULL ? stacks : 0];
 }
 
-static char *meta_text(const struct drain_session *session)
-{
+static char *meta_text(const struct drain_session *session) {
     const struct drain_options *options = session->options;
     char start_time[32];
     time_t now = time(NULL);
@@ -209,8 +195,7 @@ static char *meta_text(const struct drain_session *session)
     return text;
 }
 
-static bool trace_make(struct drain_session *session)
-{
+static bool trace_make(struct drain_session *session) {
     // The main trace's file exists already: the launcher has reserved it. A child's does not,
     // unless a stranger put it there, and then it stays.
     struct trace_writer_options options = {.addresses = session->options->addresses,
@@ -228,8 +213,7 @@ static bool trace_make(struct drain_session *session)
 
 // ---------------------------------------------------------------- END
 
-static uint64_t stalled_ns(const struct drain_session *session)
-{
+static uint64_t stalled_ns(const struct drain_session *session) {
     uint64_t sum = 0;
     struct ring_control *controls =
         (struct ring_control *)((char *)session->ring + session->ring->controls_offset);
@@ -240,15 +224,13 @@ static uint64_t stalled_ns(const struct drain_session *session)
 }
 
 // Processor time of this session's thread: what draining has cost.
-static uint64_t thread_cpu_ns(void)
-{
+static uint64_t thread_cpu_ns(void) {
     struct timespec now;
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-static json_t *recorder_json(const struct drain_session *session)
-{
+static json_t *recorder_json(const struct drain_session *session) {
     const struct drain_counts *counts = &session->counts;
     struct ring_session *ring = session->ring;
     json_t *json = json_pack(
@@ -269,8 +251,7 @@ static json_t *recorder_json(const struct drain_session *session)
 }
 
 // How the image ended, as far as anyone can tell; `end` gets "exit" and "status".
-static void exit_describe(const struct drain_session *session, json_t *end)
-{
+static void exit_describe(const struct drain_session *session, json_t *end) {
     const char *exit = "unknown";
     int status = -1;
     if (atomic_load(&session->superseded)) {
@@ -289,8 +270,7 @@ static void exit_describe(const struct drain_session *session, json_t *end)
         json_object_set_new(end, "status", json_integer(status));
 }
 
-static char *end_text(const struct drain_session *session)
-{
+static char *end_text(const struct drain_session *session) {
     struct trace_writer_totals totals;
     trace_writer_totals(session->writer, &totals);
     json_t *end = json_pack(
@@ -305,8 +285,7 @@ static char *end_text(const struct drain_session *session)
 }
 
 // The launcher learns the main program's status, and hands it on, just after the program's end.
-static void await_wait_status(const struct drain_session *session)
-{
+static void await_wait_status(const struct drain_session *session) {
     struct timespec pause = {.tv_nsec = 1000 * 1000};
     bool expected = session->is_main && !atomic_load(&session->superseded);
     for (int i = 0; i < 500 && expected && !atomic_load(&session->has_wait_status); i++)
@@ -314,14 +293,12 @@ static void await_wait_status(const struct drain_session *session)
 }
 
 // Full stacks were asked for and not even the first process could take them.
-static bool has_no_unwinder(const struct drain_session *session)
-{
+static bool has_no_unwinder(const struct drain_session *session) {
     return session->is_main && session->options->stacks == RING_STACKS_FULL &&
            atomic_load(&session->ring->stacks_in_use) != RING_STACKS_FULL;
 }
 
-static void trace_end(struct drain_session *session)
-{
+static void trace_end(struct drain_session *session) {
     session->counts.lost += atomic_load(&session->ring->lost_without_ring);
     struct trace_error error = {"out of memory"};
     if (!session->failed && trace_writer_flush(session->writer, &error) != 0)
@@ -350,20 +327,17 @@ static void trace_end(struct drain_session *session)
 
 // ---------------------------------------------------------------- draining
 
-static bool process_is_gone(const struct drain_session *session)
-{
+static bool process_is_gone(const struct drain_session *session) {
     struct pollfd end = {.fd = session->pidfd, .events = POLLIN};
     return poll(&end, 1, 0) == 1;
 }
 
-static void doorbell_wait(const struct drain_session *session, uint32_t seen, uint64_t wait_ns)
-{
+static void doorbell_wait(const struct drain_session *session, uint32_t seen, uint64_t wait_ns) {
     struct timespec patience = {.tv_nsec = (long)wait_ns};
     syscall(SYS_futex, &session->ring->doorbell, FUTEX_WAIT, seen, &patience, NULL, 0);
 }
 
-static void drain(struct drain_session *session)
-{
+static void drain(struct drain_session *session) {
     uint64_t wait_ns = PASS_NS_MIN, flushed_ns = now_ns(), recycled_ns = flushed_ns;
     uint64_t unflushed = 0;
     bool last = false;
@@ -390,8 +364,7 @@ static void drain(struct drain_session *session)
     drain_event_finish(session);
 }
 
-static bool session_open(struct drain_session *session)
-{
+static bool session_open(struct drain_session *session) {
     session->stacks = drain_stacks_open(session->options);
     if (session->stacks == NULL || !address_map_open(&session->objects) || !mapping_make(session)) {
         drainer_say(session->control, "%s: cannot set up the recording of process %d: %s",
@@ -409,8 +382,7 @@ static bool session_open(struct drain_session *session)
     return session->threads != NULL && trace_make(session);
 }
 
-void *drain_session_run(void *context)
-{
+void *drain_session_run(void *context) {
     struct drain_session *session = context;
     bool opened = session_open(session);
     bool sent = opened && mapping_send(session);

@@ -41,8 +41,7 @@ struct drain_stacks {
 
 static const size_t nodes_bytes = (size_t)RING_STACK_ARENA_WORDS * sizeof(uint32_t);
 
-struct drain_stacks *drain_stacks_open(const struct drain_options *options)
-{
+struct drain_stacks *drain_stacks_open(const struct drain_options *options) {
     struct drain_stacks *stacks = calloc(1, sizeof *stacks);
     if (stacks == NULL)
         return NULL;
@@ -58,8 +57,7 @@ struct drain_stacks *drain_stacks_open(const struct drain_options *options)
     return NULL;
 }
 
-void drain_stacks_close(struct drain_stacks *stacks)
-{
+void drain_stacks_close(struct drain_stacks *stacks) {
     if (stacks == NULL)
         return;
     munmap(stacks->nodes, nodes_bytes);
@@ -69,20 +67,17 @@ void drain_stacks_close(struct drain_stacks *stacks)
 
 // ---------------------------------------------------------------- modules
 
-static const struct ring_module *module_at(const struct drain_session *session, uint32_t index)
-{
+static const struct ring_module *module_at(const struct drain_session *session, uint32_t index) {
     return (const struct ring_module *)((char *)session->ring + session->ring->modules_offset) +
            index;
 }
 
-static bool covers(const struct ring_module *module, uint64_t address)
-{
+static bool covers(const struct ring_module *module, uint64_t address) {
     return address >= module->start && address < module->end;
 }
 
 // Index in the log + 1; 0 = no module.
-static uint32_t module_find(const struct drain_session *session, uint64_t address, uint32_t known)
-{
+static uint32_t module_find(const struct drain_session *session, uint64_t address, uint32_t known) {
     for (uint32_t i = known; i-- > 0;)
         if (covers(module_at(session, i), address))
             return i + 1;
@@ -93,8 +88,7 @@ static uint32_t module_find(const struct drain_session *session, uint64_t addres
     return 0;
 }
 
-static char *module_json(const struct ring_module *module, bool redact)
-{
+static char *module_json(const struct ring_module *module, bool redact) {
     char build_id[2 * sizeof module->build_id + 1] = "";
     for (unsigned i = 0; i < module->build_id_bytes && i < sizeof module->build_id; i++)
         snprintf(build_id + 2 * i, 3, "%02x", module->build_id[i]);
@@ -112,8 +106,7 @@ static char *module_json(const struct ring_module *module, bool redact)
     return text;
 }
 
-static uint32_t module_number(struct drain_session *session, uint32_t index)
-{
+static uint32_t module_number(struct drain_session *session, uint32_t index) {
     struct drain_stacks *stacks = session->stacks;
     if (stacks->module_numbers[index] != 0)
         return stacks->module_numbers[index];
@@ -130,8 +123,7 @@ static uint32_t module_number(struct drain_session *session, uint32_t index)
 // ---------------------------------------------------------------- nodes
 
 static const struct place *place_of(struct drain_session *session, uint64_t address,
-                                    uint32_t modules)
-{
+                                    uint32_t modules) {
     uint64_t hash = (address ^ modules) * 0x9e3779b97f4a7c15ull >> 32;
     struct place *place = &session->stacks->places[hash % PLACES];
     if (place->address == address && place->modules == modules)
@@ -146,8 +138,7 @@ static const struct place *place_of(struct drain_session *session, uint64_t addr
     return place;
 }
 
-static struct node_slot *slot_of(struct drain_stacks *stacks, const struct trace_node *node)
-{
+static struct node_slot *slot_of(struct drain_stacks *stacks, const struct trace_node *node) {
     uint64_t hash = (node->offset ^ (uint64_t)node->module << 40) * 0x9e3779b97f4a7c15ull;
     uint64_t i = ((hash ^ node->parent) * 0xff51afd7ed558ccdull >> 24) & stacks->slot_mask;
     while (stacks->slots[i].node != 0 &&
@@ -157,8 +148,7 @@ static struct node_slot *slot_of(struct drain_stacks *stacks, const struct trace
     return &stacks->slots[i];
 }
 
-static bool slots_grow(struct drain_stacks *stacks)
-{
+static bool slots_grow(struct drain_stacks *stacks) {
     struct node_slot *old = stacks->slots;
     uint64_t old_mask = stacks->slot_mask;
     struct node_slot *slots = calloc(2 * (old_mask + 1), sizeof *slots);
@@ -175,8 +165,7 @@ static bool slots_grow(struct drain_stacks *stacks)
     return true;
 }
 
-static uint32_t node_number(struct drain_session *session, const struct trace_node *node)
-{
+static uint32_t node_number(struct drain_session *session, const struct trace_node *node) {
     struct drain_stacks *stacks = session->stacks;
     struct node_slot *slot = slot_of(stacks, node);
     if (slot->node != 0)
@@ -193,8 +182,7 @@ static uint32_t node_number(struct drain_session *session, const struct trace_no
     return number;
 }
 
-static uint32_t node_of_entry(struct drain_session *session, const struct ring_stack *entry)
-{
+static uint32_t node_of_entry(struct drain_session *session, const struct ring_stack *entry) {
     uint32_t parent = 0;
     for (unsigned i = entry->count; i-- > 0 && !session->failed;) {
         const struct place *place = place_of(session, entry->frames[i], entry->modules);
@@ -204,8 +192,7 @@ static uint32_t node_of_entry(struct drain_session *session, const struct ring_s
     return session->failed ? 0 : parent;
 }
 
-uint32_t drain_stack_node(struct drain_session *session, uint32_t stack)
-{
+uint32_t drain_stack_node(struct drain_session *session, uint32_t stack) {
     struct drain_stacks *stacks = session->stacks;
     if (stack == 0 || stack >= RING_STACK_ARENA_WORDS || session->failed)
         return 0;

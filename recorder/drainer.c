@@ -31,8 +31,7 @@ struct drainer {
     int32_t main_pid, main_status;
 };
 
-void drainer_say(int control, const char *format, ...)
-{
+void drainer_say(int control, const char *format, ...) {
     struct control_message message = {.kind = CONTROL_LINE};
     va_list arguments;
     va_start(arguments, format);
@@ -45,8 +44,7 @@ void drainer_say(int control, const char *format, ...)
 // ---------------------------------------------------------------- naming
 
 // FILE.zst → FILE.PID.zst, or FILE.PID.N.zst where one process ran several programs.
-static void name_child(const char *main_path, pid_t pid, unsigned number, char *path, size_t size)
-{
+static void name_child(const char *main_path, pid_t pid, unsigned number, char *path, size_t size) {
     const char *slash = strrchr(main_path, '/');
     const char *dot = strrchr(slash != NULL ? slash + 1 : main_path, '.');
     if (dot == NULL || dot == main_path || dot[-1] == '/')
@@ -57,8 +55,7 @@ static void name_child(const char *main_path, pid_t pid, unsigned number, char *
     snprintf(path, size, "%.*s.%d%s%s", (int)(dot - main_path), main_path, (int)pid, suffix, dot);
 }
 
-static void name_session(const struct drainer *drainer, struct drain_session *session)
-{
+static void name_session(const struct drainer *drainer, struct drain_session *session) {
     if (session->is_main) {
         snprintf(session->path, sizeof session->path, "%s", drainer->options->output);
         return;
@@ -72,22 +69,19 @@ static void name_session(const struct drainer *drainer, struct drain_session *se
 
 // ---------------------------------------------------------------- sessions
 
-static bool is_gone(const struct drain_session *session)
-{
+static bool is_gone(const struct drain_session *session) {
     struct pollfd end = {.fd = session->pidfd, .events = POLLIN};
     return poll(&end, 1, 0) == 1;
 }
 
 // A second image of a living process: the first has been replaced by exec.
-static void supersede(struct drainer *drainer, pid_t pid)
-{
+static void supersede(struct drainer *drainer, pid_t pid) {
     for (struct drain_session *s = drainer->sessions; s != NULL; s = s->next)
         if (s->pid == pid && !is_gone(s))
             atomic_store(&s->superseded, true);
 }
 
-static bool session_start(struct drain_session *session)
-{
+static bool session_start(struct drain_session *session) {
     pthread_t thread;
     if (pthread_create(&thread, NULL, drain_session_run, session) != 0)
         return false;
@@ -95,16 +89,15 @@ static bool session_start(struct drain_session *session)
     return true;
 }
 
-static void session_free(struct drain_session *session)
-{
+static void session_free(struct drain_session *session) {
     if (session->pidfd >= 0)
         close(session->pidfd);
     free(session);
 }
 
 static struct drain_session *session_make(struct drainer *drainer, int connection,
-                                          const struct ring_hello *hello, const struct ucred *peer)
-{
+                                          const struct ring_hello *hello,
+                                          const struct ucred *peer) {
     struct drain_session *session = calloc(1, sizeof *session);
     if (session == NULL)
         return NULL;
@@ -124,8 +117,7 @@ static struct drain_session *session_make(struct drainer *drainer, int connectio
     return session;
 }
 
-static bool hello_read(int connection, struct ring_hello *hello, struct ucred *peer)
-{
+static bool hello_read(int connection, struct ring_hello *hello, struct ucred *peer) {
     struct timeval patience = {.tv_sec = 5};
     setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     socklen_t size = sizeof *peer;
@@ -134,8 +126,7 @@ static bool hello_read(int connection, struct ring_hello *hello, struct ucred *p
            hello->magic == RING_MAGIC;
 }
 
-static void session_accept(struct drainer *drainer)
-{
+static void session_accept(struct drainer *drainer) {
     int connection = accept4(drainer->listener, NULL, NULL, SOCK_CLOEXEC);
     if (connection < 0)
         return;
@@ -170,8 +161,7 @@ refuse:
     close(connection);
 }
 
-static uint32_t sessions_reap(struct drainer *drainer)
-{
+static uint32_t sessions_reap(struct drainer *drainer) {
     uint32_t count = 0;
     struct drain_session **link = &drainer->sessions;
     while (*link != NULL) {
@@ -189,8 +179,7 @@ static uint32_t sessions_reap(struct drainer *drainer)
 
 // ---------------------------------------------------------------- the launcher
 
-static void main_status_spread(const struct drainer *drainer)
-{
+static void main_status_spread(const struct drainer *drainer) {
     for (struct drain_session *s = drainer->sessions; s != NULL && drainer->main_ended; s = s->next)
         if (s->pid == drainer->main_pid) {
             atomic_store(&s->wait_status, drainer->main_status);
@@ -198,8 +187,7 @@ static void main_status_spread(const struct drainer *drainer)
         }
 }
 
-static void control_read(struct drainer *drainer)
-{
+static void control_read(struct drainer *drainer) {
     struct control_message message;
     ssize_t got = recv(drainer->control, &message, sizeof message, MSG_DONTWAIT);
     if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
@@ -214,8 +202,7 @@ static void control_read(struct drainer *drainer)
 }
 
 // Once the program has ended: as soon as every session whose process is gone is written.
-static void done_tell(struct drainer *drainer)
-{
+static void done_tell(struct drainer *drainer) {
     if (!drainer->main_ended || drainer->done_told)
         return;
     uint32_t running = 0;
@@ -233,8 +220,7 @@ static void done_tell(struct drainer *drainer)
 
 // ---------------------------------------------------------------- the process
 
-static void signals_block(void)
-{
+static void signals_block(void) {
     sigset_t all;
     sigfillset(&all);
     sigprocmask(SIG_BLOCK, &all, NULL);
@@ -243,8 +229,7 @@ static void signals_block(void)
 }
 
 // Every recorded process takes two descriptors here.
-static void descriptors_raise(void)
-{
+static void descriptors_raise(void) {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
         return;
@@ -252,15 +237,13 @@ static void descriptors_raise(void)
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static uint64_t now_ms(void)
-{
+static uint64_t now_ms(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-void drainer_run(int listener, int control, const struct drain_options *options)
-{
+void drainer_run(int listener, int control, const struct drain_options *options) {
     // A child forked just before its parent's end says hello a moment later.
     enum { LINGER_MS = 1000 };
     struct drainer drainer = {.options = options, .listener = listener, .control = control};

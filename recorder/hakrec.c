@@ -58,22 +58,19 @@ static const char help_text[] =
     "Exits as the program does; 125 if it cannot be recorded, 126 if it cannot be run, 127 if\n"
     "there is no such program, 2 for a wrong option.\n";
 
-static _Noreturn void die(int exit_code, const char *text)
-{
+static _Noreturn void die(int exit_code, const char *text) {
     fprintf(stderr, "hakrec: %s\n", text);
     exit(exit_code);
 }
 
-static _Noreturn void die_option(const char *name, const char *value, const char *expected)
-{
+static _Noreturn void die_option(const char *name, const char *value, const char *expected) {
     fprintf(stderr, "hakrec: --%s=%s: expected %s\n", name, value, expected);
     exit(EXIT_USAGE);
 }
 
 // ---------------------------------------------------------------- options
 
-static uint64_t parse_time(const char *name, const char *text, uint64_t ns_max)
-{
+static uint64_t parse_time(const char *name, const char *text, uint64_t ns_max) {
     static const struct {
         const char *unit;
         uint64_t ns;
@@ -88,8 +85,7 @@ static uint64_t parse_time(const char *name, const char *text, uint64_t ns_max)
     die_option(name, text, "a time such as 10us, 50ms or 1s");
 }
 
-static uint32_t parse_stacks(const char *text)
-{
+static uint32_t parse_stacks(const char *text) {
     if (strcmp(text, "full") == 0)
         return RING_STACKS_FULL;
     if (strcmp(text, "caller") == 0)
@@ -99,8 +95,7 @@ static uint32_t parse_stacks(const char *text)
     die_option("stacks", text, "full, caller or none");
 }
 
-static void copy_path(char *path, size_t size, const char *text)
-{
+static void copy_path(char *path, size_t size, const char *text) {
     if (*text == '\0' || strlen(text) >= size)
         die(EXIT_USAGE, "expected a file name of 1 to 4095 bytes");
     strcpy(path, text);
@@ -132,8 +127,7 @@ static const struct option option_table[] = {
     {NULL, 0, NULL, 0},
 };
 
-static void apply_option(struct settings *settings, int code)
-{
+static void apply_option(struct settings *settings, int code) {
     switch (code) {
     case 'o':
         copy_path(settings->output, sizeof settings->output, optarg);
@@ -175,8 +169,7 @@ static void apply_option(struct settings *settings, int code)
 }
 
 // Returns the index of the program's name.
-static int parse_options(struct settings *settings, int count, char **arguments)
-{
+static int parse_options(struct settings *settings, int count, char **arguments) {
     *settings = (struct settings){.drain = {.tick_ns = 10000,
                                             .flush_ns = 50 * 1000000,
                                             .stacks = RING_STACKS_FULL,
@@ -191,16 +184,14 @@ static int parse_options(struct settings *settings, int count, char **arguments)
 
 // ---------------------------------------------------------------- files
 
-static bool reserve(const char *path)
-{
+static bool reserve(const char *path) {
     int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (file >= 0)
         close(file);
     return file >= 0;
 }
 
-static void output_default(struct settings *settings)
-{
+static void output_default(struct settings *settings) {
     strcpy(settings->output, "trace.zst");
     for (unsigned i = 1; !reserve(settings->output); i++) {
         if (errno != EEXIST) {
@@ -215,8 +206,7 @@ static void output_default(struct settings *settings)
 }
 
 // With --force an existing file is left as it is until the drainer has something to put there.
-static void output_check_existing(const struct settings *settings)
-{
+static void output_check_existing(const struct settings *settings) {
     struct stat status;
     if (!settings->force) {
         fprintf(stderr, "hakrec: %s: exists already (--force replaces it)\n", settings->output);
@@ -230,8 +220,7 @@ static void output_check_existing(const struct settings *settings)
     }
 }
 
-static void output_prepare(struct settings *settings)
-{
+static void output_prepare(struct settings *settings) {
     settings->drain.output = settings->output;
     if (!settings->output_given && !settings->force) {
         output_default(settings);
@@ -252,15 +241,13 @@ static void output_prepare(struct settings *settings)
 }
 
 // Nothing was recorded: an empty file that this run has made would only mislead.
-static void output_discard(const struct settings *settings)
-{
+static void output_discard(const struct settings *settings) {
     struct stat status;
     if (settings->reserved && stat(settings->output, &status) == 0 && status.st_size == 0)
         unlink(settings->output);
 }
 
-static void library_find(struct settings *settings)
-{
+static void library_find(struct settings *settings) {
     char self[4096];
     if (settings->library[0] != '\0') {
         if (realpath(settings->library, self) == NULL)
@@ -284,8 +271,7 @@ static void library_find(struct settings *settings)
 
 // ---------------------------------------------------------------- the drainer
 
-static int listener_open(char *name, size_t name_size)
-{
+static int listener_open(char *name, size_t name_size) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
@@ -301,8 +287,8 @@ static int listener_open(char *name, size_t name_size)
 
 // Nothing of the launcher's stays open here: whoever waits for the end of a pipe that the program
 // writes to must not wait for us.
-static _Noreturn void drainer_become(int listener, int control, const struct drain_options *options)
-{
+static _Noreturn void drainer_become(int listener, int control,
+                                     const struct drain_options *options) {
     enum { LISTENER = 100, CONTROL = 101 };
     int null = open("/dev/null", O_RDWR);
     for (int i = 0; i < 3 && null >= 0; i++)
@@ -317,8 +303,7 @@ static _Noreturn void drainer_become(int listener, int control, const struct dra
 
 // Starts the drainer as nobody's child, in a session of its own: neither the terminal's signals
 // nor the launcher's end reach it. Returns the launcher's end of the control socket.
-static int drainer_start(int listener, const struct drain_options *options)
-{
+static int drainer_start(int listener, const struct drain_options *options) {
     int control[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control) != 0)
         return -1;
@@ -348,8 +333,7 @@ static int drainer_start(int listener, const struct drain_options *options)
 static volatile sig_atomic_t program_pid;
 
 // The terminal signals the program itself; what another process sends was meant for it too.
-static void hand_on(int number, siginfo_t *info, void *context)
-{
+static void hand_on(int number, siginfo_t *info, void *context) {
     (void)context;
     int saved_errno = errno;
     if (info->si_code <= 0 && program_pid > 0)
@@ -360,22 +344,19 @@ static void hand_on(int number, siginfo_t *info, void *context)
 static const int handed_on[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
 static struct sigaction handed_on_before[sizeof handed_on / sizeof *handed_on];
 
-static void signals_watch(void)
-{
+static void signals_watch(void) {
     struct sigaction action = {.sa_sigaction = hand_on, .sa_flags = SA_SIGINFO | SA_RESTART};
     for (size_t i = 0; i < sizeof handed_on / sizeof *handed_on; i++)
         sigaction(handed_on[i], &action, &handed_on_before[i]);
 }
 
-static void signals_restore(void)
-{
+static void signals_restore(void) {
     for (size_t i = 0; i < sizeof handed_on / sizeof *handed_on; i++)
         sigaction(handed_on[i], &handed_on_before[i], NULL);
 }
 
 // First in the list, so that another preloaded allocator serves the calls that we record.
-static void environment_set(const struct settings *settings, const char *socket_name)
-{
+static void environment_set(const struct settings *settings, const char *socket_name) {
     const char *others = getenv("LD_PRELOAD");
     size_t size = strlen(settings->library) + (others != NULL ? strlen(others) : 0) + 2;
     char *list = malloc(size);
@@ -389,8 +370,7 @@ static void environment_set(const struct settings *settings, const char *socket_
 }
 
 static pid_t program_start(const struct settings *settings, const char *socket_name,
-                           const char *path, char **arguments, int *exec_error)
-{
+                           const char *path, char **arguments, int *exec_error) {
     int report[2];
     if (pipe2(report, O_CLOEXEC) != 0)
         return -1;
@@ -421,13 +401,11 @@ struct report {
     bool has_main, done, drainer_gone;
 };
 
-static double bits_per_event(uint64_t bytes, uint64_t events)
-{
+static double bits_per_event(uint64_t bytes, uint64_t events) {
     return events > 0 ? 8.0 * (double)bytes / (double)events : 0;
 }
 
-static void session_print(const struct control_message *message)
-{
+static void session_print(const struct control_message *message) {
     fprintf(stderr,
             "hakrec: %s: %" PRIu64 " events, %u thread%s, %.2f bits/event, %" PRIu64 " lost\n",
             message->text, message->events, message->threads, message->threads == 1 ? "" : "s",
@@ -435,8 +413,7 @@ static void session_print(const struct control_message *message)
 }
 
 static void session_report(const struct settings *settings, struct report *report,
-                           const struct control_message *message)
-{
+                           const struct control_message *message) {
     report->has_main |= message->is_main;
     if (!message->is_main) {
         report->children++;
@@ -458,8 +435,7 @@ static void session_report(const struct settings *settings, struct report *repor
                 message->text, (int)message->pid);
 }
 
-static void control_read(const struct settings *settings, int control, struct report *report)
-{
+static void control_read(const struct settings *settings, int control, struct report *report) {
     struct control_message message;
     ssize_t got = recv(control, &message, sizeof message, 0);
     if (got < 0 && errno == EINTR)
@@ -478,8 +454,7 @@ static void control_read(const struct settings *settings, int control, struct re
 
 // Until the program ends; returns its wait status.
 static int program_wait(const struct settings *settings, pid_t pid, int control,
-                        struct report *report)
-{
+                        struct report *report) {
     int status = 0;
     int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     for (;;) {
@@ -500,8 +475,7 @@ static int program_wait(const struct settings *settings, pid_t pid, int control,
 }
 
 static void drainer_wait(const struct settings *settings, pid_t pid, int status, int control,
-                         struct report *report)
-{
+                         struct report *report) {
     struct control_message message = {.kind = CONTROL_MAIN_EXIT, .pid = pid, .status = status};
     if (send(control, &message, sizeof message, MSG_NOSIGNAL) < 0)
         report->drainer_gone = true;
@@ -509,8 +483,7 @@ static void drainer_wait(const struct settings *settings, pid_t pid, int status,
         control_read(settings, control, report);
 }
 
-static void report_print(const struct settings *settings, const struct report *report)
-{
+static void report_print(const struct settings *settings, const struct report *report) {
     if (report->drainer_gone)
         fprintf(stderr, "hakrec: the drainer was killed: %s ends early\n", settings->output);
     if (settings->quiet)
@@ -527,8 +500,7 @@ static void report_print(const struct settings *settings, const struct report *r
 }
 
 // As the program did, down to the signal; its core dump is enough.
-static _Noreturn void exit_as(int status)
-{
+static _Noreturn void exit_as(int status) {
     if (WIFSIGNALED(status)) {
         struct rlimit no_core = {0, 0};
         setrlimit(RLIMIT_CORE, &no_core);
@@ -543,8 +515,7 @@ static _Noreturn void exit_as(int status)
     exit(WEXITSTATUS(status));
 }
 
-int main(int count, char **arguments)
-{
+int main(int count, char **arguments) {
     static struct settings settings;
     static struct program_check check;
     int first = parse_options(&settings, count, arguments);

@@ -25,13 +25,11 @@ void free_aligned_sized(void *block, size_t alignment, size_t size);
 
 // ---------------------------------------------------------------- calls that are not recorded
 
-static bool pool_serves(void)
-{
+static bool pool_serves(void) {
     return rec_own_active() || rec_real.malloc == NULL;
 }
 
-static void *forward_allocate(size_t size_bytes, size_t align_bytes)
-{
+static void *forward_allocate(size_t size_bytes, size_t align_bytes) {
     if (pool_serves()) {
         void *block = rec_pool_allocate(size_bytes, align_bytes);
         if (block != NULL)
@@ -45,8 +43,7 @@ static void *forward_allocate(size_t size_bytes, size_t align_bytes)
                            : rec_real.malloc(size_bytes);
 }
 
-static void *forward_calloc(size_t count, size_t size_bytes)
-{
+static void *forward_calloc(size_t count, size_t size_bytes) {
     size_t total;
     if (!pool_serves() || __builtin_mul_overflow(count, size_bytes, &total))
         return rec_real.calloc != NULL ? rec_real.calloc(count, size_bytes) : NULL;
@@ -55,8 +52,7 @@ static void *forward_calloc(size_t count, size_t size_bytes)
 }
 
 // Moves a block out of its place in the pool.
-static void *pool_realloc(void *old, size_t size_bytes)
-{
+static void *pool_realloc(void *old, size_t size_bytes) {
     void *block = size_bytes == 0 ? NULL : forward_allocate(size_bytes, 0);
     if (block == NULL && size_bytes != 0)
         return NULL;
@@ -67,8 +63,7 @@ static void *pool_realloc(void *old, size_t size_bytes)
     return block;
 }
 
-static void *forward_realloc(void *old, size_t size_bytes)
-{
+static void *forward_realloc(void *old, size_t size_bytes) {
     if (rec_real.realloc == NULL || (old == NULL && pool_serves()))
         return forward_allocate(size_bytes, 0);
     return rec_real.realloc(old, size_bytes);
@@ -78,8 +73,7 @@ static void *forward_realloc(void *old, size_t size_bytes)
 
 // Ends the event of an allocation that has returned `block`, or failed with `error`.
 static void allocation_end(uint8_t op, uint8_t entry, const void *block, size_t size_bytes,
-                           uint8_t align_log2, int error, const void *caller)
-{
+                           uint8_t align_log2, int error, const void *caller) {
     struct rec_level *level = rec_level_now();
     level->phase = REC_PHASE_RECORD;
     if (rec_level_has_room(level)) {
@@ -94,22 +88,19 @@ static void allocation_end(uint8_t op, uint8_t entry, const void *block, size_t 
 }
 
 static void allocation_end_errno(uint8_t op, uint8_t entry, const void *block, size_t size_bytes,
-                                 uint8_t align_log2, const void *caller)
-{
+                                 uint8_t align_log2, const void *caller) {
     int saved_errno = errno;
     allocation_end(op, entry, block, size_bytes, align_log2, saved_errno, caller);
     errno = saved_errno;
 }
 
-static uint8_t log2_of(size_t align_bytes)
-{
+static uint8_t log2_of(size_t align_bytes) {
     return align_bytes > 1 ? (uint8_t)(63 - __builtin_clzll(align_bytes)) : 0;
 }
 
 // Publishes the release that a real function is about to do.
 static void release_begin(uint8_t op, uint8_t entry, const void *block, size_t size_bytes,
-                          const void *stack_of)
-{
+                          const void *stack_of) {
     struct rec_level *level = rec_level_now();
     level->phase = REC_PHASE_RECORD;
     if (rec_level_has_room(level)) {
@@ -121,8 +112,7 @@ static void release_begin(uint8_t op, uint8_t entry, const void *block, size_t s
     level->phase = REC_PHASE_REAL;
 }
 
-static void free_as(void *block, uint8_t entry, const void *caller)
-{
+static void free_as(void *block, uint8_t entry, const void *caller) {
     if (REC_UNLIKELY(rec_pool_owns(block))) {
         rec_pool_free(block);
         return;
@@ -137,8 +127,7 @@ static void free_as(void *block, uint8_t entry, const void *caller)
     rec_end();
 }
 
-static void *realloc_moved(void *old, size_t size_bytes, uint8_t entry, const void *caller)
-{
+static void *realloc_moved(void *old, size_t size_bytes, uint8_t entry, const void *caller) {
     release_begin(TRACE_REALLOC_RELEASE, entry, old, size_bytes, caller);
     void *block = rec_real.realloc(old, size_bytes);
     int saved_errno = errno;
@@ -156,8 +145,7 @@ static void *realloc_moved(void *old, size_t size_bytes, uint8_t entry, const vo
     return block;
 }
 
-static void *realloc_as(void *old, size_t size_bytes, uint8_t entry, const void *caller)
-{
+static void *realloc_as(void *old, size_t size_bytes, uint8_t entry, const void *caller) {
     if (REC_UNLIKELY(rec_pool_owns(old)))
         return pool_realloc(old, size_bytes);
     if (REC_UNLIKELY(!rec_begin(caller)))
@@ -177,8 +165,7 @@ static void *realloc_as(void *old, size_t size_bytes, uint8_t entry, const void 
 
 // ---------------------------------------------------------------- entry points
 
-REC_EXPORT void *malloc(size_t size)
-{
+REC_EXPORT void *malloc(size_t size) {
     if (REC_UNLIKELY(!rec_begin(CALLER)))
         return forward_allocate(size, 0);
     void *block = rec_real.malloc(size);
@@ -186,8 +173,7 @@ REC_EXPORT void *malloc(size_t size)
     return block;
 }
 
-REC_EXPORT void *calloc(size_t count, size_t size)
-{
+REC_EXPORT void *calloc(size_t count, size_t size) {
     if (REC_UNLIKELY(!rec_begin(CALLER)))
         return forward_calloc(count, size);
     void *block = rec_real.calloc(count, size);
@@ -198,38 +184,32 @@ REC_EXPORT void *calloc(size_t count, size_t size)
     return block;
 }
 
-REC_EXPORT void free(void *block)
-{
+REC_EXPORT void free(void *block) {
     free_as(block, TRACE_ENTRY_FREE, CALLER);
 }
 
-REC_EXPORT void cfree(void *block)
-{
+REC_EXPORT void cfree(void *block) {
     free_as(block, TRACE_ENTRY_CFREE, CALLER);
 }
 
 // C23's frees; free is right for them wherever the C library has none.
-REC_EXPORT void free_sized(void *block, size_t size)
-{
+REC_EXPORT void free_sized(void *block, size_t size) {
     (void)size;
     free_as(block, TRACE_ENTRY_FREE_SIZED, CALLER);
 }
 
-REC_EXPORT void free_aligned_sized(void *block, size_t alignment, size_t size)
-{
+REC_EXPORT void free_aligned_sized(void *block, size_t alignment, size_t size) {
     (void)alignment;
     (void)size;
     free_as(block, TRACE_ENTRY_FREE_ALIGNED_SIZED, CALLER);
 }
 
-REC_EXPORT void *realloc(void *old, size_t size)
-{
+REC_EXPORT void *realloc(void *old, size_t size) {
     return realloc_as(old, size, TRACE_ENTRY_REALLOC, CALLER);
 }
 
 // Done by realloc, as glibc does; calling the real one would come back to ours.
-REC_EXPORT void *reallocarray(void *old, size_t count, size_t size)
-{
+REC_EXPORT void *reallocarray(void *old, size_t count, size_t size) {
     size_t total;
     if (!__builtin_mul_overflow(count, size, &total))
         return realloc_as(old, total, TRACE_ENTRY_REALLOCARRAY, CALLER);
@@ -239,8 +219,7 @@ REC_EXPORT void *reallocarray(void *old, size_t count, size_t size)
     return NULL;
 }
 
-REC_EXPORT void *memalign(size_t alignment, size_t size)
-{
+REC_EXPORT void *memalign(size_t alignment, size_t size) {
     if (REC_UNLIKELY(!rec_begin(CALLER)))
         return forward_allocate(size, alignment);
     void *block = rec_real.memalign(alignment, size);
@@ -249,8 +228,7 @@ REC_EXPORT void *memalign(size_t alignment, size_t size)
     return block;
 }
 
-REC_EXPORT void *aligned_alloc(size_t alignment, size_t size)
-{
+REC_EXPORT void *aligned_alloc(size_t alignment, size_t size) {
     if (REC_UNLIKELY(!rec_begin(CALLER)))
         return forward_allocate(size, alignment);
     void *block = rec_real.aligned_alloc(alignment, size);
@@ -259,8 +237,7 @@ REC_EXPORT void *aligned_alloc(size_t alignment, size_t size)
     return block;
 }
 
-REC_EXPORT int posix_memalign(void **result, size_t alignment, size_t size)
-{
+REC_EXPORT int posix_memalign(void **result, size_t alignment, size_t size) {
     if (REC_UNLIKELY(!rec_begin(CALLER))) {
         if (!pool_serves())
             return rec_real.posix_memalign(result, alignment, size);
@@ -278,8 +255,7 @@ REC_EXPORT int posix_memalign(void **result, size_t alignment, size_t size)
     return error;
 }
 
-REC_EXPORT void *valloc(size_t size)
-{
+REC_EXPORT void *valloc(size_t size) {
     size_t page_bytes = (size_t)getpagesize();
     if (REC_UNLIKELY(!rec_begin(CALLER)))
         return forward_allocate(size, page_bytes);
@@ -289,8 +265,7 @@ REC_EXPORT void *valloc(size_t size)
     return block;
 }
 
-REC_EXPORT void *pvalloc(size_t size)
-{
+REC_EXPORT void *pvalloc(size_t size) {
     size_t page_bytes = (size_t)getpagesize();
     if (REC_UNLIKELY(!rec_begin(CALLER)))
         return forward_allocate((size + page_bytes - 1) & ~(page_bytes - 1), page_bytes);
@@ -300,8 +275,7 @@ REC_EXPORT void *pvalloc(size_t size)
     return block;
 }
 
-REC_EXPORT size_t malloc_usable_size(void *block)
-{
+REC_EXPORT size_t malloc_usable_size(void *block) {
     if (block == NULL)
         return 0;
     if (rec_pool_owns(block))

@@ -77,8 +77,7 @@ void rec_pool_free(void *block);
 size_t rec_pool_usable(const void *block);
 extern char rec_pool_memory[];
 extern const size_t rec_pool_bytes;
-static inline bool rec_pool_owns(const void *block)
-{
+static inline bool rec_pool_owns(const void *block) {
     return (uintptr_t)block - (uintptr_t)rec_pool_memory < rec_pool_bytes;
 }
 
@@ -139,15 +138,13 @@ void rec_thread_retire(void);
 void rec_own_begin(void);
 void rec_own_end(void);
 // Whether calls of malloc are now made at our request.
-static inline bool rec_own_active(void)
-{
+static inline bool rec_own_active(void) {
     return rec_thread.depth != 0 && rec_thread.level[rec_thread.depth - 1].phase == REC_PHASE_OWN;
 }
 
 // Opens an event of a call from `caller`, leaving the phase at REAL. False: forward, do not
 // record. Every true is followed by rec_end.
-static inline bool rec_begin(const void *caller)
-{
+static inline bool rec_begin(const void *caller) {
     if (REC_UNLIKELY(*rec_gate == 0 || rec_thread.depth != 0) && !rec_begin_slow(caller))
         return false;
     // A handler that comes in between finds the phase at rest and may record: nothing has begun.
@@ -156,26 +153,22 @@ static inline bool rec_begin(const void *caller)
     return true;
 }
 
-static inline struct rec_level *rec_level_now(void)
-{
+static inline struct rec_level *rec_level_now(void) {
     return &rec_thread.level[rec_thread.depth - 1];
 }
 
-static inline void rec_end(void)
-{
+static inline void rec_end(void) {
     rec_level_now()->phase = REC_PHASE_RECORD;
     rec_thread.depth = rec_thread.depth - 1;
 }
 
 // Before a call through rec_real that may be the first of the process.
-static inline void rec_real_need(void)
-{
+static inline void rec_real_need(void) {
     if (REC_UNLIKELY(rec_real.malloc == NULL) && rec_begin(NULL))
         rec_end();
 }
 
-static inline bool rec_level_has_room(struct rec_level *level)
-{
+static inline bool rec_level_has_room(struct rec_level *level) {
     return REC_LIKELY(level->head != level->limit) || rec_level_room(level);
 }
 
@@ -183,8 +176,7 @@ static inline bool rec_level_has_room(struct rec_level *level)
 // can be; the record becomes the drainer's with the one release store at the end, which pairs
 // with the acquire of `head` in its pass.
 static inline void rec_publish(struct rec_level *level, uint8_t op, uint8_t entry, uint64_t address,
-                               uint64_t size, uint32_t stack, uint8_t align_log2)
-{
+                               uint64_t size, uint32_t stack, uint8_t align_log2) {
     struct ring_record *record = &level->records[level->head & (RING_RECORDS - 1)];
     record->address = address;
     record->size = size;

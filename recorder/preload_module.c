@@ -22,18 +22,15 @@ static _Atomic uint32_t epoch;
 static atomic_flag refreshing = ATOMIC_FLAG_INIT;
 static _Atomic uint64_t adds_seen, subs_seen; // the dynamic linker's counts at the last look
 
-uint32_t rec_module_epoch(void)
-{
+uint32_t rec_module_epoch(void) {
     return atomic_load_explicit(&epoch, memory_order_relaxed);
 }
 
-static struct ring_module *log_entries(void)
-{
+static struct ring_module *log_entries(void) {
     return (struct ring_module *)((char *)rec_session + rec_session->modules_offset);
 }
 
-static void build_id_read(struct ring_module *module, const char *note, size_t bytes)
-{
+static void build_id_read(struct ring_module *module, const char *note, size_t bytes) {
     const char *end = note + bytes;
     while (note + sizeof(ElfW(Nhdr)) <= end) {
         const ElfW(Nhdr) *header = (const ElfW(Nhdr) *)note;
@@ -49,8 +46,7 @@ static void build_id_read(struct ring_module *module, const char *note, size_t b
     }
 }
 
-static void path_read(struct ring_module *module, const char *name)
-{
+static void path_read(struct ring_module *module, const char *name) {
     if (*name != '\0') {
         strncpy(module->path, name, sizeof module->path - 1);
         return;
@@ -59,8 +55,7 @@ static void path_read(struct ring_module *module, const char *name)
     module->path[length > 0 ? length : 0] = '\0';
 }
 
-static void module_describe(struct ring_module *module, const struct dl_phdr_info *info)
-{
+static void module_describe(struct ring_module *module, const struct dl_phdr_info *info) {
     memset(module, 0, sizeof *module);
     module->start = UINT64_MAX;
     for (int i = 0; i < info->dlpi_phnum; i++) {
@@ -79,16 +74,14 @@ static void module_describe(struct ring_module *module, const struct dl_phdr_inf
 }
 
 // The latest entry that overlaps this one is the same file: nothing to say.
-static bool module_is_current(const struct ring_module *module)
-{
+static bool module_is_current(const struct ring_module *module) {
     for (uint32_t i = atomic_load(&known_count); i-- > 0;)
         if (known[i].start < module->end && module->start < known[i].end)
             return memcmp(&known[i], module, sizeof *module) == 0;
     return false;
 }
 
-static void module_append(const struct ring_module *module)
-{
+static void module_append(const struct ring_module *module) {
     uint32_t count = atomic_load(&known_count);
     if (count == RING_MODULES_MAX) {
         atomic_fetch_add(&rec_session->module_overflow, 1);
@@ -100,8 +93,7 @@ static void module_append(const struct ring_module *module)
     atomic_store_explicit(&rec_session->module_count, count + 1, memory_order_release);
 }
 
-static int module_visit(struct dl_phdr_info *info, size_t size, void *context)
-{
+static int module_visit(struct dl_phdr_info *info, size_t size, void *context) {
     (void)size;
     (void)context;
     struct ring_module module;
@@ -113,8 +105,7 @@ static int module_visit(struct dl_phdr_info *info, size_t size, void *context)
     return 0;
 }
 
-void rec_module_refresh(void)
-{
+void rec_module_refresh(void) {
     if (atomic_flag_test_and_set_explicit(&refreshing, memory_order_acquire))
         return;
     dl_iterate_phdr(module_visit, NULL);
@@ -125,30 +116,26 @@ struct linker_counts {
     uint64_t adds, subs;
 };
 
-static int counts_visit(struct dl_phdr_info *info, size_t size, void *context)
-{
+static int counts_visit(struct dl_phdr_info *info, size_t size, void *context) {
     (void)size;
     *(struct linker_counts *)context = (struct linker_counts){info->dlpi_adds, info->dlpi_subs};
     return 1;
 }
 
-static struct linker_counts counts_now(void)
-{
+static struct linker_counts counts_now(void) {
     struct linker_counts counts = {0, 0};
     dl_iterate_phdr(counts_visit, &counts);
     return counts;
 }
 
-static bool is_known(uint64_t address)
-{
+static bool is_known(uint64_t address) {
     for (uint32_t i = atomic_load_explicit(&known_count, memory_order_acquire); i-- > 0;)
         if (address >= known[i].start && address < known[i].end)
             return true;
     return false;
 }
 
-void rec_module_cover(const uint64_t *frames, unsigned count)
-{
+void rec_module_cover(const uint64_t *frames, unsigned count) {
     // A fork child asks only if it must: another thread of its parent may have held the linker's
     // lock. Elsewhere a known address proves nothing: another file may stand there by now.
     unsigned i = 0;
@@ -160,21 +147,18 @@ void rec_module_cover(const uint64_t *frames, unsigned count)
         rec_module_refresh();
 }
 
-void rec_module_unloaded(void)
-{
+void rec_module_unloaded(void) {
     if (counts_now().subs == atomic_load_explicit(&subs_seen, memory_order_relaxed))
         return;
     atomic_fetch_add(&epoch, 1);
     rec_module_refresh();
 }
 
-void rec_module_reset_child(void)
-{
+void rec_module_reset_child(void) {
     atomic_flag_clear(&refreshing);
 }
 
-void rec_module_publish(void)
-{
+void rec_module_publish(void) {
     uint32_t count = atomic_load(&known_count);
     memcpy(log_entries(), known, count * sizeof *known);
     atomic_store_explicit(&rec_session->module_count, count, memory_order_release);

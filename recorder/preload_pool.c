@@ -27,26 +27,22 @@ const size_t rec_pool_bytes = POOL_BYTES;
 static _Atomic uint64_t bump_bytes = 16;         // offset 0 stands for "none"
 static _Atomic uint64_t free_lists[CLASS_COUNT]; // tag << 32 | offset / 16
 
-static struct block_header *header_at(uint64_t offset)
-{
+static struct block_header *header_at(uint64_t offset) {
     return (struct block_header *)(rec_pool_memory + offset);
 }
 
-static size_t class_bytes(uint32_t class)
-{
+static size_t class_bytes(uint32_t class) {
     return (size_t)BLOCK_BYTES_MIN << class;
 }
 
-static uint32_t class_of(size_t bytes)
-{
+static uint32_t class_of(size_t bytes) {
     uint32_t class = 0;
     while (class < CLASS_COUNT && class_bytes(class) < bytes)
         class ++;
     return class;
 }
 
-static struct block_header *pop(uint32_t class)
-{
+static struct block_header *pop(uint32_t class) {
     uint64_t head = atomic_load_explicit(&free_lists[class], memory_order_acquire);
     while ((uint32_t)head != 0) {
         struct block_header *block = header_at((uint64_t)(uint32_t)head * 16);
@@ -58,8 +54,7 @@ static struct block_header *pop(uint32_t class)
     return NULL;
 }
 
-static struct block_header *carve(uint32_t class)
-{
+static struct block_header *carve(uint32_t class) {
     uint64_t bytes = sizeof(struct block_header) + class_bytes(class);
     uint64_t offset = atomic_fetch_add_explicit(&bump_bytes, bytes, memory_order_relaxed);
     if (offset + bytes > POOL_BYTES)
@@ -72,8 +67,7 @@ static struct block_header *carve(uint32_t class)
 // class number can be.
 enum { ALIGNED_MARK = 0x80000000u };
 
-void *rec_pool_allocate(size_t size_bytes, size_t align_bytes)
-{
+void *rec_pool_allocate(size_t size_bytes, size_t align_bytes) {
     size_t slack = align_bytes > 16 ? align_bytes : 0;
     if (size_bytes > POOL_BYTES || slack > POOL_BYTES)
         return NULL;
@@ -97,16 +91,14 @@ void *rec_pool_allocate(size_t size_bytes, size_t align_bytes)
     return (void *)aligned;
 }
 
-static struct block_header *header_of(const void *block)
-{
+static struct block_header *header_of(const void *block) {
     struct block_header *header = (struct block_header *)(uintptr_t)block - 1;
     if ((header->class & ALIGNED_MARK) != 0)
         header -= header->next;
     return header;
 }
 
-void rec_pool_free(void *block)
-{
+void rec_pool_free(void *block) {
     struct block_header *header = header_of(block);
     uint64_t offset = (uint64_t)((char *)header - rec_pool_memory) / 16;
     uint64_t head = atomic_load_explicit(&free_lists[header->class], memory_order_relaxed);
@@ -117,8 +109,7 @@ void rec_pool_free(void *block)
                                                     memory_order_release, memory_order_relaxed));
 }
 
-size_t rec_pool_usable(const void *block)
-{
+size_t rec_pool_usable(const void *block) {
     const struct block_header *header = header_of(block);
     return class_bytes(header->class) - (size_t)((const char *)block - (const char *)(header + 1));
 }

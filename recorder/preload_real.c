@@ -23,8 +23,7 @@ struct range_search {
     struct range found;
 };
 
-static int range_visit(struct dl_phdr_info *info, size_t size, void *context)
-{
+static int range_visit(struct dl_phdr_info *info, size_t size, void *context) {
     (void)size;
     struct range_search *search = context;
     struct range range = {UINTPTR_MAX, 0};
@@ -44,34 +43,29 @@ static int range_visit(struct dl_phdr_info *info, size_t size, void *context)
     return 1;
 }
 
-static struct range range_around(const void *address)
-{
+static struct range range_around(const void *address) {
     struct range_search search = {.address = (uintptr_t)address};
     dl_iterate_phdr(range_visit, &search);
     return search.found;
 }
 
-static bool range_holds(const struct range *range, const void *address)
-{
+static bool range_holds(const struct range *range, const void *address) {
     return (uintptr_t)address >= range->start && (uintptr_t)address < range->end;
 }
 
 // dlsym gives a data pointer; ISO C has no cast from that to a function's.
-static void look_up(void *function, const char *name)
-{
+static void look_up(void *function, const char *name) {
     void *address = dlsym(RTLD_NEXT, name);
     memcpy(function, &address, sizeof address);
 }
 
-static void *as_data(void *(*function)(size_t))
-{
+static void *as_data(void *(*function)(size_t)) {
     void *address;
     memcpy(&address, &function, sizeof address);
     return address;
 }
 
-void rec_real_resolve(void)
-{
+void rec_real_resolve(void) {
     look_up(&rec_real.calloc, "calloc");
     look_up(&rec_real.free, "free");
     look_up(&rec_real.realloc, "realloc");
@@ -99,8 +93,7 @@ void rec_real_resolve(void)
     rec_real_realloc_zero_frees = allocator_range.start == libc_range.start;
 }
 
-int (*rec_real_unwinder(void))(void **, int)
-{
+int (*rec_real_unwinder(void))(void **, int) {
     // RTLD_LOCAL and never linked: libunwind exports _Unwind_RaiseException and its kin, and must
     // not become the unwinder of the program's C++ plugins.
     void *library = dlopen("libunwind.so.8", RTLD_NOW | RTLD_LOCAL);
@@ -113,8 +106,7 @@ int (*rec_real_unwinder(void))(void **, int)
     return backtrace;
 }
 
-bool rec_real_is_inside(const void *caller, uint32_t phase)
-{
+bool rec_real_is_inside(const void *caller, uint32_t phase) {
     if (phase == REC_PHASE_RECORD)
         return false;
     if (phase == REC_PHASE_REAL)
@@ -124,15 +116,13 @@ bool rec_real_is_inside(const void *caller, uint32_t phase)
            range_holds(&libc_range, caller) || range_holds(&unwinder_range, caller);
 }
 
-bool rec_real_is_linker(const void *caller)
-{
+bool rec_real_is_linker(const void *caller) {
     return range_holds(&linker_range, caller);
 }
 
 // The module that defines the function that the program calls by this name. A program that takes
 // a function's address has a stub of that name which it does not define: NULL.
-static const char *definer(const char *name, Dl_info *where)
-{
+static const char *definer(const char *name, Dl_info *where) {
     ElfW(Sym) *symbol = NULL;
     void *address = dlsym(RTLD_DEFAULT, name);
     if (address == NULL || dladdr1(address, where, (void **)&symbol, RTLD_DL_SYMENT) == 0 ||
@@ -141,8 +131,7 @@ static const char *definer(const char *name, Dl_info *where)
     return where->dli_fname;
 }
 
-const char *rec_real_own_malloc(void)
-{
+const char *rec_real_own_malloc(void) {
     Dl_info where, ours;
     const char *module = definer("malloc", &where);
     if (module != NULL && dladdr(&rec_real, &ours) != 0 && where.dli_fbase != ours.dli_fbase)

@@ -41,8 +41,7 @@ static struct rec_scratch scratch[RING_COUNT_MAX]; // untouched pages cost nothi
 
 // ---------------------------------------------------------------- reaching the drainer
 
-static int drainer_connect(void)
-{
+static int drainer_connect(void) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     size_t length = strlen(socket_name);
     memcpy(address.sun_path + 1, socket_name, length); // abstract: no file, survives a chroot
@@ -58,8 +57,7 @@ static int drainer_connect(void)
     return -1;
 }
 
-static int memory_receive(int connection)
-{
+static int memory_receive(int connection) {
     char answer;
     _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
     struct iovec part = {&answer, 1};
@@ -79,8 +77,7 @@ static int memory_receive(int connection)
     return memory;
 }
 
-static int memory_request(uint32_t kind)
-{
+static int memory_request(uint32_t kind) {
     int connection = drainer_connect();
     if (connection < 0)
         return -1;
@@ -98,8 +95,7 @@ static int memory_request(uint32_t kind)
 
 // Maps the session, over the parent's in a fork child. Where address space is limited, fewer
 // rings have to do: they stand at the end of the mapping.
-static bool memory_map(int memory)
-{
+static bool memory_map(int memory) {
     struct ring_session header;
     if (pread(memory, &header, sizeof header, 0) != (ssize_t)sizeof header ||
         header.magic != RING_MAGIC || header.version != RING_VERSION)
@@ -118,8 +114,7 @@ static bool memory_map(int memory)
     return false;
 }
 
-static bool session_reach(uint32_t kind)
-{
+static bool session_reach(uint32_t kind) {
     int memory = memory_request(kind);
     if (memory < 0)
         return false;
@@ -130,8 +125,7 @@ static bool session_reach(uint32_t kind)
 
 // ---------------------------------------------------------------- opening
 
-static bool gate_make(void)
-{
+static bool gate_make(void) {
     void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED)
         return false;
@@ -143,19 +137,16 @@ static bool gate_make(void)
     return true;
 }
 
-void rec_own_begin(void)
-{
+void rec_own_begin(void) {
     rec_thread.depth = rec_thread.depth + 1;
     rec_thread.level[rec_thread.depth - 1].phase = REC_PHASE_OWN;
 }
 
-void rec_own_end(void)
-{
+void rec_own_end(void) {
     rec_end();
 }
 
-static bool open_first(void)
-{
+static bool open_first(void) {
     const char *name = getenv(RING_SOCKET_VARIABLE);
     if (name == NULL || strlen(name) + 1 > sizeof socket_name - 1)
         return false;
@@ -168,8 +159,7 @@ static bool open_first(void)
 }
 
 // Of the parent's threads only this one exists here; its rings were the parent's.
-static bool open_child(void)
-{
+static bool open_child(void) {
     memset(rec_thread.level, 0, sizeof rec_thread.level);
     rec_thread.id_plus_one = 0;
     rec_thread.lost = 0;
@@ -183,8 +173,7 @@ static bool open_child(void)
     return true;
 }
 
-static bool open_as(int state)
-{
+static bool open_as(int state) {
     rec_own_begin();
     if (rec_real.malloc == NULL)
         rec_real_resolve();
@@ -200,8 +189,7 @@ static bool open_as(int state)
 }
 
 // At depth 0 with the gate closed.
-static bool session_open(void)
-{
+static bool session_open(void) {
     int state = atomic_load(&open_state);
     if (state == STATE_OFF)
         return false;
@@ -217,8 +205,7 @@ static bool session_open(void)
     return *rec_gate != 0;
 }
 
-bool rec_begin_slow(const void *caller)
-{
+bool rec_begin_slow(const void *caller) {
     if (rec_thread.depth == 0)
         return session_open();
     if (*rec_gate == 0)
@@ -233,27 +220,23 @@ bool rec_begin_slow(const void *caller)
     return false;
 }
 
-uint32_t rec_session_number(void)
-{
+uint32_t rec_session_number(void) {
     return session_number;
 }
 
 // ---------------------------------------------------------------- rings
 
-static void ring_high_raise(uint32_t count)
-{
+static void ring_high_raise(uint32_t count) {
     uint32_t high = atomic_load_explicit(&rec_session->ring_high, memory_order_relaxed);
     while (high < count && !atomic_compare_exchange_weak(&rec_session->ring_high, &high, count))
         ;
 }
 
-static struct ring_control *controls(void)
-{
+static struct ring_control *controls(void) {
     return (struct ring_control *)((char *)rec_session + rec_session->controls_offset);
 }
 
-static struct ring_control *ring_claim(void)
-{
+static struct ring_control *ring_claim(void) {
     for (uint32_t i = 0; i < ring_count; i++) {
         struct ring_control *ring = &controls()[i];
         uint32_t free_state = RING_FREE;
@@ -268,21 +251,18 @@ static struct ring_control *ring_claim(void)
     return NULL;
 }
 
-struct rec_scratch *rec_level_scratch(const struct rec_level *level)
-{
+struct rec_scratch *rec_level_scratch(const struct rec_level *level) {
     return &scratch[level->ring - controls()];
 }
 
-bool rec_scratch_unwinding(void)
-{
+bool rec_scratch_unwinding(void) {
     for (uint32_t i = 0; i < ring_count; i++)
         if (scratch[i].unwinding != 0)
             return true;
     return false;
 }
 
-uint32_t rec_thread_id(void)
-{
+uint32_t rec_thread_id(void) {
     if (rec_thread.id_plus_one == 0)
         rec_thread.id_plus_one =
             1 + atomic_fetch_add_explicit(&rec_session->thread_next, 1, memory_order_relaxed);
@@ -290,8 +270,7 @@ uint32_t rec_thread_id(void)
 }
 
 // Gives this level of this thread a ring. *is_new_thread: nobody has announced the thread.
-static bool ring_attach(struct rec_level *level, bool *is_new_thread)
-{
+static bool ring_attach(struct rec_level *level, bool *is_new_thread) {
     struct ring_control *ring = ring_claim();
     if (ring == NULL)
         return false;
@@ -308,8 +287,7 @@ static bool ring_attach(struct rec_level *level, bool *is_new_thread)
     return true;
 }
 
-void rec_thread_retire(void)
-{
+void rec_thread_retire(void) {
     for (unsigned i = 0; i < RING_LEVELS; i++)
         if (rec_thread.level[i].ring != NULL)
             atomic_store_explicit(&rec_thread.level[i].ring->state, RING_EXITING,
@@ -317,32 +295,27 @@ void rec_thread_retire(void)
 }
 
 static long futex(_Atomic uint32_t *word, int operation, uint32_t value,
-                  const struct timespec *timeout)
-{
+                  const struct timespec *timeout) {
     return syscall(SYS_futex, word, operation, value, timeout, NULL, 0);
 }
 
-static void doorbell_ring(void)
-{
+static void doorbell_ring(void) {
     atomic_fetch_add(&rec_session->doorbell, 1);
     futex(&rec_session->doorbell, FUTEX_WAKE, 1, NULL);
 }
 
 // The mutex's first word holds the id of its owner; the kernel adds a bit when that owner dies.
-static bool drainer_lives(void)
-{
+static bool drainer_lives(void) {
     uint32_t word = __atomic_load_n((uint32_t *)&rec_session->drainer_alive, __ATOMIC_ACQUIRE);
     return (word & FUTEX_TID_MASK) != 0 && (word & FUTEX_OWNER_DIED) == 0;
 }
 
-static void recording_stop(void)
-{
+static void recording_stop(void) {
     atomic_store(&open_state, STATE_OFF);
     *rec_gate = 0;
 }
 
-static uint64_t now_ns(void)
-{
+static uint64_t now_ns(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
@@ -352,8 +325,7 @@ static uint64_t now_ns(void)
 enum { ROOM_MIN = 4 };
 
 // One wait of at most 10 ms for the drainer to make room. False: it is dead.
-static bool room_wait(struct rec_level *level)
-{
+static bool room_wait(struct rec_level *level) {
     struct ring_control *ring = level->ring;
     uint64_t begin_ns = now_ns();
     doorbell_ring();
@@ -368,8 +340,7 @@ static bool room_wait(struct rec_level *level)
     return true;
 }
 
-static bool room_make(struct rec_level *level)
-{
+static bool room_make(struct rec_level *level) {
     uint64_t used;
     // Acquire pairs with the drainer's release of tail: the slots below it have been copied out.
     while ((used = level->head - atomic_load_explicit(&level->ring->tail, memory_order_acquire)) >
@@ -387,8 +358,7 @@ static bool room_make(struct rec_level *level)
     return true;
 }
 
-bool rec_level_room(struct rec_level *level)
-{
+bool rec_level_room(struct rec_level *level) {
     int saved_errno = errno;
     bool is_new_thread = false;
     bool ready = level->ring != NULL || ring_attach(level, &is_new_thread);
@@ -407,8 +377,7 @@ bool rec_level_room(struct rec_level *level)
     return ready;
 }
 
-void rec_event(uint8_t op, uint64_t address, uint64_t size)
-{
+void rec_event(uint8_t op, uint64_t address, uint64_t size) {
     if (!rec_begin(NULL))
         return;
     struct rec_level *level = rec_level_now();
@@ -420,8 +389,7 @@ void rec_event(uint8_t op, uint64_t address, uint64_t size)
 
 // ---------------------------------------------------------------- start and end of the process
 
-static void exit_status_note(int status)
-{
+static void exit_status_note(int status) {
     // A vfork child shares this memory, but it is not this process that ends.
     if (*rec_gate == 0 || getpid() != session_pid)
         return;
@@ -429,14 +397,12 @@ static void exit_status_note(int status)
     atomic_store(&rec_session->has_exit_status, 1);
 }
 
-static void at_exit(int status, void *context)
-{
+static void at_exit(int status, void *context) {
     (void)context;
     exit_status_note(status);
 }
 
-REC_EXPORT void _exit(int status)
-{
+REC_EXPORT void _exit(int status) {
     exit_status_note(status);
     if (rec_real._exit != NULL)
         rec_real._exit(status);
@@ -446,8 +412,7 @@ REC_EXPORT void _exit(int status)
 
 REC_EXPORT void _Exit(int status) __attribute__((alias("_exit")));
 
-static void own_malloc_report(void)
-{
+static void own_malloc_report(void) {
     const char *module = rec_real_own_malloc();
     if (*module == '\0')
         return;
@@ -455,8 +420,7 @@ static void own_malloc_report(void)
     atomic_store(&rec_session->own_malloc, 1);
 }
 
-__attribute__((constructor)) static void start(void)
-{
+__attribute__((constructor)) static void start(void) {
     if (*rec_gate == 0 && !session_open())
         return;
     int saved_errno = errno;

@@ -18,13 +18,11 @@
 static int (*unwind)(void **, int);
 static atomic_flag unwinder_tried = ATOMIC_FLAG_INIT;
 
-static void stacks_in_use(uint32_t stacks)
-{
+static void stacks_in_use(uint32_t stacks) {
     atomic_store(&rec_session->stacks_in_use, stacks);
 }
 
-void rec_stack_open(void)
-{
+void rec_stack_open(void) {
     if (rec_session->stacks != RING_STACKS_FULL || atomic_flag_test_and_set(&unwinder_tried))
         return;
     rec_own_begin();
@@ -37,8 +35,7 @@ void rec_stack_open(void)
     stacks_in_use(backtrace != NULL ? RING_STACKS_FULL : RING_STACKS_CALLER);
 }
 
-void rec_stack_open_child(void)
-{
+void rec_stack_open_child(void) {
     uint32_t stacks = rec_session->stacks;
     if (rec_scratch_unwinding())
         unwind = NULL;
@@ -47,18 +44,15 @@ void rec_stack_open_child(void)
 
 // ---------------------------------------------------------------- the table
 
-static uint64_t *arena(void)
-{
+static uint64_t *arena(void) {
     return (uint64_t *)((char *)rec_session + rec_session->stack_arena_offset);
 }
 
-static _Atomic uint32_t *slots(void)
-{
+static _Atomic uint32_t *slots(void) {
     return (_Atomic uint32_t *)((char *)rec_session + rec_session->stack_index_offset);
 }
 
-static uint64_t frames_hash(const uint64_t *frames, unsigned count, uint32_t epoch)
-{
+static uint64_t frames_hash(const uint64_t *frames, unsigned count, uint32_t epoch) {
     uint64_t hash = 0x9e3779b97f4a7c15ull * (count + 1) + epoch;
     for (unsigned i = 0; i < count; i++)
         hash = ((hash << 29 | hash >> 35) ^ frames[i]) * 0xff51afd7ed558ccdull;
@@ -66,16 +60,14 @@ static uint64_t frames_hash(const uint64_t *frames, unsigned count, uint32_t epo
 }
 
 static bool entry_is(uint32_t word, uint64_t hash, uint32_t epoch, const uint64_t *frames,
-                     unsigned count)
-{
+                     unsigned count) {
     const struct ring_stack *entry = (const struct ring_stack *)(arena() + word);
     return entry->hash == hash && entry->epoch == epoch && entry->count == count &&
            memcmp(entry->frames, frames, count * sizeof *frames) == 0;
 }
 
 // Writes an entry; 0 when the arena is full.
-static uint32_t entry_write(uint64_t hash, uint32_t epoch, const uint64_t *frames, unsigned count)
-{
+static uint32_t entry_write(uint64_t hash, uint32_t epoch, const uint64_t *frames, unsigned count) {
     rec_module_cover(frames, count);
     uint64_t words = sizeof(struct ring_stack) / sizeof(uint64_t) + count;
     uint64_t word = atomic_load_explicit(&rec_session->stack_arena_used, memory_order_relaxed);
@@ -95,8 +87,7 @@ static uint32_t entry_write(uint64_t hash, uint32_t epoch, const uint64_t *frame
     return (uint32_t)word;
 }
 
-static uint32_t stack_number(const uint64_t *frames, unsigned count)
-{
+static uint32_t stack_number(const uint64_t *frames, unsigned count) {
     enum { PROBES_MAX = 64 };
     uint32_t epoch = rec_module_epoch();
     uint64_t hash = frames_hash(frames, count, epoch);
@@ -124,8 +115,7 @@ static uint32_t stack_number(const uint64_t *frames, unsigned count)
 // Fills scratch->frames; returns the index of `caller` and the end in *end. Frames before it are
 // this library's.
 static unsigned frames_take(struct rec_level *level, struct rec_scratch *scratch,
-                            const void *caller, unsigned *end)
-{
+                            const void *caller, unsigned *end) {
     enum { OWN_FRAMES_MAX = 8 };
     int count = 0;
     if (unwind != NULL) {
@@ -149,8 +139,7 @@ static unsigned frames_take(struct rec_level *level, struct rec_scratch *scratch
     return 0;
 }
 
-uint32_t rec_stack_capture(struct rec_level *level, const void *caller)
-{
+uint32_t rec_stack_capture(struct rec_level *level, const void *caller) {
     if (rec_session->stacks == RING_STACKS_NONE)
         return 0;
     if (REC_UNLIKELY(unwind == NULL) && !rec_real_is_linker(caller))

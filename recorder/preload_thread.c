@@ -27,8 +27,7 @@ struct handle_slot {
 enum { HANDLE_SLOTS = 1 << 16 };
 static struct handle_slot handle_slots[HANDLE_SLOTS];
 
-static struct handle_slot *handle_find(uint64_t handle, bool insert)
-{
+static struct handle_slot *handle_find(uint64_t handle, bool insert) {
     uint64_t hash = handle * 0x9e3779b97f4a7c15ull >> 48;
     for (unsigned probe = 0; probe < HANDLE_SLOTS; probe++) {
         struct handle_slot *slot = &handle_slots[(hash + probe) % HANDLE_SLOTS];
@@ -45,8 +44,7 @@ static struct handle_slot *handle_find(uint64_t handle, bool insert)
 
 // Said by the thread and by its creator, whichever comes first; a creator that comes very late
 // must not overrule the handle's next thread.
-static void handle_set(uint64_t handle, uint32_t thread)
-{
+static void handle_set(uint64_t handle, uint32_t thread) {
     struct handle_slot *slot = handle_find(handle, true);
     uint64_t value = (uint64_t)(rec_session_number() + 1) << 32 | thread;
     uint64_t found = slot != NULL ? atomic_load(&slot->thread) : UINT64_MAX;
@@ -54,8 +52,7 @@ static void handle_set(uint64_t handle, uint32_t thread)
         ;
 }
 
-static bool handle_get(uint64_t handle, uint32_t *thread)
-{
+static bool handle_get(uint64_t handle, uint32_t *thread) {
     struct handle_slot *slot = handle_find(handle, false);
     uint64_t value = slot != NULL ? atomic_load(&slot->thread) : 0;
     *thread = (uint32_t)value;
@@ -75,8 +72,7 @@ struct launch {
 enum { LAUNCH_COUNT = 1024 };
 static struct launch launches[LAUNCH_COUNT];
 
-static struct launch *launch_take(void)
-{
+static struct launch *launch_take(void) {
     for (unsigned i = 0; i < LAUNCH_COUNT; i++)
         if (atomic_exchange(&launches[i].used, 1) == 0)
             return &launches[i];
@@ -85,8 +81,7 @@ static struct launch *launch_take(void)
     return launch == MAP_FAILED ? NULL : launch;
 }
 
-static void launch_give_back(struct launch *launch)
-{
+static void launch_give_back(struct launch *launch) {
     if (launch >= launches && launch < launches + LAUNCH_COUNT)
         atomic_store(&launch->used, 0);
     else
@@ -94,8 +89,7 @@ static void launch_give_back(struct launch *launch)
 }
 
 // In the parent, before the thread exists. NULL: not recorded.
-static struct launch *launch_announce(void)
-{
+static struct launch *launch_announce(void) {
     int saved_errno = errno;
     struct launch *launch = NULL;
     if (rec_begin(NULL)) {
@@ -111,8 +105,7 @@ static struct launch *launch_announce(void)
 }
 
 // In the new thread, before anything else of it.
-static void launch_arrive(const struct launch *launch)
-{
+static void launch_arrive(const struct launch *launch) {
     if (*rec_gate == 0)
         return;
     rec_thread.id_plus_one = launch->thread + 1;
@@ -121,16 +114,14 @@ static void launch_arrive(const struct launch *launch)
     rec_thread_watch_exit();
 }
 
-static void *thread_main(void *argument)
-{
+static void *thread_main(void *argument) {
     struct launch launch = *(struct launch *)argument;
     launch_give_back(argument);
     launch_arrive(&launch);
     return launch.start(launch.argument);
 }
 
-static int thread_main_c11(void *argument)
-{
+static int thread_main_c11(void *argument) {
     struct launch launch = *(struct launch *)argument;
     launch_give_back(argument);
     launch_arrive(&launch);
@@ -138,8 +129,7 @@ static int thread_main_c11(void *argument)
 }
 
 // The thread may be over, and its launch another's, by the time that its creator gets here.
-static void launch_done(struct launch *launch, uint32_t thread, bool created, uint64_t handle)
-{
+static void launch_done(struct launch *launch, uint32_t thread, bool created, uint64_t handle) {
     if (!created)
         launch_give_back(launch);
     else
@@ -147,8 +137,7 @@ static void launch_done(struct launch *launch, uint32_t thread, bool created, ui
 }
 
 REC_EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
-                              void *(*start)(void *), void *argument)
-{
+                              void *(*start)(void *), void *argument) {
     rec_real_need();
     struct launch *launch = launch_announce();
     if (launch == NULL)
@@ -161,8 +150,7 @@ REC_EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attribute
     return error;
 }
 
-REC_EXPORT int thrd_create(thrd_t *thread, thrd_start_t start, void *argument)
-{
+REC_EXPORT int thrd_create(thrd_t *thread, thrd_start_t start, void *argument) {
     rec_real_need();
     struct launch *launch = launch_announce();
     if (launch == NULL)
@@ -177,16 +165,14 @@ REC_EXPORT int thrd_create(thrd_t *thread, thrd_start_t start, void *argument)
 
 // ---------------------------------------------------------------- joins
 
-static void join_record(bool known, uint32_t peer, bool joined)
-{
+static void join_record(bool known, uint32_t peer, bool joined) {
     int saved_errno = errno;
     if (known && joined)
         rec_event(TRACE_THREAD_JOIN, peer, 0);
     errno = saved_errno;
 }
 
-REC_EXPORT int pthread_join(pthread_t thread, void **result)
-{
+REC_EXPORT int pthread_join(pthread_t thread, void **result) {
     rec_real_need();
     uint32_t peer = 0;
     bool known = handle_get((uint64_t)thread, &peer);
@@ -195,8 +181,7 @@ REC_EXPORT int pthread_join(pthread_t thread, void **result)
     return error;
 }
 
-REC_EXPORT int pthread_tryjoin_np(pthread_t thread, void **result)
-{
+REC_EXPORT int pthread_tryjoin_np(pthread_t thread, void **result) {
     rec_real_need();
     uint32_t peer = 0;
     bool known = handle_get((uint64_t)thread, &peer);
@@ -205,8 +190,7 @@ REC_EXPORT int pthread_tryjoin_np(pthread_t thread, void **result)
     return error;
 }
 
-REC_EXPORT int pthread_timedjoin_np(pthread_t thread, void **result, const struct timespec *until)
-{
+REC_EXPORT int pthread_timedjoin_np(pthread_t thread, void **result, const struct timespec *until) {
     rec_real_need();
     uint32_t peer = 0;
     bool known = handle_get((uint64_t)thread, &peer);
@@ -216,8 +200,7 @@ REC_EXPORT int pthread_timedjoin_np(pthread_t thread, void **result, const struc
 }
 
 REC_EXPORT int pthread_clockjoin_np(pthread_t thread, void **result, clockid_t clock,
-                                    const struct timespec *until)
-{
+                                    const struct timespec *until) {
     rec_real_need();
     uint32_t peer = 0;
     bool known = handle_get((uint64_t)thread, &peer);
@@ -226,8 +209,7 @@ REC_EXPORT int pthread_clockjoin_np(pthread_t thread, void **result, clockid_t c
     return error;
 }
 
-REC_EXPORT int thrd_join(thrd_t thread, int *result)
-{
+REC_EXPORT int thrd_join(thrd_t thread, int *result) {
     rec_real_need();
     uint32_t peer = 0;
     bool known = handle_get((uint64_t)thread, &peer);
@@ -243,8 +225,7 @@ static bool exit_key_made;
 
 // Destructors run in rounds until none is left, at most PTHREAD_DESTRUCTOR_ITERATIONS; staying
 // until the last one puts the event after those of other keys.
-static void exit_round(void *round)
-{
+static void exit_round(void *round) {
     if ((uintptr_t)round < PTHREAD_DESTRUCTOR_ITERATIONS) {
         rec_own_begin();
         pthread_setspecific(exit_key, (void *)((uintptr_t)round + 1));
@@ -257,14 +238,12 @@ static void exit_round(void *round)
     rec_thread_retire();
 }
 
-void rec_thread_open(void)
-{
+void rec_thread_open(void) {
     exit_key_made = pthread_key_create(&exit_key, exit_round) == 0;
     rec_thread_watch_exit();
 }
 
-void rec_thread_watch_exit(void)
-{
+void rec_thread_watch_exit(void) {
     if (!exit_key_made)
         return;
     rec_own_begin();
@@ -275,8 +254,7 @@ void rec_thread_watch_exit(void)
 // ---------------------------------------------------------------- forks and unloading
 
 // The child says nothing here: whatever its first event is opens its own session.
-static pid_t fork_record(pid_t child)
-{
+static pid_t fork_record(pid_t child) {
     int saved_errno = errno;
     if (child > 0)
         rec_event(TRACE_FORK, 0, (uint64_t)child);
@@ -284,20 +262,17 @@ static pid_t fork_record(pid_t child)
     return child;
 }
 
-REC_EXPORT pid_t fork(void)
-{
+REC_EXPORT pid_t fork(void) {
     rec_real_need();
     return fork_record(rec_real.fork());
 }
 
-REC_EXPORT pid_t _Fork(void)
-{
+REC_EXPORT pid_t _Fork(void) {
     rec_real_need();
     return fork_record(rec_real._Fork());
 }
 
-REC_EXPORT int dlclose(void *library)
-{
+REC_EXPORT int dlclose(void *library) {
     rec_real_need();
     int result = rec_real.dlclose(library);
     if (*rec_gate != 0)

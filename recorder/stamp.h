@@ -14,8 +14,7 @@
 
 #include "ring.h"
 
-static inline uint64_t stamp_tsc(void)
-{
+static inline uint64_t stamp_tsc(void) {
 #ifdef HAKREC_STAMP_RDTSC
     return __rdtsc();
 #else
@@ -25,8 +24,7 @@ static inline uint64_t stamp_tsc(void)
 }
 
 // In ticks of the clock: processor cycles or nanoseconds.
-static inline uint64_t stamp_now(uint32_t clock)
-{
+static inline uint64_t stamp_now(uint32_t clock) {
     if (__builtin_expect(clock == RING_CLOCK_TSC, 1))
         return stamp_tsc();
     struct timespec now;

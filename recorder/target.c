@@ -18,8 +18,7 @@
 #include <unistd.h>
 
 __attribute__((format(printf, 3, 4))) static void refuse(struct program_check *check, int exit_code,
-                                                         const char *format, ...)
-{
+                                                         const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(check->problem, sizeof check->problem, format, arguments);
@@ -29,14 +28,12 @@ __attribute__((format(printf, 3, 4))) static void refuse(struct program_check *c
 
 // ---------------------------------------------------------------- finding it
 
-static bool is_executable_file(const char *path)
-{
+static bool is_executable_file(const char *path) {
     struct stat status;
     return stat(path, &status) == 0 && S_ISREG(status.st_mode) && access(path, X_OK) == 0;
 }
 
-static bool find_in_path(const char *name, char *path, size_t size, bool *seen)
-{
+static bool find_in_path(const char *name, char *path, size_t size, bool *seen) {
     const char *directories = getenv("PATH");
     if (directories == NULL)
         directories = "/bin:/usr/bin";
@@ -53,8 +50,7 @@ static bool find_in_path(const char *name, char *path, size_t size, bool *seen)
     }
 }
 
-static void find(const char *name, struct program_check *check)
-{
+static void find(const char *name, struct program_check *check) {
     bool seen = false;
     if (strchr(name, '/') == NULL) {
         if (find_in_path(name, check->path, sizeof check->path, &seen))
@@ -73,8 +69,7 @@ static void find(const char *name, struct program_check *check)
 // ---------------------------------------------------------------- what it is
 
 static void check_interpreter(const char *path, int file, const Elf64_Phdr *segment,
-                              struct program_check *check)
-{
+                              struct program_check *check) {
     char loader[256] = "";
     if (pread(file, loader, sizeof loader - 1, (off_t)segment->p_offset) <= 0 ||
         strstr(loader, "ld-linux-x86-64") == NULL)
@@ -84,8 +79,7 @@ static void check_interpreter(const char *path, int file, const Elf64_Phdr *segm
 }
 
 static void check_elf(const char *path, int file, const Elf64_Ehdr *header,
-                      struct program_check *check)
-{
+                      struct program_check *check) {
     if (header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_machine != EM_X86_64) {
         refuse(check, DRAIN_EXIT_CANNOT_RECORD,
                "%s: cannot be recorded: expected a 64-bit x86 program", path);
@@ -105,8 +99,7 @@ static void check_elf(const char *path, int file, const Elf64_Ehdr *header,
 }
 
 // The kernel makes the loader of such a program ignore LD_PRELOAD.
-static void check_rights(const char *path, int file, struct program_check *check)
-{
+static void check_rights(const char *path, int file, struct program_check *check) {
     struct stat status;
     char capability[64];
     const char *what = NULL;
@@ -125,15 +118,13 @@ static void check_rights(const char *path, int file, struct program_check *check
 
 static void check_file(const char *path, struct program_check *check, bool may_be_script);
 
-static void check_script(char *line, struct program_check *check)
-{
+static void check_script(char *line, struct program_check *check) {
     char *interpreter = line + 2 + strspn(line + 2, " \t");
     interpreter[strcspn(interpreter, " \t\n")] = '\0';
     check_file(interpreter, check, false);
 }
 
-static void check_file(const char *path, struct program_check *check, bool may_be_script)
-{
+static void check_file(const char *path, struct program_check *check, bool may_be_script) {
     union {
         Elf64_Ehdr elf;
         char text[256];
@@ -151,8 +142,7 @@ static void check_file(const char *path, struct program_check *check, bool may_b
         check_script(head.text, check);
 }
 
-void program_find(const char *name, struct program_check *check)
-{
+void program_find(const char *name, struct program_check *check) {
     memset(check, 0, sizeof *check);
     find(name, check);
     if (check->exit_code == 0)

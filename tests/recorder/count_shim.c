@@ -21,8 +21,7 @@ enum { MALLOC, FREE, CALLOC, REALLOC, ALIGNED, KINDS };
 static uint64_t early[KINDS];
 static uint64_t *counts = early;
 
-__attribute__((constructor)) static void start(void)
-{
+__attribute__((constructor)) static void start(void) {
     const char *path = getenv("HAK_COUNT_FILE");
     int file = path != NULL ? open(path, O_RDWR | O_CREAT | O_TRUNC, 0600) : -1;
     if (file < 0 || ftruncate(file, sizeof early) != 0)
@@ -37,38 +36,32 @@ __attribute__((constructor)) static void start(void)
 #define EXPORT __attribute__((visibility("default")))
 void *memalign(size_t alignment, size_t size);
 
-EXPORT void *malloc(size_t size)
-{
+EXPORT void *malloc(size_t size) {
     counts[MALLOC]++;
     return __libc_malloc(size);
 }
 
-EXPORT void free(void *block)
-{
+EXPORT void free(void *block) {
     counts[FREE]++;
     __libc_free(block);
 }
 
-EXPORT void *calloc(size_t count, size_t size)
-{
+EXPORT void *calloc(size_t count, size_t size) {
     counts[CALLOC]++;
     return __libc_calloc(count, size);
 }
 
-EXPORT void *realloc(void *block, size_t size)
-{
+EXPORT void *realloc(void *block, size_t size) {
     counts[REALLOC]++;
     return __libc_realloc(block, size);
 }
 
-EXPORT void *memalign(size_t alignment, size_t size)
-{
+EXPORT void *memalign(size_t alignment, size_t size) {
     counts[ALIGNED]++;
     return __libc_memalign(alignment, size);
 }
 
-EXPORT int posix_memalign(void **result, size_t alignment, size_t size)
-{
+EXPORT int posix_memalign(void **result, size_t alignment, size_t size) {
     counts[ALIGNED]++;
     void *block = __libc_memalign(alignment, size);
     if (block == NULL)

@@ -14,16 +14,14 @@ enum { HEADER_BYTES = 16 };
 static const size_t arena_bytes = (size_t)16 << 30;
 static _Atomic uintptr_t next;
 
-__attribute__((constructor)) static void start(void)
-{
+__attribute__((constructor)) static void start(void) {
     void *arena = mmap(NULL, arena_bytes, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     uintptr_t expected = 0;
     atomic_compare_exchange_strong(&next, &expected, (uintptr_t)arena);
 }
 
-EXPORT void *malloc(size_t size)
-{
+EXPORT void *malloc(size_t size) {
     if (atomic_load(&next) == 0)
         start();
     size_t bytes = HEADER_BYTES + ((size + 15) & ~(size_t)15) + 16;
@@ -32,18 +30,15 @@ EXPORT void *malloc(size_t size)
     return block + HEADER_BYTES;
 }
 
-EXPORT void free(void *block)
-{
+EXPORT void free(void *block) {
     (void)block;
 }
 
-EXPORT void *calloc(size_t count, size_t size)
-{
+EXPORT void *calloc(size_t count, size_t size) {
     return malloc(count * size); // fresh from the kernel: zero
 }
 
-EXPORT void *realloc(void *old, size_t size)
-{
+EXPORT void *realloc(void *old, size_t size) {
     void *block = malloc(size);
     size_t old_size = 0;
     if (old != NULL)

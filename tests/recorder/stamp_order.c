@@ -21,16 +21,14 @@ enum { LOOKS_MAX = 100000000, MESSAGES_ENOUGH = 50000 };
 static _Alignas(64) _Atomic uint64_t message; // the sender's latest stamp
 static _Alignas(64) _Atomic bool done;
 
-static void pin(unsigned processor)
-{
+static void pin(unsigned processor) {
     cpu_set_t set;
     CPU_ZERO(&set);
     CPU_SET(processor, &set);
     pthread_setaffinity_np(pthread_self(), sizeof set, &set); // a wish: one processor will do
 }
 
-static void *sender(void *unused)
-{
+static void *sender(void *unused) {
     (void)unused;
     pin(1);
     while (!atomic_load_explicit(&done, memory_order_relaxed))
@@ -38,8 +36,7 @@ static void *sender(void *unused)
     return NULL;
 }
 
-int main(void)
-{
+int main(void) {
     unsigned long inversions = 0, worst = 0, equal = 0, messages = 0;
     uint64_t before = 0;
     pthread_t thread;

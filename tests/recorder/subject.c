@@ -28,21 +28,18 @@ static const char *argument = "";
 // Keeps calls that have no effect.
 static void *volatile kept;
 
-static void *keep(void *block)
-{
+static void *keep(void *block) {
     kept = block;
     return block;
 }
 
 // ---------------------------------------------------------------- single-threaded
 
-static void say(const char *what, bool result)
-{
+static void say(const char *what, bool result) {
     printf("%s %d errno %d\n", what, result, errno);
 }
 
-static int calls(void)
-{
+static int calls(void) {
     volatile size_t huge = SIZE_MAX / 2;
     void *block;
     errno = 7;
@@ -84,8 +81,7 @@ static int calls(void)
 }
 
 // A pseudo-random history of `number` calls.
-static int churn(void)
-{
+static int churn(void) {
     enum { LIVE = 512 };
     static void *live[LIVE];
     uint64_t random = 88172645463325252u;
@@ -112,16 +108,14 @@ static int churn(void)
     return 0;
 }
 
-static double clock_ns(clockid_t clock)
-{
+static double clock_ns(clockid_t clock) {
     struct timespec now;
     clock_gettime(clock, &now);
     return 1e9 * (double)now.tv_sec + (double)now.tv_nsec;
 }
 
 // For measuring: ns a call of malloc and free, by the clock on the wall and by the processor's.
-static int spin(void)
-{
+static int spin(void) {
     double wall_ns = clock_ns(CLOCK_MONOTONIC), processor_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
     for (long i = 0; i < number; i++)
         free(keep(malloc(100)));
@@ -136,8 +130,7 @@ static int spin(void)
 static _Atomic(void *) mailbox;
 
 // Watches closely, but lets others run where there are fewer processors than threads.
-static void *mailbox_await(bool full)
-{
+static void *mailbox_await(bool full) {
     for (unsigned looks = 1;; looks++) {
         void *block = atomic_load_explicit(&mailbox, memory_order_acquire);
         if ((block != NULL) == full)
@@ -147,8 +140,7 @@ static void *mailbox_await(bool full)
     }
 }
 
-static void *receiver(void *unused)
-{
+static void *receiver(void *unused) {
     (void)unused;
     for (long i = 0; i < number; i++) {
         free(mailbox_await(true));
@@ -158,8 +150,7 @@ static void *receiver(void *unused)
 }
 
 // Every block is freed by the other thread the moment it is seen, and its address soon reused.
-static int handoff(void)
-{
+static int handoff(void) {
     pthread_t thread;
     pthread_create(&thread, NULL, receiver, NULL);
     for (long i = 0; i < number; i++) {
@@ -174,8 +165,7 @@ static int handoff(void)
 enum { SHELF = 1024 };
 static _Atomic(void *) shelf[SHELF];
 
-static void *exchanger(void *seed)
-{
+static void *exchanger(void *seed) {
     uint64_t random = 88172645463325252u + (uintptr_t)seed;
     for (long i = 0; i < number; i++) {
         random ^= random << 13, random ^= random >> 7, random ^= random << 17;
@@ -198,15 +188,13 @@ static int exchange(void) // four threads freeing each other's blocks
     return 0;
 }
 
-static void *short_life(void *unused)
-{
+static void *short_life(void *unused) {
     (void)unused;
     free(malloc(32));
     return NULL;
 }
 
-static int short_life_c11(void *unused)
-{
+static int short_life_c11(void *unused) {
     short_life(unused);
     return 0;
 }
@@ -223,21 +211,18 @@ static int threads(void) // `number` threads, eight at a time
     return 0;
 }
 
-static int threads_c11(void)
-{
+static int threads_c11(void) {
     thrd_t thread;
     thrd_create(&thread, short_life_c11, NULL);
     thrd_join(thread, NULL);
     return 0;
 }
 
-static void late_free(void *block)
-{
+static void late_free(void *block) {
     free(block);
 }
 
-static void *with_destructor(void *key)
-{
+static void *with_destructor(void *key) {
     pthread_setspecific(*(pthread_key_t *)key, malloc(77));
     return NULL;
 }
@@ -254,14 +239,12 @@ static int destructor(void) // a thread-specific value freed as the thread ends
 
 // ---------------------------------------------------------------- processes
 
-static void wait_for(pid_t pid)
-{
+static void wait_for(pid_t pid) {
     int status;
     waitpid(pid, &status, 0);
 }
 
-static int fork_child(void)
-{
+static int fork_child(void) {
     void *inherited = malloc(1000);
     pid_t pid = fork();
     if (pid == 0) {
@@ -275,8 +258,7 @@ static int fork_child(void)
     return 0;
 }
 
-static void *forker_noise(void *unused)
-{
+static void *forker_noise(void *unused) {
     (void)unused;
     for (;;)
         free(keep(malloc(50)));
@@ -298,8 +280,7 @@ static int fork_threads(void) // forks while another thread allocates all the ti
     return 0;
 }
 
-static int exec_other(void)
-{
+static int exec_other(void) {
     free(keep(malloc(3001)));
     char *arguments[] = {(char *)(uintptr_t)argument, (char *)(uintptr_t) "churn",
                          (char *)(uintptr_t) "100", NULL};
@@ -307,8 +288,7 @@ static int exec_other(void)
     return 1;
 }
 
-static int vfork_exec(void)
-{
+static int vfork_exec(void) {
     char *arguments[] = {(char *)(uintptr_t)argument, (char *)(uintptr_t) "churn",
                          (char *)(uintptr_t) "100", NULL};
     pid_t pid = vfork();
@@ -358,30 +338,26 @@ static int slow(void) // `number` milliseconds of calls
     return 3;
 }
 
-static int close_all(void)
-{
+static int close_all(void) {
     syscall(SYS_close_range, 0, ~0u, 0);
     for (long i = 0; i < number; i++)
         free(keep(malloc(100)));
     return 9;
 }
 
-static int quick(void)
-{
+static int quick(void) {
     free(keep(malloc(3003)));
     quick_exit(6);
 }
 
-static int crash(void)
-{
+static int crash(void) {
     free(keep(malloc(3004)));
     abort();
 }
 
 static volatile sig_atomic_t handler_runs;
 
-static void handler(int signal_number)
-{
+static void handler(int signal_number) {
     (void)signal_number;
     free(malloc(4000));
     void *block = malloc(4001);
@@ -391,8 +367,7 @@ static void handler(int signal_number)
 }
 
 // An allocating handler at every possible moment; only with an allocator that allows it.
-static int signals(void)
-{
+static int signals(void) {
     struct sigaction action = {.sa_handler = handler};
     sigaction(SIGALRM, &action, NULL);
     struct itimerval often = {{0, 50}, {0, 50}};
@@ -407,8 +382,7 @@ static int signals(void)
     return 0;
 }
 
-static int module_call(const char *path)
-{
+static int module_call(const char *path) {
     void *library = dlopen(path, RTLD_NOW);
     if (library == NULL)
         return 1;
@@ -423,8 +397,7 @@ static int module_call(const char *path)
 
 // Loads, calls and unloads two modules in turn, which come to stand at the same place, so that the
 // stacks differ in nothing but what stands there.
-static int modules(void)
-{
+static int modules(void) {
     char first[4096];
     snprintf(first, sizeof first, "%s", argument);
     char *second = strchr(first, ',');
@@ -452,8 +425,7 @@ static int plugin(void) // a C program whose C++ plugin throws
     return 0;
 }
 
-int main(int count, char **arguments)
-{
+int main(int count, char **arguments) {
     static const struct {
         const char *name;
         int (*run)(void);

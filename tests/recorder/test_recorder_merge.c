@@ -16,25 +16,21 @@ static struct drain_clock tsc = {RING_CLOCK_TSC, 1.0};
 static struct drain_session *session;
 static uint64_t base; // stamps are given relative to it; all of them lie in the past
 
-void drainer_say(int control, const char *format, ...)
-{
+void drainer_say(int control, const char *format, ...) {
     (void)control;
     ck_abort_msg("unexpected: %s", format);
 }
 
-void drain_session_fail(struct drain_session *failed, const char *text)
-{
+void drain_session_fail(struct drain_session *failed, const char *text) {
     (void)failed;
     ck_abort_msg("unexpected: %s", text);
 }
 
-static struct ring_control *control_of(unsigned ring)
-{
+static struct ring_control *control_of(unsigned ring) {
     return (struct ring_control *)((char *)session->ring + session->ring->controls_offset) + ring;
 }
 
-static void setup(void)
-{
+static void setup(void) {
     struct trace_error error;
     struct trace_writer_options options = {.overwrite = true};
     uint64_t records = 4096 + RINGS * sizeof(struct ring_control);
@@ -59,8 +55,7 @@ static void setup(void)
     }
 }
 
-static void teardown(void)
-{
+static void teardown(void) {
     struct trace_error error;
     ck_assert_int_eq(trace_writer_close(session->writer, NULL, &error), 0);
     unlink("merge.zst");
@@ -70,8 +65,7 @@ static void teardown(void)
     free(session);
 }
 
-static void put(unsigned ring, uint64_t stamp, uint8_t op, uint64_t address)
-{
+static void put(unsigned ring, uint64_t stamp, uint8_t op, uint64_t address) {
     struct ring_record *records =
         (struct ring_record *)((char *)session->ring + session->ring->records_offset) +
         ring * RING_RECORDS;
@@ -81,8 +75,7 @@ static void put(unsigned ring, uint64_t stamp, uint8_t op, uint64_t address)
     control_of(ring)->head = head + 1;
 }
 
-static void expect(uint64_t ties, uint64_t skewed, uint64_t late)
-{
+static void expect(uint64_t ties, uint64_t skewed, uint64_t late) {
     ck_assert_uint_eq(session->counts.ties, ties);
     ck_assert_uint_eq(session->counts.skewed, skewed);
     ck_assert_uint_eq(session->counts.late, late);
@@ -91,8 +84,7 @@ static void expect(uint64_t ties, uint64_t skewed, uint64_t late)
     ck_assert_uint_eq(session->counts.lost, 0);
 }
 
-static void expect_ops(unsigned count, const uint8_t *ops)
-{
+static void expect_ops(unsigned count, const uint8_t *ops) {
     struct trace_event events[16];
     struct trace_error error;
     ck_assert_int_eq(trace_writer_flush(session->writer, &error), 0);
@@ -105,8 +97,7 @@ static void expect_ops(unsigned count, const uint8_t *ops)
 }
 
 // The ring of the freeing thread comes first, so that no order of rings can save the day.
-START_TEST(free_stamped_before_its_allocation)
-{
+START_TEST(free_stamped_before_its_allocation) {
     put(0, 100, TRACE_FREE, 0x1000);
     put(1, 110, TRACE_MALLOC, 0x1000);
     drain_merge_pass(session, false);
@@ -114,8 +105,7 @@ START_TEST(free_stamped_before_its_allocation)
 }
 END_TEST
 
-START_TEST(free_stamped_with_its_allocation)
-{
+START_TEST(free_stamped_with_its_allocation) {
     put(0, 100, TRACE_FREE, 0x1000);
     put(1, 100, TRACE_MALLOC, 0x1000);
     drain_merge_pass(session, false);
@@ -123,8 +113,7 @@ START_TEST(free_stamped_with_its_allocation)
 }
 END_TEST
 
-START_TEST(reuse_stamped_before_the_free)
-{
+START_TEST(reuse_stamped_before_the_free) {
     put(1, 50, TRACE_MALLOC, 0x1000);
     put(0, 100, TRACE_MALLOC, 0x1000);
     put(1, 110, TRACE_FREE, 0x1000);
@@ -134,8 +123,7 @@ START_TEST(reuse_stamped_before_the_free)
 }
 END_TEST
 
-START_TEST(late_record_comes_first_in_the_next_pass)
-{
+START_TEST(late_record_comes_first_in_the_next_pass) {
     put(0, 100, TRACE_MALLOC, 0x1000);
     drain_merge_pass(session, false);
     put(1, 50, TRACE_MALLOC, 0x2000);
@@ -146,16 +134,14 @@ START_TEST(late_record_comes_first_in_the_next_pass)
 }
 END_TEST
 
-START_TEST(record_after_the_seal_waits)
-{
+START_TEST(record_after_the_seal_waits) {
     put(0, 1ull << 40, TRACE_MALLOC, 0x1000);
     ck_assert_uint_eq(drain_merge_pass(session, false), 0);
     ck_assert_uint_eq(drain_merge_pass(session, true), 1);
 }
 END_TEST
 
-START_TEST(block_freed_unseen_is_freed_before_its_address_returns)
-{
+START_TEST(block_freed_unseen_is_freed_before_its_address_returns) {
     put(0, 100, TRACE_MALLOC, 0x1000);
     put(1, 200, TRACE_MALLOC, 0x1000);
     drain_merge_pass(session, false);
@@ -167,8 +153,7 @@ START_TEST(block_freed_unseen_is_freed_before_its_address_returns)
 END_TEST
 
 // A handler's calls in the middle of a realloc of the same thread follow its end.
-START_TEST(calls_within_a_realloc_are_put_after_it)
-{
+START_TEST(calls_within_a_realloc_are_put_after_it) {
     put(0, 100, TRACE_MALLOC, 0x1000);
     put(0, 200, TRACE_REALLOC_RELEASE, 0x1000);
     put(0, 210, TRACE_MALLOC, 0x2000);
@@ -186,8 +171,7 @@ START_TEST(calls_within_a_realloc_are_put_after_it)
 }
 END_TEST
 
-START_TEST(realloc_that_freed_is_a_free)
-{
+START_TEST(realloc_that_freed_is_a_free) {
     put(0, 100, TRACE_MALLOC, 0x1000);
     put(0, 200, TRACE_REALLOC_RELEASE, 0x1000);
     put(1, 210, TRACE_MALLOC, 0x1000); // somebody else has it by then
@@ -204,8 +188,7 @@ START_TEST(realloc_that_freed_is_a_free)
 END_TEST
 
 // Against an array, with few addresses, so that runs of slots form and break.
-START_TEST(address_map_agrees_with_an_array)
-{
+START_TEST(address_map_agrees_with_an_array) {
     enum { ADDRESSES = 6000 };
     static uint64_t expected[ADDRESSES]; // object + 1, 0 = absent
     struct address_map map;
@@ -228,8 +211,7 @@ START_TEST(address_map_agrees_with_an_array)
 }
 END_TEST
 
-int main(void)
-{
+int main(void) {
     Suite *suite = suite_create("merge");
     TCase *cases = tcase_create("merge");
     tcase_add_checked_fixture(cases, setup, teardown);
