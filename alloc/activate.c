@@ -23,7 +23,7 @@ static bool is_lost(struct mf2_state *state, struct MidPage *page) {
 // A page whose mark has been cleared but whose remote frees were not taken is announced again.
 static void announce_again(struct mf2_state *state, struct MF2_ThreadPages *self,
                            struct MidPage *page) {
-    uint32_t remotes = mf2_protocol_remotes(state, page);
+    uint32_t remotes = mf2_protocol_remotes_unmarked(state, page);
     if (remotes < state->route.notify)
         return;
     bool marked = mf2_protocol_mark(state, page);
@@ -39,8 +39,7 @@ static void count_drain(struct mf2_state *state, struct MF2_ThreadPages *self, u
 }
 
 // The page that came up is the caller's already: its active one, or one of its partial list.
-static bool drain_own(struct mf2_state *state, struct MF2_ThreadPages *self,
-                      struct MidPage *page) {
+static bool drain_own(struct mf2_state *state, struct MF2_ThreadPages *self, struct MidPage *page) {
     uint32_t drained = mf2_drain_remote_frees(state, page);
     count_drain(state, self, drained);
     if (page->state == MF2_PAGE_ACTIVE)
@@ -84,8 +83,7 @@ static bool claim_and_drain(struct mf2_state *state, struct MF2_ThreadPages *sel
 
 // The page was emptied and formatted for another class between its pop and its claim. It is of no
 // use here, and goes to the caller's queue of that class.
-static void put_back(struct mf2_state *state, struct MF2_ThreadPages *self,
-                     struct MidPage *page) {
+static void put_back(struct mf2_state *state, struct MF2_ThreadPages *self, struct MidPage *page) {
     bool has_free = mf2_page_has_free(page);
     mf2_page_put_away(state, self, page, MF2_PAGE_FULL);
     bool marked = has_free && mf2_protocol_mark(state, page);

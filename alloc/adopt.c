@@ -113,8 +113,9 @@ static bool adopt_from(struct mf2_state *state, struct MF2_ThreadPages *self,
     return put_adopted_to_work(state, self, owner, class_index, page);
 }
 
-// Looks at the first queue that the mask names from the caller's own slot on, then gives up:
-// one page a slow path, and no scan of empty queues.
+// Looks at the queues that the mask names, from the caller's own slot on, until one page is
+// adopted: at most one a slow path, and no scan of empty queues. A queue whose first page may not
+// be had (its gates are shut, somebody holds it) does not hide the others.
 static bool adopt_masked(struct mf2_state *state, struct MF2_ThreadPages *self,
                          uint32_t class_index) {
     mf2_atomic_u64 *mask = mf2_ready_mask(state, class_index);
@@ -127,10 +128,12 @@ static bool adopt_masked(struct mf2_state *state, struct MF2_ThreadPages *self,
             bits &= from_own;
         if (i == state->mask_words) // the own word again: slots before it
             bits &= ~from_own;
-        if (bits == 0)
-            continue;
-        uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits) + 1;
-        return adopt_from(state, self, mf2_thread_of_slot(state, slot), class_index);
+        for (; bits != 0; bits &= bits - 1) {
+            uint32_t slot = word * 64 + (uint32_t)__builtin_ctzll(bits) + 1;
+            bool adopted = adopt_from(state, self, mf2_thread_of_slot(state, slot), class_index);
+            if (adopted)
+                return true;
+        }
     }
     return false;
 }

@@ -11,8 +11,6 @@ static char *block_of(struct mf2_state *state, struct MidPage *page, uint16_t un
     return mf2_page_base(state, mf2_page_number(state, page)) + (size_t)unit * MF2_UNIT_BYTES;
 }
 
-// used goes up before the block leaves the list: a fork in between finds a block too few, not one
-// that is given out twice.
 static inline void *pop_free(struct mf2_state *state, struct MidPage *page, uint16_t unit) {
     uint16_t next = mf2_page_link(state, page, unit);
     page->used++;
@@ -39,7 +37,7 @@ static inline void *take_block(struct mf2_state *state, struct MidPage *page, bo
 static struct MidPage *mf2_alloc_new_page(struct mf2_state *state, struct MF2_ThreadPages *self,
                                           uint32_t class_index) {
     bool zeroed, recycled;
-    uint32_t number = mf2_heap_take(state, 1, 1, &zeroed, &recycled);
+    uint32_t number = mf2_heap_take(state, 1, &zeroed, &recycled);
     if (!number)
         return NULL;
     struct mf2_class_counters *counters = &self->classes[class_index];
@@ -130,6 +128,8 @@ static MF2_NOINLINE void *mf2_alloc_slow(struct mf2_state *state, uint32_t class
     if (!self) // every slot is taken: pages of its own for this block
         return mf2_large_alloc(state, state->geometry->block_bytes[class_index], 1);
     self->counters.slow_paths++;
+    if (state->route.helper)
+        mf2_helper_start_if_wanted(state);
     if (state->clock_wanted) {
         uint64_t now_ns = mf2_clock_ns();
         mf2_store_relaxed(&self->last_slow_ns, now_ns);
@@ -150,7 +150,7 @@ static MF2_NOINLINE void *alloc_uncommon(size_t bytes, size_t alignment, bool *z
     if (!state)
         return NULL;
     uint32_t class_index = state->geometry->class_count;
-    if (bytes <= state->large_minimum)
+    if (bytes <= state->class_bytes_max)
         class_index = mf2_geometry_class(state->geometry, bytes, alignment);
     if (class_index < state->geometry->class_count)
         return mf2_alloc_fast(state, class_index, zeroed);
@@ -160,7 +160,7 @@ static MF2_NOINLINE void *alloc_uncommon(size_t bytes, size_t alignment, bool *z
 
 static inline void *alloc_bytes(size_t bytes, bool *zeroed) {
     struct mf2_state *state = mf2_state();
-    if (MF2_UNLIKELY(bytes > state->large_minimum || mf2_self()->slot == MF2_SLOT_NONE))
+    if (MF2_UNLIKELY(bytes > state->class_bytes_max || mf2_self()->slot == MF2_SLOT_NONE))
         return alloc_uncommon(bytes, 1, zeroed);
     uint32_t class_index = state->class_of_unit[(bytes + MF2_UNIT_BYTES - 1) / MF2_UNIT_BYTES];
     return mf2_alloc_fast(state, class_index, zeroed);

@@ -9,6 +9,7 @@
 #define MF2_COUNTERS_H
 
 // X(name, unit, meaning)
+// clang-format off
 #define MF2_COUNTERS(X)                                                                          \
     X(slow_paths, "calls", "entries of mf2_alloc_slow")                                          \
     X(new_page_count, "pages", "pages whose memory came from the OS")                            \
@@ -41,13 +42,15 @@
     X(remote_no_owner, "blocks", "remote frees by a thread to a page of its own that it had put "\
                                  "away as full")                                                 \
     X(full_pages, "pages", "pages put away as full")                                             \
-    X(empty_pages, "pages", "pages that became empty")                                           \
+    X(empty_pages, "pages", "pages, other than active ones, that became empty")                  \
     X(pages_unmapped, "pages", "pages whose memory went back to the OS")                         \
     X(helper_wakes, "times", "wake-ups of the helper for an idle owner")                         \
     X(helper_drains, "pages", "pages of idle owners drained by the helper")                      \
     X(large_allocs, "blocks", "blocks of more than a page class holds")                          \
     X(large_frees, "blocks", "their frees")                                                      \
     X(large_new_pages, "pages", "pages that large blocks took from the OS")
+
+// clang-format on
 
 #include <stdint.h>
 

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EXPORT __attribute__((visibility("default")))
+#define EXPORT        __attribute__((visibility("default")))
 #define OS_PAGE_BYTES ((size_t)4096) // x86-64
 
 static inline void *or_no_memory(void *block) {
@@ -20,13 +20,21 @@ static inline void *or_no_memory(void *block) {
     return block;
 }
 
-static bool is_power_of_two(size_t value) { return value != 0 && (value & (value - 1)) == 0; }
+static bool is_power_of_two(size_t value) {
+    return value != 0 && (value & (value - 1)) == 0;
+}
 
-EXPORT void *malloc(size_t bytes) { return or_no_memory(mf2_malloc(bytes)); }
+EXPORT void *malloc(size_t bytes) {
+    return or_no_memory(mf2_malloc(bytes));
+}
 
-EXPORT void free(void *block) { mf2_free(block); }
+EXPORT void free(void *block) {
+    mf2_free(block);
+}
 
-EXPORT void *calloc(size_t count, size_t bytes) { return or_no_memory(mf2_calloc(count, bytes)); }
+EXPORT void *calloc(size_t count, size_t bytes) {
+    return or_no_memory(mf2_calloc(count, bytes));
+}
 
 EXPORT void *realloc(void *old, size_t bytes) {
     if (!old)
@@ -73,7 +81,9 @@ EXPORT int posix_memalign(void **result, size_t alignment, size_t bytes) {
     return 0;
 }
 
-EXPORT void *valloc(size_t bytes) { return memalign(OS_PAGE_BYTES, bytes); }
+EXPORT void *valloc(size_t bytes) {
+    return memalign(OS_PAGE_BYTES, bytes);
+}
 
 EXPORT void *pvalloc(size_t bytes) {
     if (bytes > SIZE_MAX - OS_PAGE_BYTES) {
@@ -84,14 +94,18 @@ EXPORT void *pvalloc(size_t bytes) {
     return memalign(OS_PAGE_BYTES, pages * OS_PAGE_BYTES);
 }
 
-EXPORT size_t malloc_usable_size(void *block) { return block ? mf2_usable_size(block) : 0; }
+EXPORT size_t malloc_usable_size(void *block) {
+    return block ? mf2_usable_size(block) : 0;
+}
 
 // Declared by C23 and by old libraries; glibc 2.36 has no declarations of them.
 void cfree(void *block);
 void free_sized(void *block, size_t bytes);
 void free_aligned_sized(void *block, size_t alignment, size_t bytes);
 
-EXPORT void cfree(void *block) { mf2_free(block); }
+EXPORT void cfree(void *block) {
+    mf2_free(block);
+}
 
 EXPORT void free_sized(void *block, size_t bytes) {
     (void)bytes;

@@ -25,17 +25,15 @@ static MF2_NOINLINE void page_emptied(struct mf2_state *state, struct MF2_Thread
                                       struct MidPage *page) {
     if (page->state != MF2_PAGE_PARTIAL)
         return; // the active page stays
-    if (state->route.empty == MF2_EMPTY_KEEP) {
-        MF2_COUNT(state, self, empty_pages);
+    MF2_COUNT(state, self, empty_pages);
+    if (state->route.empty == MF2_EMPTY_KEEP)
         return;
-    }
     mf2_partial_remove(state, self, page);
     bool gone = mf2_page_dispose_empty(state, self, page);
     if (!gone)
         mf2_partial_push(state, self, page);
 }
 
-// The block is on the list before used goes down: see pop_free in alloc.c.
 static inline void free_held(struct mf2_state *state, struct MF2_ThreadPages *self,
                              struct MidPage *page, uint16_t unit) {
     mf2_page_set_link(state, page, unit, page->free);
@@ -67,12 +65,14 @@ static void count_remote(struct mf2_state *state, struct MF2_ThreadPages *self, 
         MF2_COUNT(state, self, remote_owner_running);
 }
 
-static void push_remote(struct mf2_state *state, struct MF2_ThreadPages *self,
-                        struct MidPage *page, uint16_t unit, bool quiet) {
+static void push_remote(struct mf2_state *state, struct MF2_ThreadPages *self, struct MidPage *page,
+                        uint16_t unit, bool quiet) {
     struct mf2_chain one = {unit, unit, 1};
     enum mf2_notice notice = mf2_protocol_push(state, page, one, quiet);
     if (notice == MF2_NOTICE_QUEUE)
         mf2_pending_notify(state, self, page);
+    if (state->route.helper)
+        mf2_helper_start_if_wanted(state);
 }
 
 // The caller takes the shared page over, with the block that it frees, and keeps it on its partial
@@ -129,8 +129,7 @@ static MF2_NOINLINE void free_shared(struct mf2_state *state, struct MF2_ThreadP
         return;
     }
     count_remote(state, self, home);
-    bool may_reclaim =
-        state->route.orphans == MF2_ORPHANS_RECLAIM && self->slot != MF2_SLOT_NONE;
+    bool may_reclaim = state->route.orphans == MF2_ORPHANS_RECLAIM && self->slot != MF2_SLOT_NONE;
     if (may_reclaim && home_has_exited(state, home)) {
         bool taken = take_over(state, self, page, unit);
         if (taken) {
@@ -168,11 +167,10 @@ size_t mf2_usable_size(const void *block) {
 // In place where the block would be of the same class, or a large block keeps its pages.
 static bool resize_in_place(struct mf2_state *state, struct MidPage *page, size_t bytes) {
     if (page->class_index == MF2_CLASS_LARGE)
-        return bytes > state->large_minimum && mf2_large_resize(state, page, bytes);
-    if (bytes > state->large_minimum)
+        return bytes > state->class_bytes_max && mf2_large_resize(state, page, bytes);
+    if (bytes > state->class_bytes_max)
         return false;
-    return state->class_of_unit[(bytes + MF2_UNIT_BYTES - 1) / MF2_UNIT_BYTES] ==
-           page->class_index;
+    return state->class_of_unit[(bytes + MF2_UNIT_BYTES - 1) / MF2_UNIT_BYTES] == page->class_index;
 }
 
 void *mf2_realloc(void *old, size_t bytes) {

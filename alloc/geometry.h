@@ -15,9 +15,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MF2_CLASS_MAX    96
-#define MF2_UNIT_BYTES   16
-#define MF2_UNIT_NONE    0xFFFFu
+#define MF2_CLASS_MAX  96
+#define MF2_UNIT_BYTES 16
+#define MF2_UNIT_NONE  0xFFFFu
 
 struct mf2_geometry {
     const char *name;

@@ -7,12 +7,15 @@
 //                 length, so that neighbours join in constant time
 //   cache         single empty pages that keep their memory, newest first
 //
-// OS work is done outside the lock: memory is given back before the run becomes visible.
+// Memory is given back to the OS outside the lock, before its run becomes visible; only the making
+// usable of a fresh batch, one system call in 4 MiB, is done inside.
 #include "internal.h"
 
 #define COMMIT_BATCH 64 // pages made usable at a time: 4 MiB at 64 KiB
 
-static uint32_t bin_of(uint32_t count) { return count < MF2_RUN_BINS ? count - 1 : MF2_RUN_BINS - 1; }
+static uint32_t bin_of(uint32_t count) {
+    return count < MF2_RUN_BINS ? count - 1 : MF2_RUN_BINS - 1;
+}
 
 // ---------------------------------------------------------------- free runs; lock taken
 
@@ -68,28 +71,20 @@ static void run_insert(struct mf2_state *state, uint32_t page, uint32_t count) {
     run_link(state, page, count);
 }
 
-// First place of `count` pages aligned to `align` within a run, 0 if it does not fit.
-static uint32_t run_fit(const struct mf2_state *state, uint32_t run, uint32_t count,
-                        uint32_t align) {
-    uint32_t first = (run + align - 1) / align * align;
-    return first + count <= run + state->pages[run].run_pages ? first : 0;
-}
-
-static uint32_t run_take(struct mf2_state *state, uint32_t count, uint32_t align) {
+// The first `count` pages of the first run that is long enough: only the last bin's runs differ in
+// length.
+static uint32_t run_take(struct mf2_state *state, uint32_t count) {
     for (uint32_t bin = bin_of(count); bin < MF2_RUN_BINS; bin++) {
         for (uint32_t run = state->run_bins[bin]; run; run = state->pages[run].list_next) {
-            uint32_t first = run_fit(state, run, count, align);
-            if (!first)
+            uint32_t length = state->pages[run].run_pages;
+            if (length < count)
                 continue;
-            uint32_t end = run + state->pages[run].run_pages;
             run_unlink(state, run);
-            if (first > run)
-                run_link(state, run, first - run);
-            if (first + count < end)
-                run_link(state, first + count, end - (first + count));
+            if (length > count)
+                run_link(state, run + count, length - count);
             for (uint32_t i = 0; i < count; i++)
-                state->pages[first + i].state = MF2_PAGE_NONE;
-            return first;
+                state->pages[run + i].state = MF2_PAGE_NONE;
+            return run;
         }
     }
     return 0;
@@ -97,28 +92,32 @@ static uint32_t run_take(struct mf2_state *state, uint32_t count, uint32_t align
 
 // ---------------------------------------------------------------- never used pages; lock taken
 
-static uint32_t fresh_take(struct mf2_state *state, uint32_t count, uint32_t align) {
-    uint32_t first = (state->fresh_page + align - 1) / align * align;
-    if (first < state->fresh_page || count > state->page_count || first > state->page_count - count)
-        return 0;
-    uint32_t end = first + count;
-    if (end > state->committed_page) {
-        uint32_t wanted = end - state->committed_page;
-        uint32_t batch = wanted < COMMIT_BATCH ? COMMIT_BATCH : wanted;
-        if (batch > state->page_count - state->committed_page)
-            batch = state->page_count - state->committed_page;
-        bool usable = mf2_commit(state, state->committed_page, batch);
-        if (!usable && batch > wanted) {
-            batch = wanted;
-            usable = mf2_commit(state, state->committed_page, batch);
-        }
-        if (!usable)
-            return 0;
-        state->committed_page += batch;
+// Makes everything below page `end` usable memory.
+static bool commit_to(struct mf2_state *state, uint32_t end) {
+    if (end <= state->committed_page)
+        return true;
+    uint32_t wanted = end - state->committed_page;
+    uint32_t batch = wanted < COMMIT_BATCH ? COMMIT_BATCH : wanted;
+    if (batch > state->page_count - state->committed_page)
+        batch = state->page_count - state->committed_page;
+    bool usable = mf2_commit(state, state->committed_page, batch);
+    if (!usable && batch > wanted) {
+        batch = wanted;
+        usable = mf2_commit(state, state->committed_page, batch);
     }
-    if (first > state->fresh_page)
-        run_insert(state, state->fresh_page, first - state->fresh_page);
-    state->fresh_page = end;
+    if (usable)
+        state->committed_page += batch;
+    return usable;
+}
+
+static uint32_t fresh_take(struct mf2_state *state, uint32_t count) {
+    uint32_t first = state->fresh_page;
+    if (count > state->page_count - first)
+        return 0;
+    bool usable = commit_to(state, first + count);
+    if (!usable)
+        return 0;
+    state->fresh_page = first + count;
     return first;
 }
 
@@ -149,25 +148,24 @@ static bool cache_flush(struct mf2_state *state) {
 
 // ---------------------------------------------------------------- what the rest calls
 
-static uint32_t take_once(struct mf2_state *state, uint32_t count, uint32_t align, bool *recycled) {
+static uint32_t take_once(struct mf2_state *state, uint32_t count, bool *recycled) {
     mf2_lock(&state->heap_lock);
-    uint32_t page = count == 1 && align == 1 ? cache_pop(state) : 0;
+    uint32_t page = count == 1 ? cache_pop(state) : 0;
     *recycled = page != 0;
     if (!page)
-        page = run_take(state, count, align);
+        page = run_take(state, count);
     if (!page)
-        page = fresh_take(state, count, align);
+        page = fresh_take(state, count);
     if (page && !*recycled)
         state->held_pages += count;
     mf2_unlock(&state->heap_lock);
     return page;
 }
 
-uint32_t mf2_heap_take(struct mf2_state *state, uint32_t count, uint32_t align_pages, bool *zeroed,
-                       bool *recycled) {
-    uint32_t page = take_once(state, count, align_pages, recycled);
+uint32_t mf2_heap_take(struct mf2_state *state, uint32_t count, bool *zeroed, bool *recycled) {
+    uint32_t page = take_once(state, count, recycled);
     if (!page && cache_flush(state))
-        page = take_once(state, count, align_pages, recycled);
+        page = take_once(state, count, recycled);
     *zeroed = !*recycled;
     return page;
 }

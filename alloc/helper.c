@@ -8,16 +8,24 @@
 
 void mf2_helper_wake(struct mf2_state *state, struct MF2_ThreadPages *self) {
     MF2_COUNT(state, self, helper_wakes);
+    mf2_fetch_add_acq_rel(&state->helper_word, 1);
+    mf2_futex_wake(&state->helper_word, 1);
+}
+
+void mf2_helper_start_if_wanted(struct mf2_state *state) {
+    uint32_t wanted = mf2_load_relaxed(&state->helper_word);
+    if (wanted == 0)
+        return;
+    uint32_t running = mf2_load_relaxed(&state->helper_running);
+    if (running)
+        return;
     uint32_t none = 0;
     bool first = mf2_cas_acq_rel(&state->helper_running, &none, 1);
-    mf2_fetch_add_acq_rel(&state->helper_word, 1);
-    if (first) {
-        bool started = mf2_helper_start(state);
-        if (!started)
-            mf2_store_release(&state->helper_running, 0);
+    if (!first)
         return;
-    }
-    mf2_futex_wake(&state->helper_word, 1);
+    bool started = mf2_helper_start(state);
+    if (!started)
+        mf2_store_release(&state->helper_running, 0);
 }
 
 // A page taken off an idle owner's queue, its mark still set.
@@ -33,6 +41,7 @@ static void tend_page(struct mf2_state *state, struct MF2_ThreadPages *owner,
         }
         if (page->used == 0 && state->route.empty != MF2_EMPTY_KEEP) {
             mf2_protocol_unmark(state, page); // it is off every queue: disposing marks it anew
+            MF2_COUNT(state, counts, empty_pages);
             bool gone = mf2_page_dispose_empty(state, counts, page);
             if (gone)
                 return;

@@ -11,16 +11,15 @@
 
 #define MF2_COUNTER_INDEX(name) (offsetof(struct mf2_counters, name) / sizeof(uint64_t))
 // Adds to a counter of the calling thread, or to the shared one where it has no slot.
-static inline void mf2_count_by(struct mf2_state *state, struct MF2_ThreadPages *self,
-                                size_t index, uint64_t by) {
+static inline void mf2_count_by(struct mf2_state *state, struct MF2_ThreadPages *self, size_t index,
+                                uint64_t by) {
     if (MF2_LIKELY(self->slot != MF2_SLOT_NONE))
         ((uint64_t *)(void *)&self->counters)[index] += by;
     else
         mf2_fetch_add_relaxed(&state->shared_counters[index], by);
 }
-#define MF2_COUNT(state, self, name) mf2_count_by(state, self, MF2_COUNTER_INDEX(name), 1)
-#define MF2_COUNT_BY(state, self, name, by) \
-    mf2_count_by(state, self, MF2_COUNTER_INDEX(name), (by))
+#define MF2_COUNT(state, self, name)        mf2_count_by(state, self, MF2_COUNTER_INDEX(name), 1)
+#define MF2_COUNT_BY(state, self, name, by) mf2_count_by(state, self, MF2_COUNTER_INDEX(name), (by))
 
 // ---------------------------------------------------------------- lock.c
 
@@ -30,10 +29,9 @@ void mf2_unlock(mf2_atomic_u32 *word);
 
 // ---------------------------------------------------------------- heap.c: pages from the OS
 
-// `count` adjacent pages whose first is a multiple of align_pages; 0 if there are none. *zeroed:
-// they read as zero. *recycled: they came from the cache of empties (count 1 only).
-uint32_t mf2_heap_take(struct mf2_state *state, uint32_t count, uint32_t align_pages, bool *zeroed,
-                       bool *recycled);
+// The first of `count` adjacent pages; 0 if there are none. *zeroed: they read as zero. *recycled:
+// they came from the cache of empties (count 1 only).
+uint32_t mf2_heap_take(struct mf2_state *state, uint32_t count, bool *zeroed, bool *recycled);
 // One empty page goes to the cache; its memory stays.
 void mf2_heap_cache(struct mf2_state *state, uint32_t page);
 // Pages go back: their memory to the OS, their addresses to the free runs.
@@ -149,5 +147,8 @@ bool mf2_large_resize(struct mf2_state *state, struct MidPage *page, size_t byte
 
 // A page of an idle owner has become pending.
 void mf2_helper_wake(struct mf2_state *state, struct MF2_ThreadPages *self);
+// Starts the helper if it has been woken and does not run. Starting a thread may allocate: only
+// where nothing of MF2 is half done.
+void mf2_helper_start_if_wanted(struct mf2_state *state);
 
 #endif

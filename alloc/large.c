@@ -32,7 +32,7 @@ void *mf2_large_alloc(struct mf2_state *state, size_t bytes, size_t alignment) {
     if (count + slack >= state->page_count)
         return NULL;
     bool zeroed, recycled;
-    uint32_t first = mf2_heap_take(state, (uint32_t)(count + slack), 1, &zeroed, &recycled);
+    uint32_t first = mf2_heap_take(state, (uint32_t)(count + slack), &zeroed, &recycled);
     if (!first)
         return NULL;
     uint32_t skip = 0;

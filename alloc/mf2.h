@@ -68,12 +68,12 @@ void mf2_helper_main(struct mf2_state *state);
 // page: call it when no thread is inside MF2 (virtual: between points, any time; then pages in
 // the middle of a transfer count by their present marks).
 struct mf2_census {
-    uint32_t held;     // H
+    uint32_t held;                                                 // H
     uint32_t active, partial, full, pending, orphan, empty, large; // partition of H
     uint32_t stranded_owner_exited, stranded_owner_idle, stranded_full_forgotten;
     uint32_t stranded_below_threshold, stranded_pending_undrained;
-    uint64_t free_blocks;    // blocks of formatted pages that the program does not hold
-    uint64_t remote_blocks;  // of these, on remote stacks
+    uint64_t free_blocks;   // blocks of formatted pages that the program does not hold
+    uint64_t remote_blocks; // of these, on remote stacks
 };
 // now_ns: against which owners are idle.
 void mf2_census(struct mf2_state *state, uint64_t now_ns, struct mf2_census *census);

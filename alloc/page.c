@@ -63,7 +63,6 @@ uint32_t mf2_drain_remote_frees(struct mf2_state *state, struct MidPage *page) {
 
 bool mf2_page_dispose_empty(struct mf2_state *state, struct MF2_ThreadPages *self,
                             struct MidPage *page) {
-    MF2_COUNT(state, self, empty_pages);
     if (state->route.empty == MF2_EMPTY_KEEP)
         return false;
     // A marked page stands on a queue; who pops it there must find it formatted.

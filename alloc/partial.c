@@ -7,8 +7,7 @@ static void count_by(struct mf2_bin *bin, uint32_t by) {
     mf2_store_relaxed(&bin->partial_count, count + by);
 }
 
-void mf2_partial_push(struct mf2_state *state, struct MF2_ThreadPages *self,
-                      struct MidPage *page) {
+void mf2_partial_push(struct mf2_state *state, struct MF2_ThreadPages *self, struct MidPage *page) {
     struct mf2_bin *bin = &self->bins[page->class_index];
     page->state = MF2_PAGE_PARTIAL;
     page->list_prev = 0;

@@ -45,10 +45,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MF2_NORETURN __attribute__((noreturn))
-#define MF2_NOINLINE __attribute__((noinline))
-#define MF2_LIKELY(x) __builtin_expect(!!(x), 1)
-#define MF2_UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define MF2_NORETURN     __attribute__((noreturn))
+#define MF2_NOINLINE     __attribute__((noinline))
+#define MF2_LIKELY(x)    __builtin_expect(!!(x), 1)
+#define MF2_UNLIKELY(x)  __builtin_expect(!!(x), 0)
 #define MF2_WAIT_FOREVER UINT64_MAX
 
 struct mf2_state;

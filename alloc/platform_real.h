@@ -12,23 +12,22 @@ typedef struct {
     _Atomic(uint64_t) value;
 } mf2_atomic_u64;
 
-#define mf2_load_relaxed(p)      atomic_load_explicit(&(p)->value, memory_order_relaxed)
-#define mf2_load_acquire(p)      atomic_load_explicit(&(p)->value, memory_order_acquire)
-#define mf2_store_relaxed(p, v)  atomic_store_explicit(&(p)->value, (v), memory_order_relaxed)
-#define mf2_store_release(p, v)  atomic_store_explicit(&(p)->value, (v), memory_order_release)
-#define mf2_exchange_acq_rel(p, v) \
-    atomic_exchange_explicit(&(p)->value, (v), memory_order_acq_rel)
-#define mf2_fetch_add_relaxed(p, v) \
+#define mf2_load_relaxed(p)        atomic_load_explicit(&(p)->value, memory_order_relaxed)
+#define mf2_load_acquire(p)        atomic_load_explicit(&(p)->value, memory_order_acquire)
+#define mf2_store_relaxed(p, v)    atomic_store_explicit(&(p)->value, (v), memory_order_relaxed)
+#define mf2_store_release(p, v)    atomic_store_explicit(&(p)->value, (v), memory_order_release)
+#define mf2_exchange_acq_rel(p, v) atomic_exchange_explicit(&(p)->value, (v), memory_order_acq_rel)
+#define mf2_fetch_add_relaxed(p, v)                                                                \
     atomic_fetch_add_explicit(&(p)->value, (v), memory_order_relaxed)
-#define mf2_fetch_add_acq_rel(p, v) \
+#define mf2_fetch_add_acq_rel(p, v)                                                                \
     atomic_fetch_add_explicit(&(p)->value, (v), memory_order_acq_rel)
-#define mf2_fetch_sub_relaxed(p, v) \
+#define mf2_fetch_sub_relaxed(p, v)                                                                \
     atomic_fetch_sub_explicit(&(p)->value, (v), memory_order_relaxed)
 #define mf2_fetch_or_acq_rel(p, v) atomic_fetch_or_explicit(&(p)->value, (v), memory_order_acq_rel)
-#define mf2_fetch_and_acq_rel(p, v) \
+#define mf2_fetch_and_acq_rel(p, v)                                                                \
     atomic_fetch_and_explicit(&(p)->value, (v), memory_order_acq_rel)
-#define mf2_cas_acq_rel(p, expected, v)                                                  \
-    atomic_compare_exchange_strong_explicit(&(p)->value, (expected), (v), memory_order_acq_rel, \
+#define mf2_cas_acq_rel(p, expected, v)                                                            \
+    atomic_compare_exchange_strong_explicit(&(p)->value, (expected), (v), memory_order_acq_rel,    \
                                             memory_order_acquire)
 #define mf2_fence_seq_cst() atomic_thread_fence(memory_order_seq_cst)
 
@@ -44,8 +43,12 @@ extern _Thread_local struct MF2_ThreadPages *mf2_real_self
 static inline struct mf2_state *mf2_state(void) {
     return atomic_load_explicit(&mf2_real_state, memory_order_acquire);
 }
-static inline struct MF2_ThreadPages *mf2_self(void) { return mf2_real_self; }
-static inline void mf2_pause(void) { __builtin_ia32_pause(); }
+static inline struct MF2_ThreadPages *mf2_self(void) {
+    return mf2_real_self;
+}
+static inline void mf2_pause(void) {
+    __builtin_ia32_pause();
+}
 
 struct mf2_state *mf2_state_ensure(void);
 void mf2_self_set(struct MF2_ThreadPages *thread);

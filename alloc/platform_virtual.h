@@ -31,8 +31,8 @@ enum mf2_point_kind {
     MF2_POINT_FUTEX_WAKE,
     MF2_POINT_PAUSE,
     MF2_POINT_HELPER_START,
-    MF2_POINT_OPERATION,    // between two operations of the program (not inside alloc/)
-    MF2_POINT_THREAD_END,   // a fiber has ended (not inside alloc/)
+    MF2_POINT_OPERATION,  // between two operations of the program (not inside alloc/)
+    MF2_POINT_THREAD_END, // a fiber has ended (not inside alloc/)
     MF2_POINT_KIND_COUNT
 };
 
@@ -48,11 +48,11 @@ struct mf2_site {
     uint8_t order; // enum mf2_order
 };
 
-#define MF2_SITE(kind_, order_, text_)                                                        \
-    (__extension__({                                                                          \
-        static const struct mf2_site mf2_site_here_ = {__FILE__, __func__, text_, __LINE__,   \
-                                                       kind_, order_};                        \
-        &mf2_site_here_;                                                                      \
+#define MF2_SITE(kind_, order_, text_)                                                             \
+    (__extension__({                                                                               \
+        static const struct mf2_site mf2_site_here_ = {__FILE__, __func__, text_,                  \
+                                                       __LINE__, kind_,    order_};                \
+        &mf2_site_here_;                                                                           \
     }))
 
 uint64_t mf2_virtual_load(const void *address, unsigned bytes, const struct mf2_site *site);
@@ -65,24 +65,23 @@ bool mf2_virtual_cas(void *address, unsigned bytes, void *expected, uint64_t val
 void mf2_virtual_fence(const struct mf2_site *site);
 
 #define MF2_AS(p) __typeof__((p)->value)
-#define mf2_load_relaxed(p)                                \
-    ((MF2_AS(p))mf2_virtual_load((p), sizeof((p)->value),  \
+#define mf2_load_relaxed(p)                                                                        \
+    ((MF2_AS(p))mf2_virtual_load((p), sizeof((p)->value),                                          \
                                  MF2_SITE(MF2_POINT_LOAD, MF2_RELAXED, #p)))
-#define mf2_load_acquire(p)                                \
-    ((MF2_AS(p))mf2_virtual_load((p), sizeof((p)->value),  \
+#define mf2_load_acquire(p)                                                                        \
+    ((MF2_AS(p))mf2_virtual_load((p), sizeof((p)->value),                                          \
                                  MF2_SITE(MF2_POINT_LOAD, MF2_ACQUIRE, #p)))
-#define mf2_store_relaxed(p, v)                        \
-    mf2_virtual_store((p), sizeof((p)->value), (v),    \
-                      MF2_SITE(MF2_POINT_STORE, MF2_RELAXED, #p))
-#define mf2_store_release(p, v)                        \
-    mf2_virtual_store((p), sizeof((p)->value), (v),    \
-                      MF2_SITE(MF2_POINT_STORE, MF2_RELEASE, #p))
+#define mf2_store_relaxed(p, v)                                                                    \
+    mf2_virtual_store((p), sizeof((p)->value), (v), MF2_SITE(MF2_POINT_STORE, MF2_RELAXED, #p))
+#define mf2_store_release(p, v)                                                                    \
+    mf2_virtual_store((p), sizeof((p)->value), (v), MF2_SITE(MF2_POINT_STORE, MF2_RELEASE, #p))
 // A statement expression, so that the value may be left unused without a warning.
-#define MF2_RMW(p, v, kind, order, text)                                                    \
-    (__extension__({                                                                        \
-        MF2_AS(p) mf2_before_ = (MF2_AS(p))mf2_virtual_rmw((p), sizeof((p)->value), (v),    \
-                                                           MF2_SITE(kind, order, text));    \
-        mf2_before_;                                                                        \
+#define MF2_RMW(p, v, kind, order, text)                                                           \
+    (__extension__({                                                                               \
+        MF2_AS(p)                                                                                  \
+        mf2_before_ =                                                                              \
+            (MF2_AS(p))mf2_virtual_rmw((p), sizeof((p)->value), (v), MF2_SITE(kind, order, text)); \
+        mf2_before_;                                                                               \
     }))
 #define mf2_exchange_acq_rel(p, v)  MF2_RMW(p, v, MF2_POINT_EXCHANGE, MF2_ACQ_REL, #p)
 #define mf2_fetch_add_relaxed(p, v) MF2_RMW(p, v, MF2_POINT_ADD, MF2_RELAXED, #p)
@@ -90,20 +89,21 @@ void mf2_virtual_fence(const struct mf2_site *site);
 #define mf2_fetch_sub_relaxed(p, v) MF2_RMW(p, v, MF2_POINT_SUB, MF2_RELAXED, #p)
 #define mf2_fetch_or_acq_rel(p, v)  MF2_RMW(p, v, MF2_POINT_OR, MF2_ACQ_REL, #p)
 #define mf2_fetch_and_acq_rel(p, v) MF2_RMW(p, v, MF2_POINT_AND, MF2_ACQ_REL, #p)
-#define mf2_cas_acq_rel(p, expected, v)                            \
-    mf2_virtual_cas((p), sizeof((p)->value), (expected), (v),      \
+#define mf2_cas_acq_rel(p, expected, v)                                                            \
+    mf2_virtual_cas((p), sizeof((p)->value), (expected), (v),                                      \
                     MF2_SITE(MF2_POINT_CAS, MF2_ACQ_REL, #p))
 #define mf2_fence_seq_cst() mf2_virtual_fence(MF2_SITE(MF2_POINT_FENCE, MF2_SEQ_CST, "fence"))
 
-#define mf2_plain_read(p)                                          \
-    ((__typeof__(*(p)))mf2_virtual_load((p), sizeof(*(p)),         \
+#define mf2_plain_read(p)                                                                          \
+    ((__typeof__(*(p)))mf2_virtual_load((p), sizeof(*(p)),                                         \
                                         MF2_SITE(MF2_POINT_PLAIN_READ, MF2_PLAIN, #p)))
-#define mf2_plain_write(p, v)                                      \
-    mf2_virtual_store((p), sizeof(*(p)), (v),                      \
-                      MF2_SITE(MF2_POINT_PLAIN_WRITE, MF2_PLAIN, #p))
+#define mf2_plain_write(p, v)                                                                      \
+    mf2_virtual_store((p), sizeof(*(p)), (v), MF2_SITE(MF2_POINT_PLAIN_WRITE, MF2_PLAIN, #p))
 
 struct mf2_state *mf2_state(void);
-static inline struct mf2_state *mf2_state_ensure(void) { return mf2_state(); }
+static inline struct mf2_state *mf2_state_ensure(void) {
+    return mf2_state();
+}
 struct MF2_ThreadPages *mf2_self(void);
 void mf2_self_set(struct MF2_ThreadPages *thread);
 
@@ -120,18 +120,17 @@ bool mf2_virtual_helper_start(struct mf2_state *state, const struct mf2_site *si
 MF2_NORETURN void mf2_fail(const char *text, uint64_t value);
 
 #define mf2_clock_ns() mf2_virtual_clock_ns(MF2_SITE(MF2_POINT_CLOCK, MF2_PLAIN, "clock"))
-#define mf2_commit(state, page, count) \
+#define mf2_commit(state, page, count)                                                             \
     mf2_virtual_commit(state, page, count, MF2_SITE(MF2_POINT_COMMIT, MF2_PLAIN, "commit"))
-#define mf2_purge(state, page, count) \
+#define mf2_purge(state, page, count)                                                              \
     mf2_virtual_purge(state, page, count, MF2_SITE(MF2_POINT_PURGE, MF2_PLAIN, "purge"))
-#define mf2_futex_wait(word, expected, timeout_ns)     \
-    mf2_virtual_futex_wait(word, expected, timeout_ns, \
+#define mf2_futex_wait(word, expected, timeout_ns)                                                 \
+    mf2_virtual_futex_wait(word, expected, timeout_ns,                                             \
                            MF2_SITE(MF2_POINT_FUTEX_WAIT, MF2_PLAIN, #word))
-#define mf2_futex_wake(word, count) \
+#define mf2_futex_wake(word, count)                                                                \
     mf2_virtual_futex_wake(word, count, MF2_SITE(MF2_POINT_FUTEX_WAKE, MF2_PLAIN, #word))
 #define mf2_pause() mf2_virtual_pause(MF2_SITE(MF2_POINT_PAUSE, MF2_PLAIN, "pause"))
-#define mf2_helper_start(state)    \
-    mf2_virtual_helper_start(state, \
-                             MF2_SITE(MF2_POINT_HELPER_START, MF2_PLAIN, "helper"))
+#define mf2_helper_start(state)                                                                    \
+    mf2_virtual_helper_start(state, MF2_SITE(MF2_POINT_HELPER_START, MF2_PLAIN, "helper"))
 
 #endif

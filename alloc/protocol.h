@@ -26,20 +26,21 @@ struct mf2_chain {
     uint32_t count;
 };
 
-#define MF2_PROTOCOL_FUNCTIONS(prefix)                                                           \
-    void prefix##_format(struct MidPage *page, uint32_t slot);                                   \
-    enum mf2_notice prefix##_push(struct mf2_state *state, struct MidPage *page,                 \
-                                  struct mf2_chain chain, bool quiet);                           \
-    struct mf2_chain prefix##_take(struct mf2_state *state, struct MidPage *page);               \
-    bool prefix##_claim(struct MidPage *page, uint32_t slot);                                    \
-    void prefix##_release(struct MidPage *page);                                                 \
-    bool prefix##_mark(struct MidPage *page);                                                    \
-    void prefix##_unmark(struct MidPage *page);                                                  \
-    uint32_t prefix##_remotes(struct MidPage *page);
+#define MF2_PROTOCOL_FUNCTIONS(prefix)                                                             \
+    void prefix##_format(struct MidPage *page, uint32_t slot);                                     \
+    enum mf2_notice prefix##_push(struct mf2_state *state, struct MidPage *page,                   \
+                                  struct mf2_chain chain, bool quiet);                             \
+    struct mf2_chain prefix##_take(struct mf2_state *state, struct MidPage *page);                 \
+    bool prefix##_claim(struct MidPage *page, uint32_t slot);                                      \
+    void prefix##_release(struct MidPage *page);                                                   \
+    bool prefix##_mark(struct MidPage *page);                                                      \
+    void prefix##_unmark(struct MidPage *page);                                                    \
+    uint32_t prefix##_remotes(struct MidPage *page);                                               \
+    uint32_t prefix##_remotes_unmarked(struct MidPage *page);
 MF2_PROTOCOL_FUNCTIONS(mf2_counted)
 MF2_PROTOCOL_FUNCTIONS(mf2_word)
 
-#define MF2_BY_PROTOCOL(state, call)                                                   \
+#define MF2_BY_PROTOCOL(state, call)                                                               \
     ((state)->route.protocol == MF2_PROTOCOL_WORD ? mf2_word_##call : mf2_counted_##call)
 
 // A fresh page becomes held by `slot`, without remote frees.
@@ -75,6 +76,11 @@ static inline void mf2_protocol_unmark(struct mf2_state *state, struct MidPage *
 // Remote frees right now; a hint unless the caller holds the page and nobody frees.
 static inline uint32_t mf2_protocol_remotes(struct mf2_state *state, struct MidPage *page) {
     return MF2_BY_PROTOCOL(state, remotes(page));
+}
+// The same by who has just cleared the mark: a push that is not counted here sees it cleared.
+static inline uint32_t mf2_protocol_remotes_unmarked(struct mf2_state *state,
+                                                     struct MidPage *page) {
+    return MF2_BY_PROTOCOL(state, remotes_unmarked(page));
 }
 
 #endif

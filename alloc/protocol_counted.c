@@ -81,3 +81,10 @@ void mf2_counted_unmark(struct MidPage *page) {
 uint32_t mf2_counted_remotes(struct MidPage *page) {
     return mf2_load_relaxed(&page->remote_count);
 }
+
+uint32_t mf2_counted_remotes_unmarked(struct MidPage *page) {
+    // Mark and count are two words: by plain loads, this could miss a push that still sees the mark
+    // (store buffering). As a step of the count's own order it comes before the push, which then
+    // acquires the cleared mark, or after it and counts it.
+    return mf2_fetch_add_acq_rel(&page->remote_count, 0);
+}

@@ -14,8 +14,12 @@
 #define WORD_EMPTY     ((uint64_t)MF2_UNIT_NONE)
 #define WORD_FLAGS     (WORD_HELD | WORD_PENDING)
 
-static uint16_t word_head(uint64_t word) { return (uint16_t)word; }
-static uint32_t word_count(uint64_t word) { return (uint32_t)(word >> 16) & 0xFFFFu; }
+static uint16_t word_head(uint64_t word) {
+    return (uint16_t)word;
+}
+static uint32_t word_count(uint64_t word) {
+    return (uint32_t)(word >> 16) & 0xFFFFu;
+}
 
 void mf2_word_format(struct MidPage *page, uint32_t slot) {
     mf2_store_relaxed(&page->holder, slot);
@@ -24,8 +28,8 @@ void mf2_word_format(struct MidPage *page, uint32_t slot) {
     mf2_store_release(&page->word, WORD_EMPTY | WORD_HELD);
 }
 
-enum mf2_notice mf2_word_push(struct mf2_state *state, struct MidPage *page,
-                              struct mf2_chain chain, bool quiet) {
+enum mf2_notice mf2_word_push(struct mf2_state *state, struct MidPage *page, struct mf2_chain chain,
+                              bool quiet) {
     uint64_t word = mf2_load_relaxed(&page->word);
     for (;;) {
         mf2_page_set_link(state, page, chain.last, word_head(word));
@@ -90,4 +94,8 @@ void mf2_word_unmark(struct MidPage *page) {
 uint32_t mf2_word_remotes(struct MidPage *page) {
     uint64_t word = mf2_load_relaxed(&page->word);
     return word_count(word);
+}
+
+uint32_t mf2_word_remotes_unmarked(struct MidPage *page) {
+    return mf2_word_remotes(page); // mark and count are one word: nothing to order
 }

@@ -13,45 +13,87 @@
 // stranded, a page without live blocks stays with its owner, a thread's frees into its own full
 // page go unnoticed until the page is drained (its "graveyard") unless there is a partial list.
 
-#define MF2_SEED_CDA                                                                           \
-    .protocol = MF2_PROTOCOL_COUNTED, .drain = MF2_DRAIN_ANYONE, .orphans = MF2_ORPHANS_STRAND, \
-    .full_free = MF2_FULL_FREE_GRAVEYARD, .empty = MF2_EMPTY_KEEP, .scan = MF2_SCAN_ALL,       \
+#define MF2_SEED_CDA                                                                               \
+    .protocol = MF2_PROTOCOL_COUNTED, .drain = MF2_DRAIN_ANYONE, .orphans = MF2_ORPHANS_STRAND,    \
+    .full_free = MF2_FULL_FREE_GRAVEYARD, .empty = MF2_EMPTY_KEEP, .scan = MF2_SCAN_ALL,           \
     .notify = 1, .budget = 4, .idle_ns = 150000
-#define MF2_SEED_S                                                                              \
-    .protocol = MF2_PROTOCOL_COUNTED, .drain = MF2_DRAIN_OWNER, .orphans = MF2_ORPHANS_STRAND, \
-    .empty = MF2_EMPTY_KEEP, .scan = MF2_SCAN_ALL, .claim = 1, .must_reuse = 1, .notify = 1,   \
+#define MF2_SEED_S                                                                                 \
+    .protocol = MF2_PROTOCOL_COUNTED, .drain = MF2_DRAIN_OWNER, .orphans = MF2_ORPHANS_STRAND,     \
+    .empty = MF2_EMPTY_KEEP, .scan = MF2_SCAN_ALL, .claim = 1, .must_reuse = 1, .notify = 1,       \
     .budget = 4, .idle_ns = 150000
 
 const struct mf2_route_preset mf2_route_presets[] = {
-    {"cda", "the seed's Consumer-Driven Adoption: anyone drains at the first remote free",
+    {"cda",
+     "the seed's Consumer-Driven Adoption: anyone drains at the first remote free",
      {MF2_SEED_CDA}},
     {"cda-claim", "cda, and a page is claimed before it is drained", {MF2_SEED_CDA, .claim = 1}},
-    {"cda-t2", "cda with a threshold of two remote frees",
-     {.protocol = MF2_PROTOCOL_COUNTED, .drain = MF2_DRAIN_ANYONE, .orphans = MF2_ORPHANS_STRAND,
-      .full_free = MF2_FULL_FREE_GRAVEYARD, .empty = MF2_EMPTY_KEEP, .scan = MF2_SCAN_ALL,
-      .notify = 2, .budget = 4, .idle_ns = 150000}},
-    {"cda-t4", "cda with a threshold of four remote frees",
-     {.protocol = MF2_PROTOCOL_COUNTED, .drain = MF2_DRAIN_ANYONE, .orphans = MF2_ORPHANS_STRAND,
-      .full_free = MF2_FULL_FREE_GRAVEYARD, .empty = MF2_EMPTY_KEEP, .scan = MF2_SCAN_ALL,
-      .notify = 4, .budget = 4, .idle_ns = 150000}},
-    {"cda-reenqueue", "cda, and a drained page with new remote frees is queued again",
-     {MF2_SEED_CDA, .reenqueue = 1}},
-    {"s1", "Route S, phase 1: only owners drain, must-reuse gate",
-     {MF2_SEED_S, .full_free = MF2_FULL_FREE_GRAVEYARD}},
-    {"s2", "Route S, phase 2: s1 with a partial list",
-     {MF2_SEED_S, .full_free = MF2_FULL_FREE_PARTIAL, .partial = 1}},
-    {"s3", "Route S, phase 3: s2 with a helper that drains for idle owners",
-     {MF2_SEED_S, .full_free = MF2_FULL_FREE_PARTIAL, .partial = 1, .helper = 1}},
-    {"p", "Route P: adoption behind the right of first refusal and five gates",
-     {.protocol = MF2_PROTOCOL_COUNTED, .drain = MF2_DRAIN_GATED, .orphans = MF2_ORPHANS_STRAND,
-      .full_free = MF2_FULL_FREE_PARTIAL, .empty = MF2_EMPTY_KEEP, .scan = MF2_SCAN_MASK,
-      .claim = 1, .must_reuse = 1, .partial = 1, .notify = 1, .budget = 4, .gate_idle = 1,
-      .gate_partial = 1, .gate_pressure = 4, .gate_remotes = 8, .rfr_ns = 200000,
+    {"cda-t2",
+     "cda with a threshold of two remote frees",
+     {.protocol = MF2_PROTOCOL_COUNTED,
+      .drain = MF2_DRAIN_ANYONE,
+      .orphans = MF2_ORPHANS_STRAND,
+      .full_free = MF2_FULL_FREE_GRAVEYARD,
+      .empty = MF2_EMPTY_KEEP,
+      .scan = MF2_SCAN_ALL,
+      .notify = 2,
+      .budget = 4,
       .idle_ns = 150000}},
-    {"best", "the default: owners drain, pages of exited owners are reclaimed, empties shared",
-     {.protocol = MF2_PROTOCOL_WORD, .drain = MF2_DRAIN_OWNER, .orphans = MF2_ORPHANS_RECLAIM,
-      .full_free = MF2_FULL_FREE_PARTIAL, .empty = MF2_EMPTY_RECYCLE, .scan = MF2_SCAN_MASK,
-      .claim = 1, .must_reuse = 1, .partial = 1, .notify = 1, .budget = 4, .idle_ns = 150000}},
+    {"cda-t4",
+     "cda with a threshold of four remote frees",
+     {.protocol = MF2_PROTOCOL_COUNTED,
+      .drain = MF2_DRAIN_ANYONE,
+      .orphans = MF2_ORPHANS_STRAND,
+      .full_free = MF2_FULL_FREE_GRAVEYARD,
+      .empty = MF2_EMPTY_KEEP,
+      .scan = MF2_SCAN_ALL,
+      .notify = 4,
+      .budget = 4,
+      .idle_ns = 150000}},
+    {"cda-reenqueue",
+     "cda, and a drained page with new remote frees is queued again",
+     {MF2_SEED_CDA, .reenqueue = 1}},
+    {"s1",
+     "Route S, phase 1: only owners drain, must-reuse gate",
+     {MF2_SEED_S, .full_free = MF2_FULL_FREE_GRAVEYARD}},
+    {"s2",
+     "Route S, phase 2: s1 with a partial list",
+     {MF2_SEED_S, .full_free = MF2_FULL_FREE_PARTIAL, .partial = 1}},
+    {"s3",
+     "Route S, phase 3: s2 with a helper that drains for idle owners",
+     {MF2_SEED_S, .full_free = MF2_FULL_FREE_PARTIAL, .partial = 1, .helper = 1}},
+    {"p",
+     "Route P: adoption behind the right of first refusal and five gates",
+     {.protocol = MF2_PROTOCOL_COUNTED,
+      .drain = MF2_DRAIN_GATED,
+      .orphans = MF2_ORPHANS_STRAND,
+      .full_free = MF2_FULL_FREE_PARTIAL,
+      .empty = MF2_EMPTY_KEEP,
+      .scan = MF2_SCAN_MASK,
+      .claim = 1,
+      .must_reuse = 1,
+      .partial = 1,
+      .notify = 1,
+      .budget = 4,
+      .gate_idle = 1,
+      .gate_partial = 1,
+      .gate_pressure = 4,
+      .gate_remotes = 8,
+      .rfr_ns = 200000,
+      .idle_ns = 150000}},
+    {"best",
+     "the default: owners drain, pages of exited owners are reclaimed, empties shared",
+     {.protocol = MF2_PROTOCOL_WORD,
+      .drain = MF2_DRAIN_OWNER,
+      .orphans = MF2_ORPHANS_RECLAIM,
+      .full_free = MF2_FULL_FREE_PARTIAL,
+      .empty = MF2_EMPTY_RECYCLE,
+      .scan = MF2_SCAN_MASK,
+      .claim = 1,
+      .must_reuse = 1,
+      .partial = 1,
+      .notify = 1,
+      .budget = 4,
+      .idle_ns = 150000}},
 };
 const size_t mf2_route_preset_count = sizeof(mf2_route_presets) / sizeof(mf2_route_presets[0]);
 
@@ -64,11 +106,13 @@ struct switch_info {
     uint64_t minimum, maximum;
     const char *meaning;
 };
-#define ENUM(field, names, text) \
-    {#field, names, offsetof(struct mf2_route, field), sizeof(uint8_t), 0, 0, text}
-#define NUMBER(field, low, high, text)                                                       \
-    {#field, NULL, offsetof(struct mf2_route, field), sizeof(((struct mf2_route *)0)->field), \
-     low, high, text}
+#define ENUM(field, names, text)                                                                   \
+    { #field, names, offsetof(struct mf2_route, field), sizeof(uint8_t), 0, 0, text }
+#define NUMBER(field, low, high, text)                                                             \
+    {                                                                                              \
+#field, NULL, offsetof(struct mf2_route, field), sizeof(((struct mf2_route *)0)->field),   \
+            low, high, text                                                                        \
+    }
 
 static const struct switch_info switches[] = {
     ENUM(protocol, "counted|word", "how a page's remote frees are represented"),
@@ -210,8 +254,8 @@ static bool parse_value(const struct switch_info *info, const char *text, size_t
     if (info->values) {
         int index = name_index(info->values, text, length);
         if (index < 0)
-            snprintf(message, size, "switch %s is one of %s, not '%.*s'", info->name,
-                     info->values, (int)length, text);
+            snprintf(message, size, "switch %s is one of %s, not '%.*s'", info->name, info->values,
+                     (int)length, text);
         *value = (uint64_t)index;
         return index >= 0;
     }
@@ -223,8 +267,8 @@ static bool parse_value(const struct switch_info *info, const char *text, size_t
     }
     if (!digits || *value < info->minimum || *value > info->maximum) {
         snprintf(message, size, "switch %s is a number from %llu to %llu, not '%.*s'", info->name,
-                 (unsigned long long)info->minimum, (unsigned long long)info->maximum,
-                 (int)length, text);
+                 (unsigned long long)info->minimum, (unsigned long long)info->maximum, (int)length,
+                 text);
         return false;
     }
     return true;
@@ -279,8 +323,7 @@ bool mf2_route_parse(const char *text, struct mf2_route *route, char *message,
             return false;
         }
         uint64_t value;
-        if (!parse_value(info, equals + 1, length - name_length - 1, &value, message,
-                         message_size))
+        if (!parse_value(info, equals + 1, length - name_length - 1, &value, message, message_size))
             return false;
         switch_set(route, info, value);
     }

@@ -42,21 +42,21 @@ enum mf2_scan { MF2_SCAN_ALL, MF2_SCAN_MASK };
 //   scan            adoption looks at the pending queues of `all` threads in turn, or asks the
 //                   ready `mask`
 struct mf2_route {
-    uint8_t protocol;      // enum mf2_protocol
-    uint8_t drain;         // enum mf2_drain
-    uint8_t orphans;       // enum mf2_orphans
-    uint8_t full_free;     // enum mf2_full_free
-    uint8_t empty;         // enum mf2_empty
-    uint8_t scan;          // enum mf2_scan
-    uint8_t reenqueue;     // 0 or 1, as all below up to notify
+    uint8_t protocol;  // enum mf2_protocol
+    uint8_t drain;     // enum mf2_drain
+    uint8_t orphans;   // enum mf2_orphans
+    uint8_t full_free; // enum mf2_full_free
+    uint8_t empty;     // enum mf2_empty
+    uint8_t scan;      // enum mf2_scan
+    uint8_t reenqueue; // 0 or 1, as all below up to notify
     uint8_t claim;
     uint8_t must_reuse;
     uint8_t partial;
     uint8_t helper;
     uint8_t gate_idle;
     uint8_t gate_partial;
-    uint8_t notify;        // 1..255
-    uint16_t budget;       // 1..65535
+    uint8_t notify;  // 1..255
+    uint16_t budget; // 1..65535
     uint16_t gate_pressure;
     uint16_t gate_remotes;
     uint64_t rfr_ns;

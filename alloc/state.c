@@ -8,7 +8,9 @@ struct layout {
     uint32_t page_count, mask_words;
 };
 
-static uint64_t round_up(uint64_t value, uint64_t to) { return (value + to - 1) / to * to; }
+static uint64_t round_up(uint64_t value, uint64_t to) {
+    return (value + to - 1) / to * to;
+}
 
 static bool lay_out(const struct mf2_config *config, struct layout *layout) {
     uint64_t page_bytes = config->geometry->page_bytes;
@@ -18,11 +20,11 @@ static bool lay_out(const struct mf2_config *config, struct layout *layout) {
     uint64_t pages_bytes = page_count * sizeof(struct MidPage);
     layout->page_count = (uint32_t)page_count;
     layout->threads_offset = round_up(sizeof(struct mf2_state) + pages_bytes, MF2_LINE);
-    layout->masks_offset = layout->threads_offset +
-                           (uint64_t)config->thread_limit * sizeof(struct MF2_ThreadPages);
+    layout->masks_offset =
+        layout->threads_offset + (uint64_t)config->thread_limit * sizeof(struct MF2_ThreadPages);
     layout->mask_words = (config->thread_limit + 63) / 64;
-    uint64_t end = layout->masks_offset + (uint64_t)config->geometry->class_count *
-                                              layout->mask_words * sizeof(uint64_t);
+    uint64_t end = layout->masks_offset +
+                   (uint64_t)config->geometry->class_count * layout->mask_words * sizeof(uint64_t);
     layout->metadata_bytes = round_up(end, page_bytes);
     return layout->metadata_bytes + page_bytes <= page_count * page_bytes;
 }
@@ -34,8 +36,8 @@ uint64_t mf2_metadata_bytes(const struct mf2_config *config) {
 
 static void fill_class_table(struct mf2_state *state) {
     const struct mf2_geometry *geometry = state->geometry;
-    state->large_minimum = geometry->block_bytes[geometry->class_count - 1];
-    for (uint32_t unit = 0; unit * MF2_UNIT_BYTES <= state->large_minimum; unit++)
+    state->class_bytes_max = geometry->block_bytes[geometry->class_count - 1];
+    for (uint32_t unit = 0; unit * MF2_UNIT_BYTES <= state->class_bytes_max; unit++)
         state->class_of_unit[unit] =
             (uint8_t)mf2_geometry_class(geometry, (size_t)unit * MF2_UNIT_BYTES, 1);
 }

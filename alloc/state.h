@@ -33,15 +33,15 @@
 #include "platform.h"
 #include "route.h"
 
-#define MF2_LINE         64
-#define MF2_LINK_BYTES   1024 // blocks of this size and more keep their links in the MidPage
-#define MF2_LINK_UNITS   (MF2_LINK_BYTES / MF2_UNIT_BYTES)
-#define MF2_LINK_SLOTS   64   // 64 KiB / 1 KiB
-#define MF2_RUN_BINS     32   // free runs of 1..31 pages, and longer ones
-#define MF2_CLASS_LARGE  255  // class_index of a large block's first page
-#define MF2_SLOT_NONE    UINT32_MAX
-#define MF2_SLOT_HELPER  (UINT32_MAX - 1)
-#define MF2_SLOT_NOBODY  (UINT32_MAX - 2) // holder of a page that is not formatted: not claimable
+#define MF2_LINE        64
+#define MF2_LINK_BYTES  1024 // blocks of this size and more keep their links in the MidPage
+#define MF2_LINK_UNITS  (MF2_LINK_BYTES / MF2_UNIT_BYTES)
+#define MF2_LINK_SLOTS  64  // 64 KiB / 1 KiB
+#define MF2_RUN_BINS    32  // free runs of 1..31 pages, and longer ones
+#define MF2_CLASS_LARGE 255 // class_index of a large block's first page
+#define MF2_SLOT_NONE   UINT32_MAX
+#define MF2_SLOT_HELPER (UINT32_MAX - 1)
+#define MF2_SLOT_NOBODY (UINT32_MAX - 2) // holder of a page that is not formatted: not claimable
 
 enum mf2_page_state {
     MF2_PAGE_NONE,        // never used, or taken and not yet formatted
@@ -68,24 +68,24 @@ struct MidPage {
     // Slot of the thread that holds the page; 0 = shared; MF2_SLOT_NOBODY once it was emptied or is
     // large.
     _Alignas(MF2_LINE) mf2_atomic_u32 holder;
-    mf2_atomic_u32 home;   // slot; written by whoever has claimed the page
-    uint16_t free;         // unit of the first free block, MF2_UNIT_NONE
+    mf2_atomic_u32 home; // slot; written by whoever has claimed the page
+    uint16_t free;       // unit of the first free block, MF2_UNIT_NONE
     uint16_t used;
-    uint16_t fresh_unit;   // unit of the first block never given out
-    uint16_t end_unit;     // of the last block + stride
+    uint16_t fresh_unit; // unit of the first block never given out
+    uint16_t end_unit;   // of the last block + stride
     uint16_t stride_units;
     uint16_t capacity;
     uint8_t class_index;
-    uint8_t state;         // enum mf2_page_state
-    uint8_t links_inside;  // 1: links are in the blocks; 0: in links[]
-    uint8_t zeroed;        // 1: blocks never given out are known to read as zero
-    uint32_t list_next;    // partial list, free run list, pool; page numbers
+    uint8_t state;        // enum mf2_page_state
+    uint8_t links_inside; // 1: links are in the blocks; 0: in links[]
+    uint8_t zeroed;       // 1: blocks never given out are known to read as zero
+    uint32_t list_next;   // partial list, free run list, pool; page numbers
     uint32_t list_prev;
-    uint32_t run_pages;    // LARGE: pages of the block; first and last page of a free run: its pages
+    uint32_t run_pages; // LARGE: pages of the block; first and last page of a free run: its pages
     uint32_t owner_changes;
-    uint64_t large_bytes;  // LARGE: bytes asked for
-    uint8_t run_end;       // 1: first or last page of a free run. Apart from `state`, because
-                           // who gives pages back reads it of the neighbours: under heap_lock only
+    uint64_t large_bytes; // LARGE: bytes asked for
+    uint8_t run_end;      // 1: first or last page of a free run. Apart from `state`, because
+                          // who gives pages back reads it of the neighbours: under heap_lock only
     uint8_t padding[15];
 
     // -- remote line: written by threads that do not hold the page
@@ -126,11 +126,11 @@ struct mf2_class_counters {
 
 // One thread. The first part is its owner's, the second is written by others.
 struct MF2_ThreadPages {
-    uint32_t slot;                // read by its own thread only; MF2_SLOT_NONE in mf2_no_thread
-    mf2_atomic_u32 status;        // enum mf2_thread_status
-    mf2_atomic_u32 lost;          // 1: its thread was gone after a fork; what it holds stays held
-    mf2_atomic_u64 last_slow_ns;  // clock at its last slow path: "idle" is measured from here
-    uint32_t next_free_slot;      // while EXITED and given back
+    uint32_t slot;               // read by its own thread only; MF2_SLOT_NONE in mf2_no_thread
+    mf2_atomic_u32 status;       // enum mf2_thread_status
+    mf2_atomic_u32 lost;         // 1: its thread was gone after a fork; what it holds stays held
+    mf2_atomic_u64 last_slow_ns; // clock at its last slow path: "idle" is measured from here
+    uint32_t next_free_slot;     // while EXITED and given back
     struct mf2_counters counters;
     struct mf2_bin bins[MF2_CLASS_MAX];
     struct mf2_class_counters classes[MF2_CLASS_MAX];
@@ -147,11 +147,11 @@ struct mf2_state {
     // -- read-mostly, set by mf2_init
     uint64_t arena_bytes;
     uint32_t page_shift;
-    uint32_t page_count;    // pages of the arena, metadata included
-    uint32_t first_page;    // first that can hold blocks
-    uint32_t thread_limit;  // slots 1..thread_limit
-    uint32_t mask_words;    // 64-bit words of one class's ready mask
-    uint32_t large_minimum; // bytes above which no class serves
+    uint32_t page_count;      // pages of the arena, metadata included
+    uint32_t first_page;      // first that can hold blocks
+    uint32_t thread_limit;    // slots 1..thread_limit
+    uint32_t mask_words;      // 64-bit words of one class's ready mask
+    uint32_t class_bytes_max; // bytes above which no class serves
     uint64_t threads_offset;
     uint64_t masks_offset;
     uint32_t clock_wanted;       // the route needs slow-path times
@@ -173,7 +173,7 @@ struct mf2_state {
     mf2_atomic_u32 thread_high; // highest slot ever given out
     uint32_t free_slot;         // list of slots given back, guarded by thread_lock
 
-    // -- shared between owners (pending.c, orphan.c)
+    // -- shared between owners (pending.c)
     _Alignas(MF2_LINE) mf2_atomic_u64 orphans[MF2_CLASS_MAX]; // stacks {tag:32 | page:32}
     mf2_atomic_u32 adoptable_count[MF2_CLASS_MAX];            // pages on pending queues
     mf2_atomic_u32 large_pages;                               // pages of large blocks, in H too

@@ -15,7 +15,9 @@ const struct MF2_ThreadPages mf2_no_thread = {
     .bins = {[0 ... MF2_CLASS_MAX - 1] = {.active = (struct MidPage *)(uintptr_t)&mf2_no_page}}};
 const struct MidPage mf2_no_page = {.free = MF2_UNIT_NONE};
 
-static struct MidPage *no_page(void) { return (struct MidPage *)(uintptr_t)&mf2_no_page; }
+static struct MidPage *no_page(void) {
+    return (struct MidPage *)(uintptr_t)&mf2_no_page;
+}
 
 // ---------------------------------------------------------------- taking a slot
 
@@ -81,6 +83,7 @@ static void give_up_page(struct mf2_state *state, struct MF2_ThreadPages *self,
                          struct MidPage *page) {
     bool adoptable = state->route.orphans != MF2_ORPHANS_STRAND;
     if (page->used == 0) {
+        MF2_COUNT(state, self, empty_pages);
         bool gone = mf2_page_dispose_empty(state, self, page);
         if (gone)
             return;
@@ -116,7 +119,7 @@ void mf2_thread_exit(void) {
     for (uint32_t k = 0; k < state->geometry->class_count; k++)
         give_up_bin(state, self, k);
     mf2_store_release(&self->status, MF2_THREAD_EXITED);
-    mf2_fence_seq_cst(); // pairs with the fence of mf2_pending_notify
+    mf2_fence_seq_cst(); // pairs with the fence of mf2_pending_queue
     if (state->route.orphans != MF2_ORPHANS_STRAND)
         for (uint32_t k = 0; k < state->geometry->class_count; k++)
             mf2_orphan_rescue(state, self, k);

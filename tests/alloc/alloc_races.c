@@ -13,7 +13,9 @@ enum { BLOCK = 1000, PER_PAGE = 4 };
 
 static struct world *stage;
 
-static void act_as(uint32_t thread) { world_act_as(stage, thread); }
+static void act_as(uint32_t thread) {
+    world_act_as(stage, thread);
+}
 static void some(void **blocks, size_t count) {
     for (size_t i = 0; i < count; i++) {
         blocks[i] = mf2_malloc(BLOCK);
@@ -63,8 +65,8 @@ static void stale_bit(void *unused) {
     some(&second, 1); // needs a page again: D's
 }
 START_TEST(a_stale_bit_does_not_hide_the_queues_behind_it) {
-    struct mf2_counters counters =
-        played("p,rfr_ns=0,gate_idle=off,gate_partial=off,gate_pressure=0,gate_remotes=0", stale_bit);
+    struct mf2_counters counters = played(
+        "p,rfr_ns=0,gate_idle=off,gate_partial=off,gate_pressure=0,gate_remotes=0", stale_bit);
     ck_assert_uint_eq(counters.adoption_allowed, 1);
 }
 END_TEST

@@ -17,7 +17,8 @@ static void refused(const char *text, const char *expected) {
     struct mf2_route route;
     char message[200] = "";
     ck_assert_msg(!mf2_route_parse(text, &route, message, sizeof message), "%s parsed", text);
-    ck_assert_msg(strstr(message, expected) != NULL, "%s: '%s' lacks '%s'", text, message, expected);
+    ck_assert_msg(strstr(message, expected) != NULL, "%s: '%s' lacks '%s'", text, message,
+                  expected);
     ck_assert(strchr(message, '\n') == NULL);
 }
 

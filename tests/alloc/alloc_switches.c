@@ -23,7 +23,9 @@ struct outcome {
 };
 
 static struct world *stage; // of the play that runs
-static void play_body(void *play) { (*(void (**)(void))play)(); }
+static void play_body(void *play) {
+    (*(void (**)(void))play)();
+}
 
 static struct outcome played(const char *route, void (*play)(void)) {
     struct world_options options = test_options(route, THREADS);
@@ -49,14 +51,18 @@ static void differ(const char *route, const char *changed, void (*play)(void), s
     ck_assert_msg(found_changed == expected_changed, "%s: %s is %llu, expected %llu", changed, name,
                   (unsigned long long)found_changed, (unsigned long long)expected_changed);
 }
-#define DIFFER(route, changed, play, counter, expected, expected_changed)                  \
-    differ(route, changed, play, offsetof(struct mf2_counters, counter) / sizeof(uint64_t), \
+#define DIFFER(route, changed, play, counter, expected, expected_changed)                          \
+    differ(route, changed, play, offsetof(struct mf2_counters, counter) / sizeof(uint64_t),        \
            expected, expected_changed)
 
 // ---------------------------------------------------------------- what plays are made of
 
-static void act_as(uint32_t thread) { world_act_as(stage, thread); }
-static void pass(uint64_t ns) { world_clock_advance(stage, world_clock_ns(stage) + ns); }
+static void act_as(uint32_t thread) {
+    world_act_as(stage, thread);
+}
+static void pass(uint64_t ns) {
+    world_clock_advance(stage, world_clock_ns(stage) + ns);
+}
 static void *one(void) {
     void *block = mf2_malloc(BLOCK);
     ck_assert_ptr_nonnull(block);
@@ -125,8 +131,8 @@ START_TEST(must_reuse) {
     // Four frees would be needed to queue the page: only the gate looks at the active page.
     DIFFER("cda,notify=4,must_reuse=on", "cda,notify=4", a_needs_a_block_after_one,
            active_drain_hit, 1, 0);
-    DIFFER("cda,notify=4,must_reuse=on", "cda,notify=4", a_needs_a_block_after_one,
-           new_page_count, 1, 2);
+    DIFFER("cda,notify=4,must_reuse=on", "cda,notify=4", a_needs_a_block_after_one, new_page_count,
+           1, 2);
     DIFFER("cda,must_reuse=on", "cda", a_needs_a_block_after_one, mustreuse_hit, 1, 0);
 }
 END_TEST
@@ -210,8 +216,8 @@ static void b_frees_after_a_has_exited(void) {
 START_TEST(orphans) {
     DIFFER("s2,orphans=adopt", "s2", a_exits_with_free_blocks, orphans_adopted, 1, 0);
     DIFFER("s2,orphans=adopt", "s2", a_exits_with_free_blocks, new_page_count, 1, 2);
-    DIFFER("s2,orphans=reclaim", "s2,orphans=adopt", b_frees_after_a_has_exited,
-           orphans_reclaimed, 1, 0);
+    DIFFER("s2,orphans=reclaim", "s2,orphans=adopt", b_frees_after_a_has_exited, orphans_reclaimed,
+           1, 0);
     struct outcome strand = played("s2", a_exits_with_free_blocks);
     ck_assert_uint_eq(strand.census.stranded_owner_exited, 1);
 }
@@ -264,8 +270,8 @@ static void c_wants_to_adopt_while_a_has_a_partial_page(void) {
 #define NO_GATES "p,rfr_ns=0,gate_idle=off,gate_partial=off,gate_pressure=0,gate_remotes=0"
 START_TEST(gates) {
     DIFFER(NO_GATES, NO_GATES ",rfr_ns=200000", c_wants_to_adopt, adoption_blocked_rfr, 0, 1);
-    DIFFER(NO_GATES ",rfr_ns=159000", NO_GATES ",rfr_ns=161000", c_wants_to_adopt,
-           adoption_allowed, 1, 0);
+    DIFFER(NO_GATES ",rfr_ns=159000", NO_GATES ",rfr_ns=161000", c_wants_to_adopt, adoption_allowed,
+           1, 0);
     DIFFER(NO_GATES ",gate_idle=on", NO_GATES ",gate_idle=on,idle_ns=200000", c_wants_to_adopt,
            adoption_blocked_idle, 0, 1);
     DIFFER(NO_GATES ",idle_ns=200000", NO_GATES ",gate_idle=on,idle_ns=200000", c_wants_to_adopt,
@@ -336,7 +342,9 @@ static void c_allocates(void *unused) {
     one();
     mf2_thread_exit();
 }
-static void does_nothing(void *unused) { (void)unused; }
+static void does_nothing(void *unused) {
+    (void)unused;
+}
 static void d_frees(void *unused) {
     (void)unused;
     mf2_free(left_for_d);
