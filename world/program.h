@@ -40,7 +40,7 @@ enum program_op {
     PROGRAM_OP_COUNT
 };
 
-// 40 bytes; a program of 10^9 operations is streamed, never held whole.
+// A program of 10^9 operations is streamed, never held whole.
 struct program_operation {
     uint64_t object;     // created (MALLOC, CALLOC, ALIGNED), freed, asked, or realloc's old one
     uint64_t new_object; // REALLOC
@@ -51,6 +51,7 @@ struct program_operation {
     uint8_t op;    // enum program_op
     uint8_t align_log2;
 };
+_Static_assert(sizeof(struct program_operation) == 48, "what a program in memory takes");
 
 // A stream of operations in recorded order.
 struct program_source {
