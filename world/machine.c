@@ -200,6 +200,13 @@ static bool has_outcome(const struct fiber *fiber, uint32_t outcome) {
 }
 
 static struct fiber *chosen_fiber(struct world *world, const struct world_choice *choice) {
+    if (choice->store_age) {
+        world_diverge(world,
+                      "point %llu: fiber %u is to read a store of age %u, but sequentially "
+                      "consistent memory shows the newest alone",
+                      (unsigned long long)world->points, choice->fiber, choice->store_age);
+        return NULL;
+    }
     if (choice->fiber > world->fiber_limit ||
         !has_outcome(&world->fibers[choice->fiber], choice->outcome) ||
         choice->clock_ns < world->clock_ns) {
@@ -226,7 +233,7 @@ static struct fiber *pick(struct world *world, struct fiber *fiber) {
         return NULL;
     }
     struct world_choice choice = {default_fiber(world, fiber), WORLD_OUTCOME_NORMAL,
-                                  world->clock_ns};
+                                  world->clock_ns, 0};
     if (!world->interleaves) {
         return &world->fibers[choice.fiber];
     }
@@ -241,8 +248,7 @@ static struct fiber *pick(struct world *world, struct fiber *fiber) {
     }
     chosen->outcome = (uint8_t)choice.outcome;
     if (world->recording) {
-        world_schedule_append(world->recording, choice.fiber, choice.outcome,
-                              choice.clock_ns - clock_before_ns);
+        world_schedule_append(world->recording, &choice, choice.clock_ns - clock_before_ns);
     }
     return chosen;
 }

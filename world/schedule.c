@@ -16,6 +16,7 @@
 #include <xxhash.h>
 
 #define FIRST_LINE      "hak schedule 1"
+#define CHOICE_TOKEN    "FIBER[+CLOCK][!OUTCOME][~AGE][*COUNT]"
 #define TOKENS_PER_LINE 16
 #define FILE_BYTES_MAX  (UINT64_C(1) << 30)
 
@@ -28,7 +29,7 @@ static const char *const outcome_names[WORLD_OUTCOME_COUNT] = {
 
 // The same choice, so many times in a row.
 struct choice_run {
-    uint32_t fiber, outcome;
+    uint32_t fiber, outcome, store_age;
     uint64_t clock_step_ns;
     uint64_t count;
 };
@@ -89,19 +90,23 @@ static bool add_run(struct world_schedule *schedule, struct choice_run run) {
     return true;
 }
 
-void world_schedule_append(struct world_schedule *schedule, uint32_t fiber, uint32_t outcome,
+static bool is_same_choice(const struct choice_run *a, const struct choice_run *b) {
+    return a->fiber == b->fiber && a->outcome == b->outcome && a->store_age == b->store_age &&
+           a->clock_step_ns == b->clock_step_ns;
+}
+
+void world_schedule_append(struct world_schedule *schedule, const struct world_choice *choice,
                            uint64_t clock_step_ns) {
+    struct choice_run run = {choice->fiber, choice->outcome, choice->store_age, clock_step_ns, 1};
     if (schedule->run_count && !schedule->incomplete) {
         struct choice_run *last = &schedule->runs[schedule->run_count - 1];
-        if (last->fiber == fiber && last->outcome == outcome &&
-            last->clock_step_ns == clock_step_ns) {
+        if (is_same_choice(last, &run)) {
             last->count++;
             schedule->choices++;
             return;
         }
     }
-    if (schedule->incomplete ||
-        !add_run(schedule, (struct choice_run){fiber, outcome, clock_step_ns, 1})) {
+    if (schedule->incomplete || !add_run(schedule, run)) {
         schedule->incomplete = true;
     }
 }
@@ -178,6 +183,9 @@ static void print_choice(FILE *out, const struct choice_run *run) {
     }
     if (run->outcome != WORLD_OUTCOME_NORMAL) {
         fprintf(out, "!%s", outcome_names[run->outcome]);
+    }
+    if (run->store_age) {
+        fprintf(out, "~%" PRIu32, run->store_age);
     }
     if (run->count > 1) {
         fprintf(out, "*%" PRIu64, run->count);
@@ -318,6 +326,15 @@ static bool read_number(char **text, uint64_t *value) {
     return errno == 0;
 }
 
+static bool read_number_32(char **text, uint32_t *value) {
+    uint64_t wide;
+    if (!read_number(text, &wide) || wide > UINT32_MAX) {
+        return false;
+    }
+    *value = (uint32_t)wide;
+    return true;
+}
+
 static bool read_outcome(char **text, uint32_t *outcome) {
     for (uint32_t i = WORLD_OUTCOME_NORMAL + 1; i < WORLD_OUTCOME_COUNT; i++) {
         size_t length = strlen(outcome_names[i]);
@@ -330,18 +347,19 @@ static bool read_outcome(char **text, uint32_t *outcome) {
     return false;
 }
 
-// FIBER[+CLOCK_STEP][!OUTCOME][*COUNT]
+// A CHOICE_TOKEN.
 static bool read_choice(char **text, struct choice_run *run) {
-    uint64_t fiber;
     *run = (struct choice_run){.count = 1};
-    if (!read_number(text, &fiber) || fiber >= WORLD_NO_FIBER) {
+    if (!read_number_32(text, &run->fiber) || run->fiber == WORLD_NO_FIBER) {
         return false;
     }
-    run->fiber = (uint32_t)fiber;
     if (**text == '+' && (++*text, !read_number(text, &run->clock_step_ns))) {
         return false;
     }
     if (**text == '!' && (++*text, !read_outcome(text, &run->outcome))) {
+        return false;
+    }
+    if (**text == '~' && (++*text, !read_number_32(text, &run->store_age))) {
         return false;
     }
     if (**text == '*' && (++*text, !read_number(text, &run->count))) {
@@ -356,8 +374,7 @@ static bool read_choices_line(struct reading *reading, struct world_schedule *sc
         char *token = text;
         struct choice_run run;
         if (!read_choice(&text, &run)) {
-            return refuse(reading, "expected FIBER[+CLOCK][!OUTCOME][*COUNT], found '%.30s'",
-                          token);
+            return refuse(reading, "expected " CHOICE_TOKEN ", found '%.30s'", token);
         }
         if (!add_run(schedule, run)) {
             return refuse(reading, "no memory");
@@ -470,6 +487,7 @@ static void play_pick(void *self, struct world *world, const struct world_point 
     const struct choice_run *run = &schedule->runs[schedule->next_run];
     choice->fiber = run->fiber;
     choice->outcome = run->outcome;
+    choice->store_age = run->store_age;
     choice->clock_ns = world->clock_ns + run->clock_step_ns;
     if (++schedule->taken == run->count) {
         schedule->taken = 0;

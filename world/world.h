@@ -11,7 +11,7 @@
 //   point     one access or service call of MF2 about to happen, or the place between two
 //             operations of the program (MF2_POINT_OPERATION)
 //   choice    what a strategy answers at a point: which fiber runs next, which clock value it
-//             then sees, which outcome of the environment
+//             then sees, which outcome of the environment, which store is read
 //   schedule  the choices of a run, in order. Same sources, same program, same schedule: same run
 //   offset    an address as its distance from the arena's start; nothing else may decide anything
 //
@@ -57,15 +57,20 @@ enum world_outcome {
 };
 
 struct world_choice {
-    uint32_t fiber;    // runnable; a fiber that has ended its point's wait counts as runnable
-    uint32_t outcome;  // enum world_outcome, for the point of the fiber that stands at one
-    uint64_t clock_ns; // what clocks read from here on; never less than before
+    uint32_t fiber;     // runnable; a fiber that has ended its point's wait counts as runnable
+    uint32_t outcome;   // enum world_outcome, for the point of the fiber that stands at one
+    uint64_t clock_ns;  // what clocks read from here on; never less than before
+    uint32_t store_age; // which store to its address the chosen fiber's LOAD, PLAIN_READ or CAS
+                        // reads: 0 the newest, 1 the one before, and so on; a CAS fails where it
+                        // reads another than the newest. Sequentially consistent memory, the only
+                        // one that worlds have so far, shows no other
 };
 
-// A strategy. `pick` starts from *choice = {point->fiber, NORMAL, present clock}; where that fiber
-// cannot run (it waits or has ended), the lowest runnable fiber; at a PAUSE, the next runnable one
-// after it in turn. Where none can run but some wait with a time-out, the clock has been put on to
-// the earliest before. `pick` runs on the stack of the fiber that stands at the point.
+// A strategy. `pick` starts from *choice = {point->fiber, NORMAL, present clock, newest store};
+// where that fiber cannot run (it waits or has ended), the lowest runnable fiber; at a PAUSE, the
+// next runnable one after it in turn. Where none can run but some wait with a time-out, the clock
+// has been put on to the earliest before. `pick` runs on the stack of the fiber that stands at the
+// point.
 //
 // A fiber that waits on a futex may be chosen too, with the outcome SPURIOUS or, if it has a
 // time-out, TIMEOUT. Any other choice that cannot be made ends the run as WORLD_DIVERGED.
@@ -161,7 +166,7 @@ enum world_end {
     WORLD_DEADLOCK,  // none can run: a lost wake-up or a cycle of waits
     WORLD_LIVELOCK,  // the point limit was reached
     WORLD_VIOLATION, // an oracle fired; see world_violation
-    WORLD_DIVERGED   // a schedule that is played names a fiber that cannot run
+    WORLD_DIVERGED   // a choice cannot be made: a schedule that is played does not fit
 };
 // Runs the fibers until one of these. From outside any fiber.
 enum world_end world_run(struct world *world);

@@ -185,7 +185,8 @@ void world_oracle_access(struct world *world, const struct world_point *point);
 
 // ---------------------------------------------------------------- schedule.c
 
-void world_schedule_append(struct world_schedule *schedule, uint32_t fiber, uint32_t outcome,
+// The clock is kept as its step, whatever choice->clock_ns says.
+void world_schedule_append(struct world_schedule *schedule, const struct world_choice *choice,
                            uint64_t clock_step_ns);
 void world_schedule_clear(struct world_schedule *schedule);
 

@@ -27,6 +27,11 @@ def read(path):
         return file.read()
 
 
+def write(path, text):
+    with open(path, "w", encoding="ascii") as file:
+        file.write(text)
+
+
 def test_recorded_order_misses_it():
     for arguments in [[], ["--order=dataflow", "--strategy=recorded"]]:
         run = broken(TAKERS, "--route=s2", "--stamps", "--quiet", *arguments)
@@ -86,6 +91,29 @@ def test_a_damaged_file_is_refused_or_diverges():
         assert run.status in (2, 3) and "cut.hks" in run.err, f"cut at {cut}: {run.status} {run.err}"
 
 
+def with_older_store(name, place):
+    """A copy in which the choice at this place reads the store before the newest."""
+    head, counted, rest = read(name).decode().partition("\nchoices ")
+    count, _, choices = rest.partition("\n")
+    tokens = choices.partition("end ")[0].split()
+    fiber, _, times = tokens[place].partition("*")
+    tokens[place] = f"{fiber}~1" + (f"*{times}" if times else "")
+    text = f"{head}{counted}{count}\n{' '.join(tokens)}\n"
+    write("older.hks", f"{text}end 0\n")
+    wanted = re.search(r"expected the hash (\w+)", broken("repro", "older.hks").err).group(1)
+    write("older.hks", f"{text}end {wanted}\n")
+    return "older.hks"
+
+
+def test_an_older_store_diverges():
+    name, _ = found_file()
+    for place in [0, -1]:
+        run = broken("repro", with_older_store(name, place))
+        assert run.status == 3 and run.err.count("\n") == 1, f"{run.status}: {run.out}{run.err}"
+        assert "older.hks" in run.err and "diverged" in run.err, run.err
+        assert "a store of age 1" in run.err, run.err
+
+
 def test_a_schedule_of_a_trace_knows_its_trace():
     trace = make_trace("hand-over", "small.zst", 400)
     run = broken("explore", trace, "--route=s2", "--schedules=2000", "-o", "trace.hks")
@@ -114,5 +142,6 @@ def test_one_order_is_one_schedule():
 main([test_recorded_order_misses_it, test_exploring_finds_it_and_the_file_plays_again,
       test_the_file_needs_nothing_else, test_the_same_seed_finds_the_same,
       test_a_schedule_plays_in_a_replay, test_other_sources_are_refused,
-      test_a_damaged_file_is_refused_or_diverges, test_a_schedule_of_a_trace_knows_its_trace,
+      test_a_damaged_file_is_refused_or_diverges, test_an_older_store_diverges,
+      test_a_schedule_of_a_trace_knows_its_trace,
       test_the_real_mf2_runs_clean, test_one_order_is_one_schedule])

@@ -295,6 +295,34 @@ START_TEST(an_outcome_that_the_access_has_not_ends_the_run) {
 }
 END_TEST
 
+static void load_twice(void *argument) {
+    mf2_atomic_u32 *word = argument;
+    (void)mf2_load_acquire(word);
+    (void)mf2_load_acquire(word);
+}
+
+static void older_store_pick(void *self, struct world *world, const struct world_point *point,
+                             struct world_choice *choice) {
+    (void)self, (void)world;
+    ck_assert_uint_eq(choice->store_age, 0);
+    choice->store_age = point->site->kind == MF2_POINT_LOAD ? 2 : 0;
+}
+
+START_TEST(an_older_store_than_the_newest_ends_the_run) {
+    static const struct world_strategy older = {.name = "older", .pick = older_store_pick};
+    struct world_options options = test_options("cda", 1);
+    options.strategy = &older;
+    struct world *world = test_world(&options);
+    mf2_atomic_u32 word = {0};
+    world_spawn(world, load_twice, &word);
+    ck_assert_uint_eq(world_run(world), WORLD_DIVERGED);
+    ck_assert_str_eq(world_message(world),
+                     "point 2: fiber 0 is to read a store of age 2, but sequentially consistent "
+                     "memory shows the newest alone");
+    world_destroy(world);
+}
+END_TEST
+
 START_TEST(a_choice_that_cannot_be_made_ends_the_run) {
     static const struct world_strategy bad = {.name = "bad", .pick = bad_pick};
     struct world_options options = test_options("cda", 2);
@@ -367,6 +395,7 @@ int main(void) {
     tcase_add_test(cases, a_failure_ends_a_call_too);
     tcase_add_test(cases, a_call_acts_as_any_thread);
     tcase_add_test(cases, a_violation_ends_the_run_at_the_next_point);
+    tcase_add_test(cases, an_older_store_than_the_newest_ends_the_run);
     tcase_add_test(cases, a_choice_that_cannot_be_made_ends_the_run);
     tcase_add_test(cases, an_outcome_that_the_access_has_not_ends_the_run);
     tcase_add_test(cases, memory_can_be_refused);

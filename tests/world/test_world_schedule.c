@@ -1,11 +1,14 @@
-// Schedules: written, read and played they give the run that made them; a file that is damaged,
-// cut, foreign or newer is refused with one line; a failed write loses nothing.
+// Schedules: written, read and played they give the run that made them, byte for byte the same
+// file; a file that is damaged, cut, foreign or newer is refused with one line; a failed write
+// loses nothing.
 #include "world_test.h"
 
 #include <check.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 static struct test_exchange exchange;
 static struct test_random random_state;
@@ -97,7 +100,7 @@ START_TEST(keys_are_checked) {
 }
 END_TEST
 
-// ---------------------------------------------------------------- bad files
+// ---------------------------------------------------------------- files
 
 static char *read_bytes(const char *path, size_t *bytes) {
     FILE *file = fopen(path, "rb");
@@ -140,11 +143,88 @@ START_TEST(foreign_files_are_refused) {
     check_text_refused("hak schedule 1\nchoices 1\n0*0\n", "line 3: expected FIBER");
     check_text_refused("hak schedule 1\nchoices 1\n0*99999999999999999999999\n", "expected FIBER");
     check_text_refused("hak schedule 1\nchoices 1\n0 x\n", "line 3: expected FIBER");
+    check_text_refused("hak schedule 1\nchoices 1\n4294967295\n", "line 3: expected FIBER");
+    check_text_refused("hak schedule 1\nchoices 1\n0~\n", "line 3: expected FIBER");
+    check_text_refused("hak schedule 1\nchoices 1\n0~-1\n", "line 3: expected FIBER");
+    check_text_refused("hak schedule 1\nchoices 1\n0~4294967296\n", "line 3: expected FIBER");
+    check_text_refused("hak schedule 1\nchoices 1\n0~1!fail\n", "line 3: expected FIBER");
+    check_text_refused("hak schedule 1\nchoices 2\n0*2~1\n", "line 3: expected FIBER");
     check_text_refused("hak schedule 1\nchoices 3\n0*2\nend 0123456789abcdef\n",
                        "expected 3 choices, found 2");
     check_text_refused("hak schedule 1\nchoices 2\n0*2\nend 0123456789abcdef\n", "is damaged");
     check_text_refused("hak schedule 1\nchoices 2\n0*2\nend 0123456789abcdef\nmore\n",
                        "expected 'end HASH' as the last line");
+}
+END_TEST
+
+// With its last line.
+static void write_schedule(const char *path, const char *text) {
+    char whole[1 << 10];
+    int length = snprintf(whole, sizeof whole, "%send %016" PRIx64 "\n", text,
+                          (uint64_t)XXH3_64bits(text, strlen(text)));
+    ck_assert_uint_lt((size_t)length, sizeof whole);
+    write_bytes(path, whole, (size_t)length);
+}
+
+static void check_files_equal(const char *one, const char *other) {
+    size_t bytes[2];
+    char *text[2] = {read_bytes(one, &bytes[0]), read_bytes(other, &bytes[1])};
+    ck_assert_uint_eq(bytes[0], bytes[1]);
+    ck_assert_mem_eq(text[0], text[1], bytes[0]);
+    free(text[0]);
+    free(text[1]);
+}
+
+static struct world_schedule *read_good(const char *path) {
+    struct world_schedule *schedule = world_schedule_read(path, message, sizeof message);
+    ck_assert_msg(schedule != NULL, "%s", message);
+    return schedule;
+}
+
+static void check_copy_is_equal(const char *path, uint64_t choices) {
+    struct world_schedule *schedule = read_good(path);
+    ck_assert_uint_eq(world_schedule_choices(schedule), choices);
+    ck_assert_int_eq(world_schedule_write(schedule, "copy.hks", message, sizeof message), 0);
+    check_files_equal(path, "copy.hks");
+    world_schedule_free(schedule);
+}
+
+// Their hashes stand here, so that no change of reader and writer together goes unseen.
+START_TEST(the_text_form_stays_as_it_is) {
+    static const char without_ages[] = "hak schedule 1\n"
+                                       "route s2\n"
+                                       "choices 9\n"
+                                       "0 1+5 2!fail 0+7!timeout*3 1!spurious 4294967294*2\n"
+                                       "end ff6ea3933fc4b60d\n";
+    static const char with_ages[] = "hak schedule 1\n"
+                                    "choices 9\n"
+                                    "0~1 0~2*3 0 1+5~4294967295 2!fail~1*2 0+7!timeout~3\n"
+                                    "end 80456a4934d118c7\n";
+    write_bytes("known.hks", without_ages, strlen(without_ages));
+    check_copy_is_equal("known.hks", 9);
+    write_bytes("known.hks", with_ages, strlen(with_ages));
+    check_copy_is_equal("known.hks", 9);
+}
+END_TEST
+
+START_TEST(an_older_store_diverges) {
+    static const struct {
+        const char *text, *says;
+    } cases[] = {
+        {"hak schedule 1\nchoices 1\n0~1\n", "point 1: fiber 0 is to read a store of age 1"},
+        {"hak schedule 1\nchoices 4\n0*3 1~7\n", "point 4: fiber 1 is to read a store of age 7"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        write_schedule("older.hks", cases[i].text);
+        struct world_schedule *schedule = read_good("older.hks");
+        struct world *world = begin(&world_strategy_schedule, schedule);
+        test_exchange_spawn(&exchange);
+        ck_assert_uint_eq(world_run(world), WORLD_DIVERGED);
+        ck_assert_msg(strstr(world_message(world), cases[i].says) != NULL, "%s",
+                      world_message(world));
+        world_destroy(world);
+        world_schedule_free(schedule);
+    }
 }
 END_TEST
 
@@ -185,12 +265,7 @@ START_TEST(a_failed_write_loses_nothing) {
     ck_assert_ptr_nonnull(strstr(message, "no/such/folder.hks: cannot be written: No such"));
     ck_assert_int_ne(world_schedule_write(schedule, ".", message, sizeof message), 0);
     ck_assert_int_eq(world_schedule_write(schedule, "copy.hks", message, sizeof message), 0);
-    size_t bytes[2];
-    char *text[2] = {read_bytes("run.hks", &bytes[0]), read_bytes("copy.hks", &bytes[1])};
-    ck_assert_uint_eq(bytes[0], bytes[1]);
-    ck_assert_mem_eq(text[0], text[1], bytes[0]);
-    free(text[0]);
-    free(text[1]);
+    check_files_equal("run.hks", "copy.hks");
     world_schedule_free(schedule);
 }
 END_TEST
@@ -202,6 +277,8 @@ int main(void) {
     tcase_add_test(cases, another_program_diverges);
     tcase_add_test(cases, a_schedule_that_is_too_short_diverges);
     tcase_add_test(cases, keys_are_checked);
+    tcase_add_test(cases, the_text_form_stays_as_it_is);
+    tcase_add_test(cases, an_older_store_diverges);
     tcase_add_test(cases, foreign_files_are_refused);
     tcase_add_test(cases, every_cut_is_refused);
     tcase_add_test(cases, every_flipped_bit_is_refused);
