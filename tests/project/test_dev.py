@@ -144,8 +144,10 @@ class Dev(unittest.TestCase):
         status, out, _ = self.run_dev("demo", "out")
         self.assertEqual(status, 0)
         self.assertEqual([c.split()[0] for c in self.calls("hakrec", "haktrace", "hakreplay", "python3")],
-                         ["hakrec", "haktrace", "hakreplay", "python3"])
-        self.assertIn("reuse_report.html", out)
+                         ["hakrec", "haktrace"] + 2 * ["hakreplay", "python3"])
+        self.assertIn("traces/corpus/larson.zst", self.calls("hakreplay")[1])
+        for page in ("reuse_report.html", "larson_report.html"):
+            self.assertIn(page, out)
 
     def test_demo_stops_where_it_fails(self):
         status, out, error = self.run_dev("demo", "out", REPLAY_STATUS="3")
