@@ -5,6 +5,7 @@
 
 #include "hak_version.h"
 #include "replayer_os.h"
+#include "world_os.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -128,7 +129,7 @@ static void describe(const struct exploration *exploration, struct world_schedul
     else
         world_schedule_key(schedule, "trace", input->source->trace.hash);
     world_schedule_key(schedule, "geometry", input->geometry->name);
-    world_schedule_key(schedule, "route", options->routes[0]);
+    world_schedule_key(schedule, "route", options->routes.list[0].text);
     world_schedule_key(schedule, "order", "dataflow");
     world_schedule_key(schedule, "strategy", options->strategy);
     set_number(schedule, "seed", seed);
@@ -197,8 +198,8 @@ static void print_coverage(const struct exploration *exploration) {
         return;
     printf("%s: route %s, strategy %s: %" PRIu64 " schedules, %" PRIu64
            " different, %.1f points each; %.0f schedules/s\n",
-           exploration->input.name, exploration->options->routes[0], exploration->options->strategy,
-           exploration->tried, exploration->trails.count,
+           exploration->input.name, exploration->options->routes.list[0].text,
+           exploration->options->strategy, exploration->tried, exploration->trails.count,
            exploration->tried > 0 ? (double)exploration->points / (double)exploration->tried : 0,
            rate(exploration, (double)exploration->tried));
 }
@@ -229,13 +230,13 @@ static int search(struct exploration *exploration) {
 static bool prepare(struct exploration *exploration) {
     struct replay_options *options = exploration->options;
     struct replay_input *input = &exploration->input;
-    char message[REPLAY_TEXT_MAX];
     if (!replay_input_open(input, options->input, NULL, options->geometry,
                            options->allow_anomalies))
         return false;
     replay_input_settle_route(input, options);
-    if (options->output != NULL && !replay_os_can_write(options->output, message, sizeof message)) {
-        replay_fail("%s", message);
+    const char *why = options->output == NULL ? NULL : world_os_cannot_write(options->output);
+    if (why != NULL) {
+        replay_fail("%s: %s", options->output, why);
         return false;
     }
     if (!replay_strategist_init(&exploration->strategist, input->source->threads + 1) ||
@@ -244,7 +245,7 @@ static bool prepare(struct exploration *exploration) {
         return false;
     }
     exploration->world = replay_world_create(
-        input, options->routes[0], &replay_strategy_find(options->strategy)->strategy,
+        input, options->routes.list[0].text, &replay_strategy_find(options->strategy)->strategy,
         &exploration->strategist, options->seed,
         POINT_LIMIT_MIN + input->source->operations * POINTS_PER_OPERATION);
     if (exploration->world == NULL)
@@ -271,8 +272,8 @@ static void finish(struct exploration *exploration) {
 int replay_command_explore(struct replay_options *options) {
     struct exploration exploration = {.options = options, .begun_ns = replay_os_clock_ns()};
     int status = REPLAY_USAGE;
-    if (options->route_count != 1)
-        return replay_fail("explore: expected one route, found %zu", options->route_count);
+    if (options->routes.count != 1)
+        return replay_fail("explore: expected one route, found %zu", options->routes.count);
     if (strcmp(options->strategy, "schedule") == 0)
         return replay_fail("explore: a schedule is played by hakreplay repro FILE");
     if (prepare(&exploration)) {

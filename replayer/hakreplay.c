@@ -56,9 +56,10 @@ static int print_version(void) {
 static int run(const struct replay_command *command, int argc, char **argv) {
     struct replay_options options;
     int status;
-    if (!replay_options_parse(command, argc, argv, &options, &status))
-        return status;
-    return command->run(&options);
+    if (replay_options_parse(command, argc, argv, &options, &status))
+        status = command->run(&options);
+    program_routes_free(&options.routes);
+    return status;
 }
 
 static int dispatch(int argc, char **argv) {

@@ -52,70 +52,21 @@ void replay_print_options(const char *letters) {
 
 // ---------------------------------------------------------------- routes
 
-static bool add_route(struct replay_options *options, const char *text, size_t length) {
-    if (options->route_count == REPLAY_ROUTES_MAX || length >= sizeof options->routes[0]) {
-        replay_fail("--route: expected at most %d routes of at most %zu characters",
-                    REPLAY_ROUTES_MAX, sizeof options->routes[0] - 1);
+bool replay_routes_parse(const char *text, struct replay_options *options) {
+    char message[REPLAY_TEXT_MAX];
+    struct program_routes *routes = &options->routes;
+    program_routes_free(routes);
+    if (!program_routes_parse(text, routes, message, sizeof message)) {
+        if (routes->refused == NULL)
+            replay_fail("--route: %s", message);
+        else
+            replay_fail("--route=%s: %s", routes->refused->text, message);
         return false;
     }
-    snprintf(options->routes[options->route_count++], sizeof options->routes[0], "%.*s",
-             (int)length, text);
-    return true;
-}
-
-static bool add_all_routes(struct replay_options *options) {
-    for (size_t i = 0; i < mf2_route_preset_count; i++)
-        if (!add_route(options, mf2_route_presets[i].name, strlen(mf2_route_presets[i].name)))
-            return false;
-    return true;
-}
-
-// An override belongs to every route that the name before it stood for.
-static bool add_override(struct replay_options *options, size_t first, const char *text,
-                         size_t length) {
-    for (size_t i = first; i < options->route_count; i++) {
-        char *route = options->routes[i];
-        size_t used = strlen(route);
-        if (used + 1 + length >= sizeof options->routes[0]) {
-            replay_fail("--route: expected routes of at most %zu characters",
-                        sizeof options->routes[0] - 1);
-            return false;
-        }
-        snprintf(route + used, sizeof options->routes[0] - used, ",%.*s", (int)length, text);
-    }
-    return true;
-}
-
-static bool try_routes(const struct replay_options *options) {
-    for (size_t i = 0; i < options->route_count; i++) {
-        struct mf2_route route;
-        char message[256];
-        if (!mf2_route_parse(options->routes[i], &route, message, sizeof message)) {
-            replay_fail("--route=%s: %s", options->routes[i], message);
-            return false;
-        }
-    }
-    return true;
-}
-
-bool replay_routes_parse(const char *text, struct replay_options *options) {
-    size_t first = 0;
-    options->route_count = 0;
-    for (;;) {
-        size_t length = strcspn(text, ",");
-        bool is_override = memchr(text, '=', length) != NULL && options->route_count > 0;
-        if (!is_override)
-            first = options->route_count;
-        bool added = is_override ? add_override(options, first, text, length)
-                     : length == 3 && memcmp(text, "all", 3) == 0
-                         ? add_all_routes(options)
-                         : add_route(options, text, length);
-        if (!added)
-            return false;
-        if (text[length] == '\0')
-            return try_routes(options);
-        text += length + 1;
-    }
+    if (routes->count > REPLAY_ROUTES_MAX)
+        replay_fail("--route: expected at most %d routes of at most %d characters",
+                    REPLAY_ROUTES_MAX, PROGRAM_ROUTE_TEXT_MAX - 1);
+    return routes->count <= REPLAY_ROUTES_MAX;
 }
 
 static void list_routes(void) {

@@ -2,8 +2,8 @@
 // prints the comparison.
 #include "replayer.h"
 
-#include "hak_version.h"
 #include "replayer_os.h"
+#include "world_os.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -25,6 +25,11 @@ struct session {
     bool tells;
 };
 
+// The route that runs.
+static const char *route_text(const struct session *session) {
+    return session->options->routes.list[session->done].text;
+}
+
 // ---------------------------------------------------------------- progress
 
 static void tell_progress(void *self, uint64_t steps) {
@@ -36,8 +41,7 @@ static void tell_progress(void *self, uint64_t steps) {
     double seconds = (double)(now_ns - session->begun_ns) / 1e9;
     double rate = seconds > 0 ? (double)steps / seconds : 0;
     double left = (double)session->input.source->operations - (double)steps;
-    fprintf(stderr, "\r%s: %5.1f %%, %.1f M operations/s, %.0f s left ",
-            session->options->routes[session->done],
+    fprintf(stderr, "\r%s: %5.1f %%, %.1f M operations/s, %.0f s left ", route_text(session),
             100.0 * (double)steps / (double)(session->input.source->operations + 1), rate / 1e6,
             rate > 0 ? left / rate : 0);
 }
@@ -74,7 +78,7 @@ static char *result_json(struct session *session, const struct program_options *
         .tool = "hakreplay",
         .world = "controlled",
         .certainty = options->order == PROGRAM_STRICT ? "measured" : "sampled",
-        .route_text = options->routes[session->done],
+        .route_text = route_text(session),
         .geometry = session->input.geometry->name,
         .memory = "sc",
         .workload_json = workload,
@@ -88,7 +92,7 @@ static char *result_json(struct session *session, const struct program_options *
 
 static void report_troubles(const struct session *session, const struct program_measures *m,
                             const struct world *world, enum world_end end) {
-    const char *route = session->options->routes[session->done];
+    const char *route = route_text(session);
     if (end == WORLD_DIVERGED)
         fprintf(stderr, "hakreplay: %s: diverged: %s\n", route, world_message(world));
     else if (end != WORLD_DONE)
@@ -125,7 +129,7 @@ static bool keep_result(struct session *session, const struct program_options *r
                         enum world_end end) {
     char *unreliable = unreliable_json(session, program_result_steps(result));
     struct replay_comparison_row *row = &session->rows[session->done];
-    row->route = session->options->routes[session->done];
+    row->route = route_text(session);
     row->digest = program_result_digest(result);
     program_result_measures(result, &row->measures);
     report_troubles(session, &row->measures, world, end);
@@ -181,8 +185,8 @@ static bool run_route(struct session *session) {
         session->status = replay_fail("%s: out of memory", options->input);
         return false;
     }
-    struct world *world = replay_world_create(&session->input, options->routes[session->done],
-                                              strategy, self, options->seed, 0);
+    struct world *world =
+        replay_world_create(&session->input, route_text(session), strategy, self, options->seed, 0);
     bool fine = world != NULL && run_in_world(session, world, strategist.next_operations);
     if (world == NULL)
         session->status = REPLAY_USAGE;
@@ -193,34 +197,11 @@ static bool run_route(struct session *session) {
 
 // ---------------------------------------------------------------- the result
 
-static json_t *runs_json(const struct session *session) {
-    json_t *runs = json_array();
-    for (size_t i = 0; i < session->done; i++)
-        json_array_append_new(runs, json_loads(session->results[i], 0, NULL));
-    json_t *trace = json_incref(json_object_get(json_array_get(runs, 0), "trace"));
-    return json_pack("{s:s, s:i, s:s, s:s, s:s, s:o, s:o}", "schema", "hak.runs", "version", 1,
-                     "tool", "hakreplay", "tool_version", HAK_VERSION, "commit", HAK_COMMIT,
-                     "trace", trace, "runs", runs);
-}
-
-// One route: its hak.run; several: a hak.runs around them. With a line end.
+// One route: its hak.run; several: a hak.runs around them.
 static char *whole_result(const struct session *session) {
-    char *text = NULL;
-    if (session->options->route_count == 1) {
-        text = strdup(session->results[0]);
-    } else {
-        json_t *runs = runs_json(session);
-        text = runs == NULL ? NULL : json_dumps(runs, JSON_COMPACT | JSON_REAL_PRECISION(9));
-        json_decref(runs);
-    }
-    size_t length = text == NULL ? 0 : strlen(text);
-    char *ended = text == NULL ? NULL : realloc(text, length + 2);
-    if (ended == NULL) {
-        free(text);
-        return NULL;
-    }
-    strcpy(ended + length, "\n");
-    return ended;
+    if (session->options->routes.count == 1)
+        return strdup(session->results[0]);
+    return program_runs_json("hakreplay", session->input.source, session->results, session->done);
 }
 
 static void print_head(const struct session *session) {
@@ -236,16 +217,16 @@ static void print_head(const struct session *session) {
 }
 
 static void write_result(struct session *session) {
-    char message[REPLAY_TEXT_MAX];
     char *text = whole_result(session);
     if (text == NULL) {
         session->status = replay_fail("%s: out of memory for the result", session->output);
         return;
     }
-    if (!replay_os_write_file(session->output, text, strlen(text), message, sizeof message))
-        session->status = replay_fail("%s", message);
+    const char *why = program_result_write(session->output, text);
+    if (why != NULL)
+        session->status = replay_fail("%s: %s", session->output, why);
     else if (session->options->json)
-        fputs(text, stdout);
+        puts(text);
     else if (!session->options->quiet) {
         print_head(session);
         replay_comparison_print(session->rows, session->done);
@@ -258,7 +239,6 @@ static void write_result(struct session *session) {
 
 static bool open_all(struct session *session) {
     struct replay_options *options = session->options;
-    char message[REPLAY_TEXT_MAX];
     if (!replay_input_open(&session->input, options->input, NULL, options->geometry,
                            options->allow_anomalies))
         return false;
@@ -267,12 +247,14 @@ static bool open_all(struct session *session) {
         snprintf(session->output, sizeof session->output, "%s", options->output);
     else
         snprintf(session->output, sizeof session->output, "%s.replay.json", session->input.name);
-    if (!replay_os_can_write(session->output, message, sizeof message)) {
-        replay_fail("%s", message);
+    const char *why = world_os_cannot_write(session->output);
+    if (why != NULL) {
+        replay_fail("%s: %s", session->output, why);
         return false;
     }
     if (options->schedule == NULL)
         return true;
+    char message[REPLAY_TEXT_MAX];
     session->schedule = world_schedule_read(options->schedule, message, sizeof message);
     if (session->schedule == NULL)
         replay_fail("%s", message);
@@ -288,7 +270,7 @@ int replay_command_replay(struct replay_options *options) {
         return REPLAY_USAGE;
     }
     replay_os_catch_interrupts();
-    while (session.done < options->route_count && session.status != REPLAY_INTERRUPTED &&
+    while (session.done < options->routes.count && session.status != REPLAY_INTERRUPTED &&
            run_route(&session))
         continue;
     if (session.done > 0 && session.status != REPLAY_USAGE)

@@ -38,8 +38,7 @@ enum replay_status {
 struct replay_options {
     const char *input;
     const char *output; // NULL: a name made from the input's
-    char routes[REPLAY_ROUTES_MAX][256];
-    size_t route_count;
+    struct program_routes routes;
     enum program_order order;
     const char *strategy;
     const char *schedule;                // file, for strategy `schedule`
@@ -57,11 +56,12 @@ struct replay_command {
 };
 
 // False: *status is what to exit with (help was printed, or the line is wrong and was refused).
+// In any case the caller frees options->routes.
 bool replay_options_parse(const struct replay_command *command, int argc, char **argv,
                           struct replay_options *options, int *status);
 void replay_print_options(const char *letters);
 
-// Splits "s2,orphans=strand,best" into routes, `all` into all presets, and tries each.
+// Puts these routes in the place of those that the options have; false: refused.
 bool replay_routes_parse(const char *text, struct replay_options *options);
 
 // ---------------------------------------------------------------- hakreplay.c

@@ -1,16 +1,10 @@
 // replayer_os.c: hakreplay's system calls.
 #include "replayer_os.h"
 
-#include "world_os.h"
-
 #include <errno.h>
-#include <fcntl.h>
-#include <libgen.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -58,53 +52,6 @@ char *replay_os_read_file(const char *path, size_t *size, char *message, size_t 
     }
     fclose(stream);
     return text;
-}
-
-// ---------------------------------------------------------------- writing
-
-static bool is_special(const char *path) {
-    struct stat status;
-    return stat(path, &status) == 0 && !S_ISREG(status.st_mode);
-}
-
-static int write_all(int descriptor, const char *text, size_t size) {
-    while (size > 0) {
-        ssize_t written = write(descriptor, text, size);
-        if (written < 0 && errno != EINTR)
-            return -1;
-        if (written > 0) {
-            text += written;
-            size -= (size_t)written;
-        }
-    }
-    return 0;
-}
-
-static bool write_special(const char *path, const char *text, size_t size) {
-    int descriptor = open(path, O_WRONLY | O_CLOEXEC);
-    if (descriptor < 0)
-        return false;
-    int failed = write_all(descriptor, text, size);
-    return (close(descriptor) | failed) == 0;
-}
-
-bool replay_os_write_file(const char *path, const char *text, size_t size, char *message,
-                          size_t message_size) {
-    bool written = is_special(path) ? write_special(path, text, size)
-                                    : world_os_write_file(path, text, size) == 0;
-    return written || fail(path, strerror(errno), message, message_size);
-}
-
-bool replay_os_can_write(const char *path, char *message, size_t message_size) {
-    char copy[PATH_MAX];
-    struct stat status;
-    if (stat(path, &status) == 0 && S_ISDIR(status.st_mode))
-        return fail(path, strerror(EISDIR), message, message_size);
-    if (is_special(path))
-        return access(path, W_OK) == 0 || fail(path, strerror(errno), message, message_size);
-    snprintf(copy, sizeof copy, "%s", path);
-    return access(dirname(copy), W_OK | X_OK) == 0 ||
-           fail(path, strerror(errno), message, message_size);
 }
 
 // ---------------------------------------------------------------- time, terminal, signals

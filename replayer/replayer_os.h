@@ -11,13 +11,6 @@
 // A file whole, with a zero byte behind it; free() it. NULL with one line in message.
 char *replay_os_read_file(const char *path, size_t *size, char *message, size_t message_size);
 
-// Writes a file: a regular one whole or not at all, keeping what it replaces until then; a device
-// or pipe as it is. False with one line in message.
-bool replay_os_write_file(const char *path, const char *text, size_t size, char *message,
-                          size_t message_size);
-// Whether that would be possible, as far as can be told beforehand.
-bool replay_os_can_write(const char *path, char *message, size_t message_size);
-
 // Wall-clock nanoseconds, and those that this process has had a processor for.
 uint64_t replay_os_clock_ns(void);
 uint64_t replay_os_processor_ns(void);

@@ -12,23 +12,6 @@
 // One line on stderr; returns HAKSIM_USAGE.
 int haksim_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-// ---------------------------------------------------------------- haksim_routes.c
-
-struct haksim_route {
-    char text[256]; // as given
-    struct mf2_route route;
-};
-struct haksim_routes {
-    struct haksim_route *routes;
-    size_t count;
-};
-// "s2,orphans=strand,best": a name begins a route, key=value belongs to the one before; "all" is
-// every preset, and what follows it belongs to each of them. 0, or -1 with one line in message.
-// haksim_routes_free frees, also after a failure.
-int haksim_routes_parse(const char *text, struct haksim_routes *routes, char *message,
-                        size_t message_size);
-void haksim_routes_free(struct haksim_routes *routes);
-
 // ---------------------------------------------------------------- haksim_output.c
 
 struct haksim_output {
@@ -39,10 +22,11 @@ struct haksim_output {
 void haksim_print_head(const struct haksim_output *output, const struct sim_request *request);
 void haksim_print_run(const struct haksim_output *output, const struct sim_request *request,
                       const struct sim_outcome *outcome);
-// Writes the results' files and prints JSON where asked for. 0, or -1 with one line in message.
-int haksim_write(const struct haksim_output *output, const struct haksim_routes *routes,
-                 const struct sim_outcome *outcomes, size_t count, char *message,
-                 size_t message_size);
+// Writes the results' files and prints JSON where asked for. `source` is the trace that was run, or
+// NULL. 0, or -1 with one line in message.
+int haksim_write(const struct haksim_output *output, const struct program_routes *routes,
+                 const struct program_source *source, const struct sim_outcome *outcomes,
+                 size_t count, char *message, size_t message_size);
 
 // ---------------------------------------------------------------- haksim_run.c
 

@@ -1,9 +1,7 @@
 // haksim_output.c: results as files, the table for a person, and the run's facts.
 #include "haksim.h"
 #include "hak_version.h"
-#include "sim_os.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,67 +52,36 @@ void haksim_print_run(const struct haksim_output *output, const struct sim_reque
 
 // ---------------------------------------------------------------- files
 
-// The trace that all runs are of, as JSON; "null" for a workload.
-static char *trace_json(const struct sim_outcome *outcome) {
-    json_t *run = json_loads(outcome->json, 0, NULL);
-    char *text = json_dumps(json_object_get(run, "trace"), JSON_COMPACT | JSON_ENCODE_ANY);
-    json_decref(run);
-    return text;
-}
-
-static char *joined_runs(const struct sim_outcome *outcomes, size_t count) {
-    char *trace = trace_json(&outcomes[0]);
-    size_t size = 256 + (trace ? strlen(trace) : 0);
-    for (size_t i = 0; i < count; i++)
-        size += strlen(outcomes[i].json) + 1;
-    char *text = malloc(size);
-    if (!trace || !text) {
-        free(trace);
-        free(text);
-        return NULL;
-    }
-    int used = snprintf(text, size,
-                        "{\"schema\":\"hak.runs\",\"version\":1,\"tool\":\"haksim\","
-                        "\"tool_version\":\"%s\",\"commit\":\"%s\",\"trace\":%s,\"runs\":[",
-                        HAK_VERSION, HAK_COMMIT, trace);
-    free(trace);
-    char *end = text + used;
-    for (size_t i = 0; i < count; i++) {
-        if (i > 0)
-            *end++ = ',';
-        end = stpcpy(end, outcomes[i].json);
-    }
-    strcpy(end, "]}");
-    return text;
-}
-
 // One run stands for itself, several in one object.
-static char *all_in_one(const struct sim_outcome *outcomes, size_t count) {
-    return count == 1 ? strdup(outcomes[0].json) : joined_runs(outcomes, count);
+static char *all_in_one(const struct program_source *source, const struct sim_outcome *outcomes,
+                        size_t count) {
+    if (count == 1)
+        return strdup(outcomes[0].json);
+    char **runs = malloc(count * sizeof *runs);
+    if (!runs)
+        return NULL;
+    for (size_t i = 0; i < count; i++)
+        runs[i] = outcomes[i].json;
+    char *text = program_runs_json("haksim", source, runs, count);
+    free(runs);
+    return text;
 }
 
-static int write_line(const char *path, const char *json, char *message, size_t message_size) {
-    size_t length = strlen(json);
-    char *text = malloc(length + 2);
-    if (!text) {
-        snprintf(message, message_size, "%s: out of memory", path);
-        return -1;
-    }
-    memcpy(text, json, length);
-    strcpy(text + length, "\n");
-    int failed = sim_os_write_file(path, text, message, message_size);
-    free(text);
-    return failed;
+static int write_file(const char *path, const char *json, char *message, size_t message_size) {
+    const char *why = program_result_write(path, json);
+    if (why)
+        snprintf(message, message_size, "%s: cannot write: %s", path, why);
+    return why ? -1 : 0;
 }
 
 // "larson.s2,orphans=strand.sim.json": routes hold no '/'.
-static int write_own_files(const struct haksim_output *output, const struct haksim_routes *routes,
+static int write_own_files(const struct haksim_output *output, const struct program_routes *routes,
                            const struct sim_outcome *outcomes, size_t count, char *message,
                            size_t message_size) {
     for (size_t i = 0; i < count; i++) {
         char path[1024];
-        snprintf(path, sizeof path, "%s.%s.sim.json", output->workload, routes->routes[i].text);
-        if (write_line(path, outcomes[i].json, message, message_size))
+        snprintf(path, sizeof path, "%s.%s.sim.json", output->workload, routes->list[i].text);
+        if (write_file(path, outcomes[i].json, message, message_size))
             return -1;
     }
     return 0;
@@ -127,18 +94,18 @@ static int print_json(const char *json, char *message, size_t message_size) {
     return -1;
 }
 
-int haksim_write(const struct haksim_output *output, const struct haksim_routes *routes,
-                 const struct sim_outcome *outcomes, size_t count, char *message,
-                 size_t message_size) {
+int haksim_write(const struct haksim_output *output, const struct program_routes *routes,
+                 const struct program_source *source, const struct sim_outcome *outcomes,
+                 size_t count, char *message, size_t message_size) {
     if (count == 0)
         return 0;
-    char *all = all_in_one(outcomes, count);
+    char *all = all_in_one(source, outcomes, count);
     if (!all) {
         snprintf(message, message_size, "out of memory for the results");
         return -1;
     }
     int failed = output->path
-                     ? write_line(output->path, all, message, message_size)
+                     ? write_file(output->path, all, message, message_size)
                      : write_own_files(output, routes, outcomes, count, message, message_size);
     if (!failed && output->json)
         failed = print_json(all, message, message_size);

@@ -35,7 +35,7 @@ struct command {
 // All that the runs need, in the order of making.
 struct job {
     struct sim_machine machine;
-    struct haksim_routes routes;
+    struct program_routes routes;
     struct sim_request request;
     struct sim_outcome *outcomes;
     size_t done;
@@ -207,9 +207,10 @@ static int make_job(const struct command *command, struct job *job) {
     if (!job->request.geometry)
         return haksim_fail("--geometry: expected default, seed or scenario, found '%s'",
                            command->geometry);
-    if (sim_machine_load(command->machine, &job->machine, job->message, sizeof job->message) ||
-        haksim_routes_parse(command->route, &job->routes, job->message, sizeof job->message))
+    if (sim_machine_load(command->machine, &job->machine, job->message, sizeof job->message))
         return haksim_fail("%s", job->message);
+    if (!program_routes_parse(command->route, &job->routes, job->message, sizeof job->message))
+        return haksim_fail("%s%s", job->routes.refused ? "" : "--route: ", job->message);
     job->outcomes = calloc(job->routes.count, sizeof *job->outcomes);
     if (!job->outcomes)
         return haksim_fail("out of memory");
@@ -220,7 +221,7 @@ static void free_job(struct job *job) {
     for (size_t i = 0; i < job->done; i++)
         sim_outcome_free(&job->outcomes[i]);
     free(job->outcomes);
-    haksim_routes_free(&job->routes);
+    program_routes_free(&job->routes);
     if (job->request.source)
         program_close(job->request.source);
 }
@@ -228,8 +229,8 @@ static void free_job(struct job *job) {
 // ---------------------------------------------------------------- running it
 
 static int run_route(struct job *job, const struct haksim_output *output, size_t i) {
-    job->request.route = job->routes.routes[i].route;
-    job->request.route_text = job->routes.routes[i].text;
+    job->request.route = job->routes.list[i].route;
+    job->request.route_text = job->routes.list[i].text;
     struct sim_outcome *outcome = &job->outcomes[i];
     if (sim_run(&job->request, outcome, job->message, sizeof job->message))
         return haksim_fail("%s: %s", job->name, job->message);
@@ -259,8 +260,8 @@ static int do_job(struct job *job, const struct haksim_output *output) {
     int status = run_routes(job, output);
     if (status == HAKSIM_USAGE)
         return status;
-    if (haksim_write(output, &job->routes, job->outcomes, job->done, job->message,
-                     sizeof job->message))
+    if (haksim_write(output, &job->routes, job->request.source, job->outcomes, job->done,
+                     job->message, sizeof job->message))
         return haksim_fail("%s", job->message);
     return status == HAKSIM_OK && sim_os_interrupted ? HAKSIM_STOPPED : status;
 }

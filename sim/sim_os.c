@@ -1,10 +1,8 @@
 // sim_os.c: the simulator's system calls. Nothing that a run computes depends on them.
 #include "sim_os.h"
-#include "world_os.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,32 +85,4 @@ void sim_os_catch_interrupts(void) {
     // A closed pipe is an error of writing, told as such.
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigaction(SIGPIPE, &ignore, NULL);
-}
-
-// ---------------------------------------------------------------- writing
-
-static int write_as_it_is(const char *path, const char *text) {
-    int descriptor = open(path, O_WRONLY | O_CLOEXEC);
-    if (descriptor < 0)
-        return -1;
-    size_t size = strlen(text), done = 0;
-    while (done < size) {
-        ssize_t n = write(descriptor, text + done, size - done);
-        if (n < 0 && errno != EINTR)
-            break;
-        if (n > 0)
-            done += (size_t)n;
-    }
-    int failed = done < size;
-    return close(descriptor) || failed ? -1 : 0;
-}
-
-int sim_os_write_file(const char *path, const char *text, char *message, size_t message_size) {
-    struct stat status;
-    bool is_special = stat(path, &status) == 0 && !S_ISREG(status.st_mode);
-    int failed =
-        is_special ? write_as_it_is(path, text) : world_os_write_file(path, text, strlen(text));
-    if (failed)
-        snprintf(message, message_size, "%s: cannot write: %s", path, strerror(errno));
-    return failed;
 }

@@ -16,8 +16,4 @@ uint64_t sim_os_clock_ns(void);
 extern volatile sig_atomic_t sim_os_interrupted;
 void sim_os_catch_interrupts(void);
 
-// Writes text to path: a regular file whole or not at all, a device or pipe as it is. 0, or -1
-// with one line in message.
-int sim_os_write_file(const char *path, const char *text, char *message, size_t message_size);
-
 #endif

@@ -1,8 +1,9 @@
 // program.h: what the program does, as the world is fed it, and what is measured on the way.
 //
 // Owns: operations (from a trace or made by a workload), the orders in which they may run, the
-// digest, the measures of doc/results.md, and the JSON of a result. Both hakreplay and haksim use
-// it, so that one and the same run gives one and the same result in either.
+// digest, the measures of doc/results.md, results as JSON and as files, and the list of routes that
+// they are for. Both hakreplay and haksim use it, so that one and the same run gives one and the
+// same result in either.
 // Does not know: strategies, costs.
 //
 // Use: open a source, make a world, program_run, program_result_json. A workload that calls MF2 by
@@ -190,5 +191,35 @@ struct program_result_labels {
 char *program_result_json(const struct program_result *result, const struct program_source *source,
                           const struct program_options *options,
                           const struct program_result_labels *labels);
+// The hak.runs object around `count` such texts, all by `tool` and of that source (which may be
+// NULL, as above); free() it. NULL: no memory.
+char *program_runs_json(const char *tool, const struct program_source *source, char *const *runs,
+                        size_t count);
+// Writes either of them to a file, with a line end. NULL, or why it could not be written, as
+// world_os_write_file has it.
+const char *program_result_write(const char *path, const char *json);
+
+// ---------------------------------------------------------------- program_routes.c
+
+// A list of routes as --route= takes it: "s2,orphans=strand,best". A name begins a route, `all`
+// one for each preset; a word with '=' is an override, of every route that the name before it
+// stood for.
+#define PROGRAM_ROUTE_TEXT_MAX 256 // with the zero byte
+
+struct program_route {
+    char text[PROGRAM_ROUTE_TEXT_MAX]; // as given, without its neighbours: "s2,orphans=strand"
+    struct mf2_route route;
+};
+struct program_routes {
+    struct program_route *list; // in the order given
+    size_t count;               // at least 1 after a success
+    // After a failure: the one that is no route; NULL where the list itself is at fault.
+    const struct program_route *refused;
+};
+// What *routes was before is not looked at. False with half a line in message: what is wrong and
+// what was expected. program_routes_free frees, also after a failure.
+bool program_routes_parse(const char *text, struct program_routes *routes, char *message,
+                          size_t message_size);
+void program_routes_free(struct program_routes *routes);
 
 #endif

@@ -6,7 +6,8 @@
 //   program_memory.c    a source held in memory
 //   program_trace.c     a source that reads a trace
 //   measure.c           digest, measures, timeline
-//   result.c            the JSON of a result
+//   result.c            results as JSON and as files
+//   program_routes.c    a list of routes as text
 #ifndef HAK_PROGRAM_INTERNAL_H
 #define HAK_PROGRAM_INTERNAL_H
 

@@ -1,12 +1,14 @@
-// result.c: the hak.run object of doc/results.md as text. Keys stand in the order of that page, and
-// equal results give equal bytes; what may differ between runs is the caller's, under `unreliable`.
-// Reads a finished result, counts nothing.
+// result.c: the hak.run and hak.runs objects of doc/results.md as text, and that text as a file.
+// Keys stand in the order of that page, and equal results give equal bytes; what may differ between
+// runs is the caller's, under `unreliable`. Reads a finished result, counts nothing.
 #include "program_internal.h"
 
 #include "hak_version.h"
+#include "world_os.h"
 
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define RATIO_DIGITS 9
@@ -216,14 +218,18 @@ static json_t *violations_json(const struct program_result *result) {
 
 // ---------------------------------------------------------------- all of it
 
+static void set_origin(json_t *object, const char *schema, const char *tool) {
+    set_text(object, "schema", schema);
+    set(object, "version", integer(1));
+    set_text(object, "tool", tool);
+    set_text(object, "tool_version", HAK_VERSION);
+    set_text(object, "commit", HAK_COMMIT);
+}
+
 static void set_head(json_t *run, const struct program_result *result,
                      const struct program_source *source, const struct program_options *options,
                      const struct program_result_labels *labels) {
-    set_text(run, "schema", "hak.run");
-    set(run, "version", integer(1));
-    set_text(run, "tool", labels->tool);
-    set_text(run, "tool_version", HAK_VERSION);
-    set_text(run, "commit", HAK_COMMIT);
+    set_origin(run, "hak.run", labels->tool);
     set_text(run, "sources", world_source_hash());
     set_text(run, "world", labels->world);
     set_text(run, "certainty", labels->certainty);
@@ -240,7 +246,6 @@ static void set_head(json_t *run, const struct program_result *result,
 }
 
 static void set_body(json_t *run, const struct program_result *result) {
-    set(run, "page_bytes", integer(result->geometry->page_bytes));
     set(run, "switches", switches_json(&result->route));
     set(run, "digest", hexadecimal(result->digest));
     set(run, "behaviour", hexadecimal(result->behaviour));
@@ -274,4 +279,52 @@ char *program_result_json(const struct program_result *result, const struct prog
     char *text = json_dumps(run, JSON_COMPACT | JSON_REAL_PRECISION(RATIO_DIGITS));
     json_decref(run);
     return text;
+}
+
+// ---------------------------------------------------------------- several runs
+
+// The object as far as it is before its runs, and closed: "{...}".
+static char *runs_head(const char *tool, const struct program_source *source) {
+    json_t *head = json_object();
+    set_origin(head, "hak.runs", tool);
+    set(head, "trace", trace_json(source));
+    char *text = json_dumps(head, JSON_COMPACT);
+    json_decref(head);
+    return text;
+}
+
+// The runs' texts are taken as they are: reading them again, only to write them, would need many
+// times their memory.
+char *program_runs_json(const char *tool, const struct program_source *source, char *const *runs,
+                        size_t count) {
+    char *text = NULL, *head = runs_head(tool, source);
+    size_t size;
+    FILE *out = head == NULL ? NULL : open_memstream(&text, &size);
+    if (out != NULL) {
+        fprintf(out, "%.*s,\"runs\":[", (int)strlen(head) - 1, head);
+        for (size_t i = 0; i < count; i++)
+            fprintf(out, "%s%s", i == 0 ? "" : ",", runs[i]);
+        fputs("]}", out);
+        bool broken = ferror(out);
+        if (fclose(out) != 0 || broken) {
+            free(text);
+            text = NULL;
+        }
+    }
+    free(head);
+    return text;
+}
+
+// ---------------------------------------------------------------- files
+
+const char *program_result_write(const char *path, const char *json) {
+    size_t length = strlen(json);
+    char *line = malloc(length + 1);
+    if (line == NULL)
+        return "out of memory for the result";
+    memcpy(line, json, length);
+    line[length] = '\n';
+    const char *why = world_os_write_file(path, line, length + 1);
+    free(line);
+    return why;
 }

@@ -231,12 +231,12 @@ int world_schedule_write(const struct world_schedule *schedule, const char *path
                  schedule->choices);
         return -1;
     }
-    int failed = world_os_write_file(path, text, bytes);
-    if (failed) {
-        snprintf(message, message_size, "%s: cannot be written: %s", path, strerror(errno));
+    const char *why = world_os_write_file(path, text, bytes);
+    if (why) {
+        snprintf(message, message_size, "%s: cannot be written: %s", path, why);
     }
     free(text);
-    return failed;
+    return why ? -1 : 0;
 }
 
 // ---------------------------------------------------------------- reading

@@ -3,9 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -37,6 +40,56 @@ void world_os_discard(void *address, size_t bytes) {
     madvise(address, bytes, MADV_DONTNEED);
 }
 
+// ---------------------------------------------------------------- files
+
+// Where a written file goes.
+struct destination {
+    char path[PATH_MAX]; // of a regular file, links followed: no link is replaced
+    bool in_place;       // written as it is: a pipe, a terminal, /dev/null, a stream of our own
+    int stream;          // that stream, or -1
+};
+
+// Standard output or error, where the path leads to the same: such a file is not replaced, or what
+// else the program prints would go to the one that nobody can see any more.
+static int own_stream(const struct stat *status) {
+    for (int stream = STDOUT_FILENO; stream <= STDERR_FILENO; stream++) {
+        struct stat own;
+        if (fstat(stream, &own) == 0 && own.st_dev == status->st_dev &&
+            own.st_ino == status->st_ino) {
+            return stream;
+        }
+    }
+    return -1;
+}
+
+// Nothing there yet; a link must not be replaced by what it was to lead to.
+static const char *find_new(const char *path, struct destination *to) {
+    struct stat status;
+    if (lstat(path, &status) == 0) {
+        return "is a link that leads nowhere";
+    }
+    int length = snprintf(to->path, sizeof to->path, "%s", path);
+    return length < 0 || (size_t)length >= sizeof to->path ? strerror(ENAMETOOLONG) : NULL;
+}
+
+// NULL, or why nothing can be written there.
+static const char *find_destination(const char *path, struct destination *to) {
+    struct stat status;
+    *to = (struct destination){.stream = -1};
+    if (stat(path, &status) != 0) {
+        return errno == ENOENT ? find_new(path, to) : strerror(errno);
+    }
+    if (S_ISDIR(status.st_mode)) {
+        return strerror(EISDIR);
+    }
+    if (S_ISBLK(status.st_mode)) {
+        return "is a block device; expected a file";
+    }
+    to->stream = own_stream(&status);
+    to->in_place = to->stream >= 0 || !S_ISREG(status.st_mode);
+    return to->in_place || realpath(path, to->path) ? NULL : strerror(errno);
+}
+
 static int write_all(int descriptor, const char *text, size_t bytes) {
     while (bytes) {
         ssize_t written = write(descriptor, text, bytes);
@@ -51,6 +104,19 @@ static int write_all(int descriptor, const char *text, size_t bytes) {
     return 0;
 }
 
+// A stream of our own is used, not opened anew: a file's beginning would be overwritten.
+static int write_in_place(const char *path, const struct destination *to, const char *text,
+                          size_t bytes) {
+    fflush(stdout); // what has been printed before comes before
+    int descriptor =
+        to->stream >= 0 ? fcntl(to->stream, F_DUPFD_CLOEXEC, 0) : open(path, O_WRONLY | O_CLOEXEC);
+    if (descriptor < 0) {
+        return -1;
+    }
+    int failed = write_all(descriptor, text, bytes);
+    return close(descriptor) || failed ? -1 : 0;
+}
+
 // A file as open() would have made it; mkstemp's are private.
 static int publish(int descriptor) {
     mode_t mask = umask(0);
@@ -58,8 +124,8 @@ static int publish(int descriptor) {
     return fchmod(descriptor, 0666 & ~mask);
 }
 
-int world_os_write_file(const char *path, const char *text, size_t bytes) {
-    char temporary[4096];
+static int replace(const char *path, const char *text, size_t bytes) {
+    char temporary[PATH_MAX];
     int length = snprintf(temporary, sizeof temporary, "%s.XXXXXX", path);
     if (length < 0 || (size_t)length >= sizeof temporary) {
         errno = ENAMETOOLONG;
@@ -78,4 +144,25 @@ int world_os_write_file(const char *path, const char *text, size_t bytes) {
         return -1;
     }
     return 0;
+}
+
+const char *world_os_write_file(const char *path, const char *text, size_t bytes) {
+    struct destination to;
+    const char *refusal = find_destination(path, &to);
+    if (refusal) {
+        return refusal;
+    }
+    int failed =
+        to.in_place ? write_in_place(path, &to, text, bytes) : replace(to.path, text, bytes);
+    return failed ? strerror(errno) : NULL;
+}
+
+const char *world_os_cannot_write(const char *path) {
+    struct destination to;
+    const char *refusal = find_destination(path, &to);
+    if (refusal || to.stream >= 0) {
+        return refusal;
+    }
+    int failed = to.in_place ? access(path, W_OK) : access(dirname(to.path), W_OK | X_OK);
+    return failed ? strerror(errno) : NULL;
 }

@@ -1,4 +1,5 @@
-// world_os.h: what world/ asks of the operating system, all of it.
+// world_os.h: what world/ asks of the operating system, all of it, and the files that the tools on
+// top of it write.
 //
 // Sizes and addresses are multiples of 4 KiB unless a line says otherwise.
 #ifndef HAK_WORLD_OS_H
@@ -16,7 +17,12 @@ bool world_os_open(void *address, size_t bytes);
 // The memory behind it goes back; it reads as zero afterwards.
 void world_os_discard(void *address, size_t bytes);
 
-// Writes a file whole or not at all: under another name first. 0, or -1 with errno.
-int world_os_write_file(const char *path, const char *text, size_t bytes);
+// Writes a file. NULL, or why it could not be written: half a line that lasts until the next call.
+// A regular file appears whole or not at all, keeping what it replaces until then; a link to one is
+// followed. A pipe, a terminal or /dev/null is written as it is, and so is a file that standard
+// output or error goes to (/dev/stdout). A directory or a block device is refused.
+const char *world_os_write_file(const char *path, const char *text, size_t bytes);
+// Why that would fail, as far as can be told beforehand; NULL where it cannot be told. Likewise.
+const char *world_os_cannot_write(const char *path);
 
 #endif
