@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 
-from replaying import HAKREPLAY, ROUTES, main, make_trace, replay
+from replaying import HAKREPLAY, ROUTES, SCENARIOS, Run, main, make_trace, replay
 
 KINDS = ["hand-over", "ping-pong", "larson", "mixed"]
 STATES = ["active", "partial", "full", "pending", "orphan", "empty", "large"]
@@ -25,6 +25,28 @@ def documented_keys():
     columns = re.sub(r"\([^)]*\)", "", columns).split(" The page states")[0]
     measures = measures.replace("`null`", "")
     return keys, re.findall(r"`(\w+)`", measures), re.findall(r"`(\w+)`", columns)
+
+
+def keys_of(value):
+    """Every key of an object and of what is in it, but for names that are somebody else's."""
+    if isinstance(value, list):
+        return set().union(*map(keys_of, value)) if value else set()
+    if not isinstance(value, dict):
+        return set()
+    inner = [keys_of(value[key]) for key in value if key not in ("switches", "counters")]
+    return set(value).union(*inner)
+
+
+def test_every_key_is_documented():
+    with open(os.path.join(os.environ["HAK_SOURCE_DIR"], "doc/results.md")) as file:
+        named = set(re.findall(r"`(\w+)`", file.read()))
+    trace = make_trace("mixed", "named.zst", 2000)
+    scenario = os.path.join(SCENARIOS, "hand-over.scn")
+    for arguments in [[trace, "--route=cda,best"], [scenario, "--route=cda,best"]]:
+        assert Run(*arguments, "-o", "named.json", "--quiet").status == 0
+        with open("named.json") as file:
+            keys = keys_of(json.load(file))
+        assert "failed_allocations" in keys and not keys - named, keys - named
 
 
 def check_timeline(run):
@@ -153,7 +175,8 @@ def test_an_interrupted_run_writes_what_there_is():
         assert all(run["interrupted"] is False for run in runs[:-1])
 
 
-main([test_every_documented_key_is_there, test_every_route_runs_clean_and_adds_up,
+main([test_every_documented_key_is_there, test_every_key_is_documented,
+      test_every_route_runs_clean_and_adds_up,
       test_the_fewest_pages_do_not_depend_on_the_route,
       test_several_routes_make_one_file_in_their_order, test_an_incomplete_trace_says_so,
       test_long_programs_keep_few_rows,

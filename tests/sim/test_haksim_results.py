@@ -3,6 +3,7 @@ a trace is a workload; several routes come side by side."""
 
 import json
 import os
+import re
 import signal
 import subprocess
 
@@ -52,6 +53,16 @@ def test_what_matters_changes_the_digest():
     for change in (["--seed=1"], ["--route=cda"], ["--cores=1"], ["--geometry=default"]):
         changed = simulating.run(*LARSON, *change)
         assert changed["digest"] != base["digest"], change
+
+
+def test_every_key_of_the_simulator_is_documented():
+    with open(os.path.join(os.environ["HAK_SOURCE_DIR"], "doc/results.md"), encoding="utf-8") as file:
+        named = set(re.findall(r"`(\w+)`", file.read()))
+    result = simulating.run(*LARSON)
+    parameters = {"rounds", "min", "max", "chunks", "generations", "operations"}
+    keys = set(result) | set(result["machine"]) | set(result["machine"]["cost_table"]) | \
+        set(result["unreliable"]) | set(result["workload"]) - parameters
+    assert not keys - named, keys - named
 
 
 def test_each_route_has_its_file():
