@@ -5,7 +5,7 @@ from html import escape
 import figure_style as style
 import figures
 from results import VERSION
-from table import sections
+from table import sections, warnings
 from wording import count, listing, plural
 
 WIDE, NARROW = 900, 358  # widths of the pictures, in CSS pixels
@@ -103,7 +103,8 @@ def _table(runs):
     for section in sections(runs):
         rows.append(f'<tr class="head"><th scope="rowgroup" colspan="{len(runs) + 1}">{escape(section.title)}</th></tr>')
         rows += [_table_row(row) for row in section.rows]
-    return f'<div class="scroll" tabindex="0"><table><thead><tr><th></th>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+    warned = "".join(f"<p>{escape(text)}</p>" for text in warnings(runs))
+    return f'{warned}<div class="scroll" tabindex="0"><table><thead><tr><th></th>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
 
 
 def _table_row(row):

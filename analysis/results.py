@@ -18,9 +18,11 @@ PAGE_STATES = ("active", "partial", "full", "pending", "orphan", "empty", "large
 TIMELINE_COLUMNS = ("step", "time_ns", "held", "held_max", "fewest", "live_bytes", "new_pages", "recycled_pages",
                     "page_reuses") + PAGE_STATES + tuple("stranded_" + cause for cause in CAUSES)
 COUNTS = ("held_max", "fewest_max", "constant_pages", "live_bytes_max", "new_pages", "recycled_pages", "page_reuses")
+COUNTS_LATER = ("failed_allocations", "unresolved")  # 0 in results that are older than the key
 RATIOS = ("held_over_fewest", "held_mean", "fewest_mean", "live_pages_max", "reuse_over_new", "reuse_share",
           "new_pages_per_million", "owner_changes_per_page")
 CERTAINTIES = ("measured", "sampled", "modelled")
+ENDS = ("done", "violation", "deadlock", "livelock", "diverged")
 ROWS_MAX = 4096
 
 
@@ -62,6 +64,11 @@ class Run:
         """How the subject was played: equal for runs that differ by route and seed only."""
         machine = self.document.get("machine") or {}
         return (self.world, self.certainty, self.order, self.strategy, self.memory, self.interrupted, machine.get("name"), machine.get("cores"))
+
+    @property
+    def end(self):
+        """How the run ended; "done" is well."""
+        return self.document.get("end", "done")
 
     @property
     def interrupted(self):
@@ -214,6 +221,11 @@ def _run(check, document, prefix):
         check.get(measures, prefix + "measures.", key, int)
     for key in RATIOS:
         check.get(measures, prefix + "measures.", key, float, null=True)
+    for key in COUNTS_LATER:
+        measures.setdefault(key, 0)
+        check.get(measures, prefix + "measures.", key, int)
+    if "end" in document:
+        check.that(document["end"] in ENDS, prefix + "end", " or ".join(ENDS))
     for part, keys in (("remote_frees", OWNER_STATES), ("stranded", CAUSES + ("total", "at_step"))):
         numbers = check.get(document, prefix, part, dict)
         for key in keys:

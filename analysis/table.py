@@ -1,9 +1,10 @@
 """The comparison as a table: one column per run. Owns which figures are shown and how the terminal
 shows them; the page takes the same rows."""
+import textwrap
 from collections import namedtuple
 
 from results import CAUSES, OWNER_STATES
-from wording import CAUSE_NAMES, OWNER_NAMES, count, percent, ratio, size
+from wording import CAUSE_NAMES, OWNER_NAMES, count, listing, percent, plural, ratio, size
 
 Section = namedtuple("Section", "title rows")
 Row = namedtuple("Row", "name values")  # values: one text per run
@@ -64,7 +65,8 @@ def terminal(runs, width):
     name_width = max(len(row.name) for section in whole for row in section.rows) + 4
     widths = [max([len(run.label)] + [len(row.values[number]) for section in whole for row in section.rows]) + 2
               for number, run in enumerate(runs)]
-    return "\n\n".join(_block(whole, runs, chosen, name_width, widths) for chosen in _fitting(widths, width - name_width))
+    blocks = [_block(whole, runs, chosen, name_width, widths) for chosen in _fitting(widths, width - name_width)]
+    return "\n\n".join(blocks + [textwrap.fill(text, max(width, 40)) for text in warnings(runs)])
 
 
 def _fitting(widths, room):
@@ -88,3 +90,16 @@ def _block(whole, runs, chosen, name_width, widths):
         lines.append(section.title)
         lines += [line("  " + row.name, row.values) for row in section.rows]
     return "\n".join(lines)
+
+
+def warnings(runs):
+    """A line for each run whose figures are not those of the program."""
+    found = []
+    for run in runs:
+        reasons = [f"it ended in {run.end}"] if run.end != "done" else []
+        for key, what, then in (("failed_allocations", "allocation", "found no memory"), ("unresolved", "operation", "had no living object")):
+            if run.measures[key]:
+                reasons.append(f"{plural(run.measures[key], what)} {then}")
+        if reasons:
+            found.append(f"Warning: {run.label}: {listing(reasons)}; the figures are not the program's.")
+    return found

@@ -85,6 +85,11 @@ class Loading(unittest.TestCase):
         self.refused(run(trace={"path": "x"}), "trace.hash")
         self.refused(run(violations=["text"]), "violations[0]")
         self.refused(run(page_bytes=0), "page_bytes")
+        self.refused(run(end="well"), "end")
+        for key in ("failed_allocations", "unresolved"):
+            bad = run(rows=3)
+            bad["measures"][key] = -1
+            self.refused(bad, f"measures.{key}")
         self.refused({"schema": "hak.runs", "version": 1, "runs": []}, "one run")
         self.refused({"schema": "hak.runs", "version": 1, "runs": [{"schema": "other"}]}, "runs[0].schema")
 

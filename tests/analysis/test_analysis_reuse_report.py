@@ -76,8 +76,10 @@ class Outputs(Command):
 
     def test_the_page_needs_nothing_else(self):
         hostile = "<script>alert(1)</script>&\"'"
-        save("a.replay.json", runs(run("a", violations=[{"oracle": hostile, "step": 1, "text": hostile}]), run(hostile)))
-        self.assertEqual(self.report().returncode, 0)
+        save("a.replay.json", runs(run("a", end="violation", violations=[{"oracle": hostile, "step": 1, "text": hostile}]), run(hostile)))
+        done = self.report()
+        self.assertEqual(done.returncode, 0)
+        self.assertIn("Warning: a: it ended in violation;", done.stdout)
         with open("reuse_report.html", encoding="utf-8") as file:
             page = file.read()
         reader = PageReader()
@@ -86,7 +88,7 @@ class Outputs(Command):
         self.assertNotIn("<script", page)
         self.assertEqual(reader.count["svg"], 10)
         self.assertEqual(reader.open, [])
-        for wanted in ("prefers-color-scheme:dark", "Rules broken", "width=device-width"):
+        for wanted in ("prefers-color-scheme:dark", "Rules broken", "Warning: a: it ended in violation;", "width=device-width"):
             self.assertIn(wanted, page)
 
     def test_a_reader_that_goes_away(self):

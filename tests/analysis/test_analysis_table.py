@@ -34,6 +34,21 @@ class Table(unittest.TestCase):
         self.assertEqual(values["max H / max F"], "–")
         self.assertEqual(values["reused / new"], "–")
 
+    def test_a_run_that_is_not_the_programs_is_warned_of(self):
+        self.assertEqual(table.warnings(load(run("a"), run("b", end="done"))), [])
+        bad = [run("a", end="livelock"), run("b"), run("c"), run("d"), run("e", end="done")]
+        bad[1]["measures"]["failed_allocations"] = 1
+        bad[2]["measures"]["unresolved"] = 1234
+        loaded = load(*bad)
+        text = table.warnings(loaded)
+        self.assertEqual(len(text), 3)
+        for line, words in zip(text, ("a: it ended in livelock;", "b: 1 allocation found no memory;", "c: 1,234 operations had no living object;")):
+            self.assertIn("Warning: " + words, line)
+        for width in (60, 200):
+            shown = table.terminal(loaded, width)
+            self.assertEqual(shown.count("Warning: "), 3)
+            self.assertLessEqual(max(map(len, shown.splitlines())), width)
+
     def test_it_fits_the_width(self):
         loaded = load(*(run(f"route{number}") for number in range(10)))
         for width in (60, 80, 200):
