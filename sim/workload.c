@@ -1,4 +1,4 @@
-// workload.c: the table of workloads, and their parameters as text.
+// workload.c: the table of workloads, their parameters as text, and their block sizes.
 #include "workload.h"
 
 #include <ctype.h>
@@ -93,4 +93,13 @@ const struct workload *workload_parse(const char *text, struct workload_settings
         return NULL;
     }
     return workload;
+}
+
+const char *workload_refuse_sizes(uint64_t least, uint64_t most) {
+    return least > most ? "expected min to be at most max" : NULL;
+}
+
+size_t workload_draw_size(struct sim_lran2 *random, uint64_t least, uint64_t most) {
+    uint64_t range = most - least;
+    return (size_t)(range ? least + sim_lran2_next(random) % range : least);
 }

@@ -15,6 +15,8 @@
 #ifndef SIM_WORKLOAD_H
 #define SIM_WORKLOAD_H
 
+#include "lran2.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -97,5 +99,10 @@ const struct workload *workload_at(size_t i);
 // `text` is "name" or "name,key=value,...". Fills settings->values. NULL with one line in message.
 const struct workload *workload_parse(const char *text, struct workload_settings *settings,
                                       char *message, size_t message_size);
+
+// What workloads with sizes from `least` to most - 1 (`least`, where both are the same) share: what
+// is wrong with the two, or NULL; and the next size, one number drawn unless both are the same.
+const char *workload_refuse_sizes(uint64_t least, uint64_t most);
+size_t workload_draw_size(struct sim_lran2 *random, uint64_t least, uint64_t most);
 
 #endif

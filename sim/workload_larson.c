@@ -11,11 +11,11 @@
 //
 // After larson.cpp by Paul Larson, as in mimalloc-bench: the same generator, the same draws in the
 // same order, sizes from min to max − 1.
-#include "lran2.h"
 #include "workload.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { ROUNDS, MIN, MAX, CHUNKS, GENERATIONS, OPERATIONS };
 
@@ -59,23 +59,15 @@ static uint64_t value(const struct larson *larson, int parameter) {
 }
 
 static const char *refuse(const struct workload_settings *settings) {
-    if (settings->values[MIN] > settings->values[MAX])
-        return "expected min to be at most max";
-    return NULL;
+    return workload_refuse_sizes(settings->values[MIN], settings->values[MAX]);
 }
 
 static uint64_t threads(const struct workload_settings *settings) {
     return 1 + settings->threads * settings->values[GENERATIONS];
 }
 
-static size_t draw_size(const struct larson *larson, struct sim_lran2 *random) {
-    uint64_t least = value(larson, MIN);
-    uint64_t range = value(larson, MAX) - least;
-    return (size_t)(range ? least + sim_lran2_next(random) % range : least);
-}
-
 static void fill(struct larson *larson, struct workload_block *chunk, struct sim_lran2 *random) {
-    size_t bytes = draw_size(larson, random);
+    size_t bytes = workload_draw_size(random, value(larson, MIN), value(larson, MAX));
     if (!larson->host.allocate(larson->host.self, bytes, chunk))
         larson->failed = true;
 }
@@ -209,10 +201,8 @@ static size_t counts(const void *run, struct workload_count *counts_out) {
         sums[4].value += larson->chains[i].remote_frees;
         sums[5].value += larson->chains[i].generation;
     }
-    size_t count = sizeof sums / sizeof sums[0];
-    for (size_t i = 0; i < count; i++)
-        counts_out[i] = sums[i];
-    return count;
+    memcpy(counts_out, sums, sizeof sums);
+    return sizeof sums / sizeof sums[0];
 }
 
 static bool failed(const void *run) {

@@ -8,11 +8,11 @@
 //
 // After xmalloc-test by Lever and Boreham, whose mailbox is a stack; first in, first out here, so
 // that no block's life depends on how many waited.
-#include "lran2.h"
 #include "workload.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { BATCH, QUEUE, BATCHES, MIN, MAX };
 
@@ -49,9 +49,7 @@ static uint64_t value(const struct mailbox *mailbox, int parameter) {
 }
 
 static const char *refuse(const struct workload_settings *settings) {
-    if (settings->values[MIN] > settings->values[MAX])
-        return "expected min to be at most max";
-    return NULL;
+    return workload_refuse_sizes(settings->values[MIN], settings->values[MAX]);
 }
 
 static uint64_t threads(const struct workload_settings *settings) {
@@ -83,15 +81,11 @@ static struct workload_block *take(struct mailbox *mailbox) {
     return batch;
 }
 
-static size_t draw_size(struct pair *pair) {
-    uint64_t least = value(pair->mailbox, MIN);
-    uint64_t range = value(pair->mailbox, MAX) - least;
-    return (size_t)(range ? least + sim_lran2_next(&pair->random) % range : least);
-}
-
 static void fill(struct pair *pair, struct workload_block *block) {
     const struct workload_host *host = &pair->mailbox->host;
-    if (!host->allocate(host->self, draw_size(pair), block)) {
+    size_t bytes =
+        workload_draw_size(&pair->random, value(pair->mailbox, MIN), value(pair->mailbox, MAX));
+    if (!host->allocate(host->self, bytes, block)) {
         pair->mailbox->failed = true;
         return;
     }
@@ -210,10 +204,8 @@ static size_t counts(const void *run, struct workload_count *counts_out) {
         sums[2].value += mailbox->pairs[i].local_frees;
         sums[3].value += mailbox->pairs[i].batches;
     }
-    size_t count = sizeof sums / sizeof sums[0];
-    for (size_t i = 0; i < count; i++)
-        counts_out[i] = sums[i];
-    return count;
+    memcpy(counts_out, sums, sizeof sums);
+    return sizeof sums / sizeof sums[0];
 }
 
 static bool failed(const void *run) {
