@@ -127,11 +127,12 @@ static void print_counter(const char *name, uint64_t value) {
 }
 
 __attribute__((destructor)) static void print_stats(void) {
-    if (!getenv("MF2_STATS") || !mf2_state_ensure())
+    if (!mf2_state()->count_owner_states) // asked for at the start
         return;
     struct mf2_counters sum;
     mf2_counters_sum(mf2_state(), &sum);
     for (size_t i = 0; i < MF2_COUNTER_COUNT; i++)
-        print_counter(mf2_counter_table[i].name, ((const uint64_t *)(const void *)&sum)[i]);
+        if (((const uint64_t *)(const void *)&sum)[i])
+            print_counter(mf2_counter_table[i].name, ((const uint64_t *)(const void *)&sum)[i]);
     print_counter("pages_held", mf2_state()->held_pages);
 }

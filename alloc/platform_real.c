@@ -68,21 +68,25 @@ static void thread_ends(void *thread) {
     mf2_thread_exit();
 }
 
+// An option of the environment; one that is set but empty is not set.
+static const char *option(const char *name, const char *otherwise) {
+    const char *value = getenv(name);
+    return value && value[0] ? value : otherwise;
+}
+
 static void configure(struct mf2_config *config) {
-    const char *geometry = getenv("MF2_GEOMETRY");
-    config->geometry = mf2_geometry_find(geometry ? geometry : "default");
+    config->geometry = mf2_geometry_find(option("MF2_GEOMETRY", "default"));
     if (!config->geometry || config->geometry->page_bytes < 65536)
         die("mf2: MF2_GEOMETRY: expected default or seed\n");
-    const char *route = getenv("MF2_ROUTE");
     char message[160];
-    if (!mf2_route_parse(route ? route : MF2_ROUTE_DEFAULT, &config->route, message,
+    if (!mf2_route_parse(option("MF2_ROUTE", MF2_ROUTE_DEFAULT), &config->route, message,
                          sizeof message)) {
         char line[200];
         snprintf(line, sizeof line, "mf2: MF2_ROUTE: %s\n", message);
         die(line);
     }
     config->thread_limit = THREAD_LIMIT;
-    config->count_owner_states = getenv("MF2_STATS") != NULL;
+    config->count_owner_states = strcmp(option("MF2_STATS", "0"), "0") != 0;
 }
 
 static void start(void) {

@@ -36,6 +36,9 @@ MF2_GEOMETRY=seed with best "$entry_points" || { echo "entry points fail in seed
 MF2_STATS=1 with best "$entry_points" 2>&1 | grep -qE '^mf2: new_page_count +[1-9]' ||
   { echo "MF2_STATS=1 shows no new page: is the library loaded?"; failed=1; }
 
+[ "$(MF2_STATS=0 with best "$entry_points" 2>&1 | wc -l)" -eq 0 ] || { echo "MF2_STATS=0 prints"; failed=1; }
+with "" "$entry_points" || { echo "an empty MF2_ROUTE is not the default"; failed=1; }
+
 with no-such-route "$entry_points" 2>err && [ -s err ] && { echo "an unknown route is accepted"; failed=1; }
 grep -q "MF2_ROUTE: unknown route" err || { echo "an unknown route is not named"; failed=1; }
 
