@@ -13,88 +13,41 @@
 // stranded, a page without live blocks stays with its owner, a thread's frees into its own full
 // page go unnoticed until the page is drained (its "graveyard") unless there is a partial list.
 
-#define MF2_SEED_CDA                                                                               \
-    .protocol = MF2_PROTOCOL_COUNTED, .drain = MF2_DRAIN_ANYONE, .orphans = MF2_ORPHANS_STRAND,    \
-    .full_free = MF2_FULL_FREE_GRAVEYARD, .empty = MF2_EMPTY_KEEP, .scan = MF2_SCAN_ALL,           \
-    .notify = 1, .budget = 4, .idle_ns = 150000
-#define MF2_SEED_S                                                                                 \
-    .protocol = MF2_PROTOCOL_COUNTED, .drain = MF2_DRAIN_OWNER, .orphans = MF2_ORPHANS_STRAND,     \
-    .empty = MF2_EMPTY_KEEP, .scan = MF2_SCAN_ALL, .claim = 1, .must_reuse = 1, .notify = 1,       \
+// clang-format off
+#define SEED_CDA(threshold)                                                                     \
+    .protocol = MF2_PROTOCOL_COUNTED, .drain = MF2_DRAIN_ANYONE, .orphans = MF2_ORPHANS_STRAND, \
+    .full_free = MF2_FULL_FREE_GRAVEYARD, .empty = MF2_EMPTY_KEEP, .scan = MF2_SCAN_ALL,        \
+    .notify = (threshold), .budget = 4, .idle_ns = 150000
+#define SEED_S                                                                                  \
+    .protocol = MF2_PROTOCOL_COUNTED, .drain = MF2_DRAIN_OWNER, .orphans = MF2_ORPHANS_STRAND,  \
+    .empty = MF2_EMPTY_KEEP, .scan = MF2_SCAN_ALL, .claim = 1, .must_reuse = 1, .notify = 1,    \
     .budget = 4, .idle_ns = 150000
+#define PARTIAL_LIST .partial = 1, .full_free = MF2_FULL_FREE_PARTIAL
 
 const struct mf2_route_preset mf2_route_presets[] = {
-    {"cda",
-     "the seed's Consumer-Driven Adoption: anyone drains at the first remote free",
-     {MF2_SEED_CDA}},
-    {"cda-claim", "cda, and a page is claimed before it is drained", {MF2_SEED_CDA, .claim = 1}},
-    {"cda-t2",
-     "cda with a threshold of two remote frees",
-     {.protocol = MF2_PROTOCOL_COUNTED,
-      .drain = MF2_DRAIN_ANYONE,
-      .orphans = MF2_ORPHANS_STRAND,
-      .full_free = MF2_FULL_FREE_GRAVEYARD,
-      .empty = MF2_EMPTY_KEEP,
-      .scan = MF2_SCAN_ALL,
-      .notify = 2,
-      .budget = 4,
-      .idle_ns = 150000}},
-    {"cda-t4",
-     "cda with a threshold of four remote frees",
-     {.protocol = MF2_PROTOCOL_COUNTED,
-      .drain = MF2_DRAIN_ANYONE,
-      .orphans = MF2_ORPHANS_STRAND,
-      .full_free = MF2_FULL_FREE_GRAVEYARD,
-      .empty = MF2_EMPTY_KEEP,
-      .scan = MF2_SCAN_ALL,
-      .notify = 4,
-      .budget = 4,
-      .idle_ns = 150000}},
-    {"cda-reenqueue",
-     "cda, and a drained page with new remote frees is queued again",
-     {MF2_SEED_CDA, .reenqueue = 1}},
-    {"s1",
-     "Route S, phase 1: only owners drain, must-reuse gate",
-     {MF2_SEED_S, .full_free = MF2_FULL_FREE_GRAVEYARD}},
-    {"s2",
-     "Route S, phase 2: s1 with a partial list",
-     {MF2_SEED_S, .full_free = MF2_FULL_FREE_PARTIAL, .partial = 1}},
-    {"s3",
-     "Route S, phase 3: s2 with a helper that drains for idle owners",
-     {MF2_SEED_S, .full_free = MF2_FULL_FREE_PARTIAL, .partial = 1, .helper = 1}},
-    {"p",
-     "Route P: adoption behind the right of first refusal and five gates",
-     {.protocol = MF2_PROTOCOL_COUNTED,
-      .drain = MF2_DRAIN_GATED,
-      .orphans = MF2_ORPHANS_STRAND,
-      .full_free = MF2_FULL_FREE_PARTIAL,
-      .empty = MF2_EMPTY_KEEP,
-      .scan = MF2_SCAN_MASK,
-      .claim = 1,
-      .must_reuse = 1,
-      .partial = 1,
-      .notify = 1,
-      .budget = 4,
-      .gate_idle = 1,
-      .gate_partial = 1,
-      .gate_pressure = 4,
-      .gate_remotes = 8,
-      .rfr_ns = 200000,
-      .idle_ns = 150000}},
-    {"best",
-     "the default: owners drain, pages of exited owners are reclaimed, empties shared",
-     {.protocol = MF2_PROTOCOL_WORD,
-      .drain = MF2_DRAIN_OWNER,
-      .orphans = MF2_ORPHANS_RECLAIM,
-      .full_free = MF2_FULL_FREE_PARTIAL,
-      .empty = MF2_EMPTY_RECYCLE,
-      .scan = MF2_SCAN_MASK,
-      .claim = 1,
-      .must_reuse = 1,
-      .partial = 1,
-      .notify = 1,
-      .budget = 4,
-      .idle_ns = 150000}},
+    {"cda", "the seed's Consumer-Driven Adoption: anyone drains at the first remote free",
+     {SEED_CDA(1)}},
+    {"cda-claim", "cda, and a page is claimed before it is drained", {SEED_CDA(1), .claim = 1}},
+    {"cda-t2", "cda with a threshold of two remote frees", {SEED_CDA(2)}},
+    {"cda-t4", "cda with a threshold of four remote frees", {SEED_CDA(4)}},
+    {"cda-reenqueue", "cda, and a drained page with new remote frees is queued again",
+     {SEED_CDA(1), .reenqueue = 1}},
+    {"s1", "Route S, phase 1: only owners drain, must-reuse gate",
+     {SEED_S, .full_free = MF2_FULL_FREE_GRAVEYARD}},
+    {"s2", "Route S, phase 2: s1 with a partial list", {SEED_S, PARTIAL_LIST}},
+    {"s3", "Route S, phase 3: s2 with a helper that drains for idle owners",
+     {SEED_S, PARTIAL_LIST, .helper = 1}},
+    {"p", "Route P: adoption behind the right of first refusal and five gates",
+     {.protocol = MF2_PROTOCOL_COUNTED, .drain = MF2_DRAIN_GATED, .orphans = MF2_ORPHANS_STRAND,
+      .empty = MF2_EMPTY_KEEP, .scan = MF2_SCAN_MASK, .claim = 1, .must_reuse = 1, PARTIAL_LIST,
+      .notify = 1, .budget = 4, .gate_idle = 1, .gate_partial = 1, .gate_pressure = 4,
+      .gate_remotes = 8, .rfr_ns = 200000, .idle_ns = 150000}},
+    {"best", "the default: owners drain, pages of exited owners are reclaimed, empties shared",
+     {.protocol = MF2_PROTOCOL_WORD, .drain = MF2_DRAIN_OWNER, .orphans = MF2_ORPHANS_RECLAIM,
+      .empty = MF2_EMPTY_RECYCLE, .scan = MF2_SCAN_MASK, .claim = 1, .must_reuse = 1, PARTIAL_LIST,
+      .notify = 1, .budget = 4, .idle_ns = 150000}},
 };
+// clang-format on
 const size_t mf2_route_preset_count = sizeof(mf2_route_presets) / sizeof(mf2_route_presets[0]);
 
 // ---------------------------------------------------------------- switches

@@ -2,6 +2,8 @@
 #include "mf2.h"
 #include "state.h"
 
+#include "check_main.h"
+
 #include <check.h>
 #include <stdlib.h>
 
@@ -55,17 +57,5 @@ START_TEST(an_aligned_class_aligns_every_block) {
 }
 END_TEST
 
-int main(void) {
-    TCase *cases = tcase_create("geometry");
-    tcase_add_test(cases, seed_holds_31_15_7_3_1);
-    tcase_add_test(cases, classes_ascend_and_fit);
-    tcase_add_test(cases, every_size_gets_the_smallest_class_that_holds_it);
-    tcase_add_test(cases, an_aligned_class_aligns_every_block);
-    Suite *suite = suite_create("alloc_geometry");
-    suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
-}
+CHECK_MAIN("alloc_geometry", seed_holds_31_15_7_3_1, classes_ascend_and_fit,
+           every_size_gets_the_smallest_class_that_holds_it, an_aligned_class_aligns_every_block)

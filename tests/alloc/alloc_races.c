@@ -4,6 +4,8 @@
 #include "internal.h"
 #include "world_test.h"
 
+#include "check_main.h"
+
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -142,17 +144,7 @@ START_TEST(a_page_that_is_adopted_is_counted_where_it_came_from) {
 }
 END_TEST
 
-int main(void) {
-    TCase *cases = tcase_create("races");
-    tcase_add_test(cases, a_stale_bit_does_not_hide_the_queues_behind_it);
-    tcase_add_test(cases, an_owner_seen_later_than_now_is_not_idle);
-    tcase_add_test(cases, pages_held_by_lost_threads_do_not_bar_the_orphans);
-    tcase_add_test(cases, a_page_that_is_adopted_is_counted_where_it_came_from);
-    Suite *suite = suite_create("alloc_races");
-    suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
-}
+CHECK_MAIN("alloc_races", a_stale_bit_does_not_hide_the_queues_behind_it,
+           an_owner_seen_later_than_now_is_not_idle,
+           pages_held_by_lost_threads_do_not_bar_the_orphans,
+           a_page_that_is_adopted_is_counted_where_it_came_from)

@@ -1,6 +1,8 @@
 // Routes as text: presets, overrides, refusals. And the one table of counters.
 #include "mf2.h"
 
+#include "check_main.h"
+
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -111,18 +113,6 @@ START_TEST(counters_have_names_units_and_meanings) {
 }
 END_TEST
 
-int main(void) {
-    TCase *cases = tcase_create("route");
-    tcase_add_test(cases, every_preset_parses_to_itself);
-    tcase_add_test(cases, presets_are_the_seeds);
-    tcase_add_test(cases, every_switch_takes_every_value);
-    tcase_add_test(cases, nonsense_is_refused_in_one_line);
-    tcase_add_test(cases, counters_have_names_units_and_meanings);
-    Suite *suite = suite_create("alloc_route");
-    suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
-}
+CHECK_MAIN("alloc_route", every_preset_parses_to_itself, presets_are_the_seeds,
+           every_switch_takes_every_value, nonsense_is_refused_in_one_line,
+           counters_have_names_units_and_meanings)

@@ -8,6 +8,8 @@
 #include "state.h"
 #include "world_test.h"
 
+#include "check_main.h"
+
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -424,27 +426,5 @@ START_TEST(reenqueue) {
 }
 END_TEST
 
-int main(void) {
-    TCase *cases = tcase_create("switches");
-    tcase_add_test(cases, drain);
-    tcase_add_test(cases, notify);
-    tcase_add_test(cases, must_reuse);
-    tcase_add_test(cases, budget);
-    tcase_add_test(cases, full_free);
-    tcase_add_test(cases, partial);
-    tcase_add_test(cases, orphans);
-    tcase_add_test(cases, empty);
-    tcase_add_test(cases, gates);
-    tcase_add_test(cases, helper);
-    tcase_add_test(cases, claim);
-    tcase_add_test(cases, protocol);
-    tcase_add_test(cases, scan);
-    tcase_add_test(cases, reenqueue);
-    Suite *suite = suite_create("alloc_switches");
-    suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
-}
+CHECK_MAIN("alloc_switches", drain, notify, must_reuse, budget, full_free, partial, orphans, empty,
+           gates, helper, claim, protocol, scan, reenqueue)
