@@ -197,6 +197,15 @@ static void on_peer(struct drain_session *session, const struct ring_record *rec
     emit(session, event);
 }
 
+// The child's number means nothing to us where the program counts processes by itself.
+static void on_fork(struct drain_session *session, const struct ring_record *record,
+                    struct trace_event *event) {
+    if (session->shares_pid_namespace)
+        session->forked.pids[session->forked.count++ % DRAIN_FORKED_MAX] = (pid_t)record->size;
+    event->value = record->size;
+    emit(session, event);
+}
+
 // ---------------------------------------------------------------- all
 
 static bool ends_realloc(const struct ring_record *record) {
@@ -268,7 +277,10 @@ void drain_event(struct drain_session *session, uint32_t raw, const struct ring_
         event.value = record->size;
         emit(session, &event);
         break;
-    default: // FREE_NULL, THREAD_START, THREAD_EXIT, FORK
+    case TRACE_FORK:
+        on_fork(session, record, &event);
+        break;
+    default: // FREE_NULL, THREAD_START, THREAD_EXIT
         event.value = record->size;
         emit(session, &event);
     }

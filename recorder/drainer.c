@@ -21,11 +21,20 @@
 #include <time.h>
 #include <unistd.h>
 
+// A child that a recorded process forked shortly before it ended, and that has not said hello: it
+// does so at its first event.
+struct silent_child {
+    pid_t pid;
+    int pidfd;
+};
+
 struct drainer {
     const struct drain_options *options;
     struct drain_clock clock;
     int listener, control;
     struct drain_session *sessions;
+    struct silent_child *silent;
+    uint32_t silent_count;
     bool has_main; // the main trace has its session
     bool launcher_gone, main_ended, done_told;
     int32_t main_pid, main_status;
@@ -69,9 +78,54 @@ static void name_session(const struct drainer *drainer, struct drain_session *se
 
 // ---------------------------------------------------------------- sessions
 
-static bool is_gone(const struct drain_session *session) {
-    struct pollfd end = {.fd = session->pidfd, .events = POLLIN};
+static bool has_ended(int pidfd) {
+    struct pollfd end = {.fd = pidfd, .events = POLLIN};
     return poll(&end, 1, 0) == 1;
+}
+
+static bool is_gone(const struct drain_session *session) {
+    return has_ended(session->pidfd);
+}
+
+static bool has_session(const struct drainer *drainer, pid_t pid) {
+    for (const struct drain_session *s = drainer->sessions; s != NULL; s = s->next)
+        if (s->pid == pid)
+            return true;
+    return false;
+}
+
+static void silent_add(struct drainer *drainer, pid_t pid) {
+    int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (pidfd < 0)
+        return; // it has ended
+    struct silent_child *silent =
+        realloc(drainer->silent, (drainer->silent_count + 1) * sizeof *silent);
+    if (silent == NULL) {
+        close(pidfd);
+        return;
+    }
+    drainer->silent = silent;
+    silent[drainer->silent_count++] = (struct silent_child){pid, pidfd};
+}
+
+// The session is written, so all forks of its process are known.
+static void silent_children_add(struct drainer *drainer, const struct drain_forked *forked) {
+    for (uint32_t i = 0; i < forked->count && i < DRAIN_FORKED_MAX; i++)
+        if (!has_session(drainer, forked->pids[i]))
+            silent_add(drainer, forked->pids[i]);
+}
+
+// Forgets those that have spoken or ended.
+static void silent_children_check(struct drainer *drainer) {
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < drainer->silent_count; i++) {
+        struct silent_child child = drainer->silent[i];
+        if (has_ended(child.pidfd) || has_session(drainer, child.pid))
+            close(child.pidfd);
+        else
+            drainer->silent[kept++] = child;
+    }
+    drainer->silent_count = kept;
 }
 
 // A second image of a living process: the first has been replaced by exec.
@@ -161,6 +215,7 @@ refuse:
     close(connection);
 }
 
+// Returns the number of processes that are recorded or may still be.
 static uint32_t sessions_reap(struct drainer *drainer) {
     uint32_t count = 0;
     struct drain_session **link = &drainer->sessions;
@@ -168,13 +223,15 @@ static uint32_t sessions_reap(struct drainer *drainer) {
         struct drain_session *session = *link;
         if (atomic_load(&session->finished)) {
             *link = session->next;
+            silent_children_add(drainer, &session->forked);
             session_free(session);
         } else {
             link = &session->next;
             count++;
         }
     }
-    return count;
+    silent_children_check(drainer);
+    return count + drainer->silent_count;
 }
 
 // ---------------------------------------------------------------- the launcher
@@ -205,11 +262,9 @@ static void control_read(struct drainer *drainer) {
 static void done_tell(struct drainer *drainer) {
     if (!drainer->main_ended || drainer->done_told)
         return;
-    uint32_t running = 0;
+    uint32_t running = drainer->silent_count;
     for (struct drain_session *s = drainer->sessions; s != NULL; s = s->next) {
-        if (atomic_load(&s->finished))
-            continue;
-        if (atomic_load(&s->superseded) || is_gone(s))
+        if (atomic_load(&s->finished) || atomic_load(&s->superseded) || is_gone(s))
             return;
         running++;
     }

@@ -112,6 +112,14 @@ struct drain_record { // a record held back, with its time
     uint64_t time_ticks;
 };
 
+// The last children that the process forked: those that may not have said hello yet. Read by
+// drainer.c once the session has finished.
+enum { DRAIN_FORKED_MAX = 64 };
+struct drain_forked {
+    pid_t pids[DRAIN_FORKED_MAX];
+    uint32_t count; // of all; the newest overwrites the oldest
+};
+
 // One thread of the program, by raw id.
 struct drain_thread {
     uint32_t number_plus_one; // in the trace; 0 = has not appeared
@@ -157,6 +165,7 @@ struct drain_session {
     struct drain_thread *threads;
     uint32_t thread_capacity, thread_numbers;
     struct drain_counts counts;
+    struct drain_forked forked;
     struct drain_stacks *stacks;
 };
 

@@ -310,6 +310,18 @@ def fork_background():
     check(sizes(children()[0])[50] == 500, sizes(children()[0])[50])
 
 
+def fork_silent():
+    """A child that has not allocated anything yet when its parent ends is waited for too."""
+    result = subject("fork-silent")
+    check("1 process is still running" in result.stderr, result.stderr)
+    verified()
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (children() and info(children()[0])["complete"]):
+        time.sleep(0.1)
+    verified(children()[0])
+    check(sizes(children()[0])[51] == 1, rows(children()[0]))
+
+
 def exec():
     """The image before an exec is whole, the one after it has a trace of its own."""
     result = subject("exec", SUBJECT)

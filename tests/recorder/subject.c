@@ -313,6 +313,16 @@ static int fork_background(void) // the child goes on after the parent
     return 0;
 }
 
+static int fork_silent(void) // the child's first call comes long after its parent's end
+{
+    if (fork() != 0)
+        return 0;
+    setsid();
+    usleep(2000 * 1000);
+    free(keep(malloc(51)));
+    return 0;
+}
+
 // ---------------------------------------------------------------- ends and hard cases
 
 static int forever(void) // counts its calls in the file `argument`, until it is killed
@@ -441,6 +451,7 @@ int main(int count, char **arguments) {
         {"fork", fork_child},
         {"fork-threads", fork_threads},
         {"fork-background", fork_background},
+        {"fork-silent", fork_silent},
         {"exec", exec_other},
         {"vfork", vfork_exec},
         {"forever", forever},
