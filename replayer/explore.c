@@ -191,17 +191,18 @@ static void tell_progress(struct exploration *exploration) {
             per_second > 0 ? left / per_second : 0);
 }
 
-static void print_coverage(const struct exploration *exploration) {
+// One line; `outcome` says what came of it.
+static void print_coverage(const struct exploration *exploration, const char *outcome) {
     if (exploration->tells)
         fprintf(stderr, "\r%70s\r", "");
     if (exploration->options->quiet)
         return;
     printf("%s: route %s, strategy %s: %" PRIu64 " schedules, %" PRIu64
-           " different, %.1f points each; %.0f schedules/s\n",
+           " different, %.1f points each; %.0f schedules/s; %s\n",
            exploration->input.name, exploration->options->routes.list[0].text,
            exploration->options->strategy, exploration->tried, exploration->trails.count,
            exploration->tried > 0 ? (double)exploration->points / (double)exploration->tried : 0,
-           rate(exploration, (double)exploration->tried));
+           rate(exploration, (double)exploration->tried), outcome);
 }
 
 static int search(struct exploration *exploration) {
@@ -217,7 +218,7 @@ static int search(struct exploration *exploration) {
         if (!trail_add(&exploration->trails, outcome.trail))
             return replay_fail("out of memory for the set of schedules");
         if (outcome.end != WORLD_DONE) {
-            print_coverage(exploration);
+            print_coverage(exploration, "violation found");
             return write_failure(exploration, seed, &outcome);
         }
         tell_progress(exploration);
@@ -280,8 +281,10 @@ int replay_command_explore(struct replay_options *options) {
         replay_os_catch_interrupts();
         exploration.tells = !options->quiet && replay_os_stderr_is_terminal();
         status = search(&exploration);
-        if (status == REPLAY_OK || status == REPLAY_INTERRUPTED)
-            print_coverage(&exploration);
+        if (status == REPLAY_OK)
+            print_coverage(&exploration, "no violation found");
+        else if (status == REPLAY_INTERRUPTED)
+            print_coverage(&exploration, "interrupted, no violation found");
     }
     finish(&exploration);
     return status;

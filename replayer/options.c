@@ -11,43 +11,55 @@
 struct option_row {
     char letter;
     const char *name;
-    bool has_value;
+    const char *value; // as the help names it; NULL where the option has none
     const char *usage;
+    const char *explore_usage; // where explore means something else; NULL elsewhere
 };
 
 static const struct option_row rows[] = {
-    {'r', "route", true,
-     "R[,R...]       presets, each with overrides: s2,orphans=strand,best; all; default best"},
-    {'O', "order", true, "ORDER          strict (as recorded) or dataflow; default strict"},
-    {'S', "strategy", true,
-     "STRATEGY    recorded, round-robin, random or schedule; default random"},
-    {'p', "schedule", true, "FILE        the schedule that strategy `schedule` plays"},
-    {'s', "seed", true, "N               of the strategy; default 1"},
-    {'n', "schedules", true, "N          how many to try; default 10000"},
-    {'g', "geometry", true,
-     "G           default, seed or scenario; default default, or what the scenario says"},
-    {'t', "stamps", false, "              write and check a stamp at both ends of every block"},
-    {'a', "allow-anomalies", false, "     play a trace although its order is anomalous"},
-    {'x', "allow-other-sources", false, " play although MF2's sources have changed since"},
-    {'o', "output", true, "FILE, -o FILE  write there"},
-    {'j', "json", false, "                print the result as JSON instead of a table"},
-    {'q', "quiet", false, "               print nothing but errors"},
-    {'L', "list-routes", false, "         print presets and switches, and end"},
-    {'h', "help", false, "                print this help, and end"},
-    {'V', "version", false, "             print version and commit, and end"},
+    {'r', "route", "R[,R...]",
+     "presets, each with overrides: s2,orphans=strand,best; all; default best",
+     "one preset with its overrides: s2,orphans=strand; default best"},
+    {'O', "order", "ORDER", "strict (as recorded) or dataflow; default strict", NULL},
+    {'S', "strategy", "STRATEGY",
+     "order strict: recorded; dataflow: random (default), recorded, round-robin, schedule",
+     "recorded, round-robin or random; default random"},
+    {'p', "schedule", "FILE", "the schedule that strategy `schedule` plays", NULL},
+    {'s', "seed", "N", "of the strategy; default 1", "of the first schedule; default 1"},
+    {'n', "schedules", "N", "how many to try; default 10000", NULL},
+    {'g', "geometry", "G", "default, seed or scenario; default default, or what the scenario says",
+     NULL},
+    {'t', "stamps", NULL, "write and check a stamp at both ends of every block", NULL},
+    {'a', "allow-anomalies", NULL, "play a trace although its order is anomalous", NULL},
+    {'x', "allow-other-sources", NULL, "play although MF2's sources have changed since", NULL},
+    {'o', "output", "FILE, -o FILE", "write there", NULL},
+    {'j', "json", NULL, "print the result as JSON instead of a table", NULL},
+    {'q', "quiet", NULL, "print nothing but errors", NULL},
+    {'L', "list-routes", NULL, "print presets and switches, and end", NULL},
+    {'h', "help", NULL, "print this help, and end", NULL},
+    {'V', "version", NULL, "print version and commit, and end", NULL},
 };
 #define ROW_COUNT (sizeof rows / sizeof rows[0])
 
-#define ALWAYS "hVL"
+#define ALWAYS       "hVL"
+#define OPTION_WIDTH 24
 
 static bool takes(const char *letters, char letter) {
     return strchr(letters, letter) != NULL || strchr(ALWAYS, letter) != NULL;
 }
 
 void replay_print_options(const char *letters) {
-    for (size_t i = 0; i < ROW_COUNT; i++)
-        if (takes(letters, rows[i].letter))
-            printf("  --%s%s%s\n", rows[i].name, rows[i].has_value ? "=" : "", rows[i].usage);
+    bool explores = !takes(letters, 'O');
+    for (size_t i = 0; i < ROW_COUNT; i++) {
+        const struct option_row *row = &rows[i];
+        char option[64];
+        if (!takes(letters, row->letter))
+            continue;
+        snprintf(option, sizeof option, "--%s%s%s", row->name, row->value ? "=" : "",
+                 row->value ? row->value : "");
+        printf("  %-*s %s\n", OPTION_WIDTH, option,
+               explores && row->explore_usage ? row->explore_usage : row->usage);
+    }
 }
 
 // ---------------------------------------------------------------- routes
@@ -179,8 +191,8 @@ static void fill_long_options(const char *letters, struct option *long_options) 
     for (size_t i = 0; i < ROW_COUNT; i++)
         if (takes(letters, rows[i].letter))
             long_options[count++] =
-                (struct option){rows[i].name, rows[i].has_value ? required_argument : no_argument,
-                                NULL, rows[i].letter};
+                (struct option){rows[i].name, rows[i].value ? required_argument : no_argument, NULL,
+                                rows[i].letter};
     long_options[count] = (struct option){0};
 }
 

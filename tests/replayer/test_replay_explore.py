@@ -18,7 +18,7 @@ def broken(*arguments):
 def found_file(name="found.hks"):
     run = broken(*SEARCH, "-o", name)
     assert run.status == 1, f"{run.status}: {run.out}{run.err}"
-    assert f"hakreplay repro {name}" in run.out
+    assert f"hakreplay repro {name}" in run.out and "; violation found\n" in run.out
     return name, re.search(r"violation: (.*)", run.out).group(1)
 
 
@@ -129,7 +129,7 @@ def test_the_real_mf2_runs_clean():
         for route in ROUTES:
             run = Run("explore", f"{SCENARIOS}/{scenario}", f"--route={route}", "--schedules=300")
             assert run.status == 0, f"{scenario} {route}: {run.out}{run.err}"
-            assert "300 schedules, " in run.out
+            assert "300 schedules, " in run.out and run.out.endswith("; no violation found\n")
             different = int(re.search(r"(\d+) different", run.out).group(1))
             assert different > 250, f"{scenario} {route}: {run.out}"
 

@@ -100,7 +100,9 @@ def test_bad_lines():
 def test_helps_and_lists():
     for arguments, text in [(["--help"], "Exit status"), (["--version"], "hakreplay "),
                             (["--list-routes"], "strand|adopt|reclaim"),
-                            (["explore", "--help"], "--schedules"), (["repro", "--help"], "FAIL.hks")]:
+                            (["--help"], "order strict: recorded; dataflow: random (default)"),
+                            (["explore", "--help"], "--schedules"),
+                            (["explore", "--help"], "one preset"), (["repro", "--help"], "FAIL.hks")]:
         run = Run(*arguments)
         assert run.status == 0 and text in run.out and not run.err, run.line
     assert Run().status == 2
