@@ -161,12 +161,16 @@ static json_t *command_json(pid_t pid, bool redact) {
     return command;
 }
 
-static json_t *program_json(pid_t pid) {
+static void program_name(struct drain_session *session) {
     char link[64], path[4096];
-    snprintf(link, sizeof link, "/proc/%d/exe", (int)pid);
+    snprintf(link, sizeof link, "/proc/%d/exe", (int)session->pid);
     ssize_t length = readlink(link, path, sizeof path - 1);
     path[length > 0 ? length : 0] = '\0';
-    json_t *json = json_string(base_name(path));
+    snprintf(session->program, sizeof session->program, "%.255s", base_name(path));
+}
+
+static json_t *program_json(const struct drain_session *session) {
+    json_t *json = json_string(session->program);
     return json != NULL ? json : json_string("(not UTF-8)");
 }
 
@@ -184,11 +188,11 @@ static char *meta_text(const struct drain_session *session) {
     strftime(start_time, sizeof start_time, "%Y-%m-%dT%H:%M:%SZ", &parts);
     json_t *meta = json_pack(
         "{s:s, s:s, s:s, s:o, s:o, s:i, s:i, s:s, s:I, s:s, s:s, s:b, s:i, s:i}", "format",
-        "hak-trace", "tool", "hakrec", "version", HAK_VERSION, "program",
-        program_json(session->pid), "command", command_json(session->pid, options->redact), "pid",
-        (int)session->pid, "parent_pid", (int)session->parent_pid, "start_time", start_time,
-        "tick_ns", (json_int_t)options->tick_ns, "clock", drain_clock_name(session->clock->clock),
-        "stacks", stacks_name(options->stacks), "addresses", options->addresses, "page_size",
+        "hak-trace", "tool", "hakrec", "version", HAK_VERSION, "program", program_json(session),
+        "command", command_json(session->pid, options->redact), "pid", (int)session->pid,
+        "parent_pid", (int)session->parent_pid, "start_time", start_time, "tick_ns",
+        (json_int_t)options->tick_ns, "clock", drain_clock_name(session->clock->clock), "stacks",
+        stacks_name(options->stacks), "addresses", options->addresses, "page_size",
         (int)sysconf(_SC_PAGESIZE), "cores", (int)sysconf(_SC_NPROCESSORS_CONF));
     char *text = json_dumps(meta, JSON_COMPACT);
     json_decref(meta);
@@ -201,6 +205,7 @@ static bool trace_make(struct drain_session *session) {
     struct trace_writer_options options = {.addresses = session->options->addresses,
                                            .overwrite = session->is_main};
     struct trace_error error = {"out of memory"};
+    program_name(session);
     char *meta = meta_text(session);
     if (meta != NULL)
         session->writer = trace_writer_create(session->path, meta, &options, &error);
@@ -245,8 +250,10 @@ static json_t *recorder_json(const struct drain_session *session) {
         (json_int_t)atomic_load(&ring->module_overflow), "rings",
         (json_int_t)atomic_load(&ring->ring_high), "stacks",
         stacks_name(atomic_load(&ring->stacks_in_use)));
-    if (atomic_load(&ring->own_malloc))
-        json_object_set_new(json, "own_malloc", json_string(base_name(ring->own_malloc_module)));
+    uint32_t own = atomic_load(&ring->own_allocator);
+    if (own != RING_OWN_NOTHING)
+        json_object_set_new(json, own == RING_OWN_MALLOC ? "own_malloc" : "own_operator_new",
+                            json_string(base_name(ring->own_allocator_module)));
     return json;
 }
 
@@ -315,13 +322,18 @@ static void trace_end(struct drain_session *session) {
     struct control_message message = {.kind = CONTROL_SESSION,
                                       .pid = session->pid,
                                       .is_main = session->is_main,
-                                      .has_own_malloc = atomic_load(&session->ring->own_malloc),
+                                      .own = atomic_load(&session->ring->own_allocator),
                                       .has_no_unwinder = has_no_unwinder(session),
                                       .threads = session->thread_numbers,
                                       .events = totals.events,
                                       .file_bytes = written ? (uint64_t)status.st_size : 0,
                                       .lost = session->counts.lost};
     snprintf(message.text, sizeof message.text, "%.500s", session->path);
+    snprintf(message.program, sizeof message.program, "%s", session->program);
+    snprintf(message.own_module, sizeof message.own_module, "%s",
+             base_name(session->ring->own_allocator_module));
+    if (atomic_load(&session->superseded))
+        snprintf(message.successor, sizeof message.successor, "%.500s", session->successor);
     send(session->control, &message, sizeof message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 

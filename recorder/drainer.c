@@ -129,10 +129,14 @@ static void silent_children_check(struct drainer *drainer) {
 }
 
 // A second image of a living process: the first has been replaced by exec.
-static void supersede(struct drainer *drainer, pid_t pid) {
-    for (struct drain_session *s = drainer->sessions; s != NULL; s = s->next)
-        if (s->pid == pid && !is_gone(s))
-            atomic_store(&s->superseded, true);
+static void supersede(struct drainer *drainer, pid_t pid, const struct drain_session *successor) {
+    for (struct drain_session *s = drainer->sessions; s != NULL; s = s->next) {
+        if (s->pid != pid || is_gone(s) || atomic_load(&s->superseded))
+            continue;
+        if (successor != NULL)
+            memcpy(s->successor, successor->path, sizeof s->successor);
+        atomic_store(&s->superseded, true);
+    }
 }
 
 static bool session_start(struct drain_session *session) {
@@ -197,13 +201,12 @@ static void session_accept(struct drainer *drainer) {
                     (int)peer.pid);
         goto refuse;
     }
-    if (hello.kind == RING_HELLO_IMAGE)
-        supersede(drainer, peer.pid);
     session = session_make(drainer, connection, &hello, &peer);
-    if (session == NULL)
-        goto refuse;
-    name_session(drainer, session);
-    if (!session_start(session))
+    if (session != NULL)
+        name_session(drainer, session);
+    if (hello.kind == RING_HELLO_IMAGE)
+        supersede(drainer, peer.pid, session);
+    if (session == NULL || !session_start(session))
         goto refuse;
     drainer->has_main = true;
     session->next = drainer->sessions;

@@ -45,10 +45,13 @@ struct control_message {
     uint32_t kind;
     int32_t pid, status;
     uint32_t running;
-    bool is_main, has_own_malloc, has_no_unwinder;
+    bool is_main, has_no_unwinder;
+    uint32_t own; // enum ring_own, of own_module
     uint32_t threads;
     uint64_t events, file_bytes, lost;
     char text[600];
+    char program[256], own_module[128]; // CONTROL_SESSION
+    char successor[600];                // the trace of what the process executed next; "" = nothing
 };
 
 // ---------------------------------------------------------------- target.c
@@ -141,6 +144,7 @@ struct drain_session {
     char path[4096];
 
     // between the two
+    char successor[4096];        // by drainer.c before superseded: the other program's trace
     _Atomic bool superseded;     // by drainer.c: the process has executed another program
     _Atomic bool finished;       // by the session's thread: everything is written
     _Atomic int32_t wait_status; // by drainer.c, if known
@@ -150,6 +154,7 @@ struct drain_session {
     // by the session's thread
     struct ring_session *ring;
     int memory;
+    char program[256]; // its file's name
     uint64_t base_stamp;
     uint64_t ticks_per_stamp; // times 2^48
     struct trace_writer *writer;

@@ -399,6 +399,7 @@ struct report {
     uint32_t children, running;
     uint64_t child_events, child_bytes, child_lost;
     bool has_main, done, drainer_gone;
+    bool has_lines; // the drainer has told of trouble
 };
 
 static double bits_per_event(uint64_t bytes, uint64_t events) {
@@ -407,9 +408,13 @@ static double bits_per_event(uint64_t bytes, uint64_t events) {
 
 static void session_print(const struct control_message *message) {
     fprintf(stderr,
-            "hakrec: %s: %" PRIu64 " events, %u thread%s, %.2f bits/event, %" PRIu64 " lost\n",
-            message->text, message->events, message->threads, message->threads == 1 ? "" : "s",
+            "hakrec: %s: %s: %" PRIu64 " event%s, %u thread%s, %.2f bits/event, %" PRIu64 " lost\n",
+            message->text, message->program, message->events, message->events == 1 ? "" : "s",
+            message->threads, message->threads == 1 ? "" : "s",
             bits_per_event(message->file_bytes, message->events), message->lost);
+    if (message->is_main && message->successor[0] != '\0')
+        fprintf(stderr, "hakrec: %s: (it then ran another program by exec: see %s)\n",
+                message->text, message->successor);
 }
 
 static void session_report(const struct settings *settings, struct report *report,
@@ -428,11 +433,13 @@ static void session_report(const struct settings *settings, struct report *repor
     if (message->has_no_unwinder)
         fprintf(stderr, "hakrec: %s: no stacks but callers: libunwind.so.8 cannot be loaded\n",
                 message->text);
-    if (message->has_own_malloc)
+    if (message->own == RING_OWN_MALLOC)
         fprintf(stderr,
-                "hakrec: %s: process %d brings its own malloc or operator new, whose calls are "
-                "not seen\n",
-                message->text, (int)message->pid);
+                "hakrec: %s: the program brings its own malloc (%s): its calls are not seen\n",
+                message->text, message->own_module);
+    else if (message->own == RING_OWN_OPERATOR_NEW)
+        fprintf(stderr, "hakrec: %s: C++ operator new of %s is not seen\n", message->text,
+                message->own_module);
 }
 
 static void control_read(const struct settings *settings, int control, struct report *report) {
@@ -444,6 +451,7 @@ static void control_read(const struct settings *settings, int control, struct re
         report->drainer_gone = true;
     } else if (message.kind == CONTROL_LINE) {
         fprintf(stderr, "hakrec: %s\n", message.text);
+        report->has_lines = true;
     } else if (message.kind == CONTROL_SESSION) {
         session_report(settings, report, &message);
     } else if (message.kind == CONTROL_DONE) {
@@ -549,7 +557,9 @@ int main(int count, char **arguments) {
     drainer_wait(&settings, pid, status, control, &report);
     if (!report.has_main && report.running == 0 && !report.drainer_gone) {
         output_discard(&settings);
-        fprintf(stderr, "hakrec: nothing was recorded: %s did not load libhakrec.so\n", check.path);
+        if (!report.has_lines)
+            fprintf(stderr, "hakrec: nothing was recorded: %s did not load libhakrec.so\n",
+                    check.path);
     }
     report_print(&settings, &report);
     exit_as(status);

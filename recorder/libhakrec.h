@@ -65,8 +65,8 @@ bool rec_real_is_inside(const void *caller, uint32_t phase);
 bool rec_real_is_linker(const void *caller);
 // Whether realloc(p, 0) of the real allocator is known to free p.
 extern bool rec_real_realloc_zero_frees;
-// The module whose malloc or operator new the program calls past ours, "" if there is none.
-const char *rec_real_own_malloc(void);
+// What the program calls past ours (enum ring_own), and of which module, if of any.
+uint32_t rec_real_own_allocator(const char **module);
 
 // ---------------------------------------------------------------- preload_pool.c
 // Memory for what the dynamic linker allocates on our behalf, so that the program's heap does not

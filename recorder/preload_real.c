@@ -131,13 +131,60 @@ static const char *definer(const char *name, Dl_info *where) {
     return where->dli_fname;
 }
 
-const char *rec_real_own_malloc(void) {
+struct import_search {
+    const char *prefix;
+    bool found;
+};
+
+// A pointer of the dynamic section; in the kernel's own module the loader has not relocated it.
+static const void *dynamic_pointer(const struct dl_phdr_info *info, const ElfW(Dyn) * entry) {
+    uintptr_t address = entry->d_un.d_ptr;
+    return (const void *)(address < info->dlpi_addr ? info->dlpi_addr + address : address);
+}
+
+static int import_visit(struct dl_phdr_info *info, size_t size, void *context) {
+    (void)size;
+    struct import_search *search = context;
+    const ElfW(Dyn) *entry = NULL;
+    for (int i = 0; i < info->dlpi_phnum; i++)
+        if (info->dlpi_phdr[i].p_type == PT_DYNAMIC)
+            entry = (const void *)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr);
+    const ElfW(Sym) *symbols = NULL;
+    const char *names = NULL;
+    const uint32_t *gnu_hash = NULL;
+    for (; entry != NULL && entry->d_tag != DT_NULL; entry++) {
+        if (entry->d_tag == DT_SYMTAB)
+            symbols = dynamic_pointer(info, entry);
+        else if (entry->d_tag == DT_STRTAB)
+            names = dynamic_pointer(info, entry);
+        else if (entry->d_tag == DT_GNU_HASH)
+            gnu_hash = dynamic_pointer(info, entry);
+    }
+    if (symbols == NULL || names == NULL || gnu_hash == NULL)
+        return 0;
+    uint32_t first_defined = gnu_hash[1]; // those that a module imports come before
+    for (uint32_t i = 1; i < first_defined && !search->found; i++)
+        search->found =
+            symbols[i].st_shndx == SHN_UNDEF &&
+            strncmp(names + symbols[i].st_name, search->prefix, strlen(search->prefix)) == 0;
+    return search->found;
+}
+
+// Whether any module loaded now calls a function whose name begins so.
+static bool is_imported(const char *prefix) {
+    struct import_search search = {.prefix = prefix};
+    dl_iterate_phdr(import_visit, &search);
+    return search.found;
+}
+
+uint32_t rec_real_own_allocator(const char **module) {
     Dl_info where, ours;
-    const char *module = definer("malloc", &where);
-    if (module != NULL && dladdr(&rec_real, &ours) != 0 && where.dli_fbase != ours.dli_fbase)
-        return module;
-    // An allocator with an operator new of its own does not come by malloc in it.
-    module = definer("_Znwm", &where);
-    bool by_allocator = module != NULL && range_holds(&allocator_range, where.dli_saddr);
-    return by_allocator ? module : "";
+    *module = definer("malloc", &where);
+    if (*module != NULL && dladdr(&rec_real, &ours) != 0 && where.dli_fbase != ours.dli_fbase)
+        return RING_OWN_MALLOC;
+    // An allocator's own operator new does not come by malloc; a C program does not call it.
+    *module = definer("_Znwm", &where);
+    bool by_allocator = *module != NULL && range_holds(&allocator_range, where.dli_saddr);
+    return by_allocator && (is_imported("_Znw") || is_imported("_Zna")) ? RING_OWN_OPERATOR_NEW
+                                                                        : RING_OWN_NOTHING;
 }

@@ -412,12 +412,14 @@ REC_EXPORT void _exit(int status) {
 
 REC_EXPORT void _Exit(int status) __attribute__((alias("_exit")));
 
-static void own_malloc_report(void) {
-    const char *module = rec_real_own_malloc();
-    if (*module == '\0')
+static void own_allocator_report(void) {
+    const char *module;
+    uint32_t own = rec_real_own_allocator(&module);
+    if (own == RING_OWN_NOTHING)
         return;
-    strncpy(rec_session->own_malloc_module, module, sizeof rec_session->own_malloc_module - 1);
-    atomic_store(&rec_session->own_malloc, 1);
+    strncpy(rec_session->own_allocator_module, module,
+            sizeof rec_session->own_allocator_module - 1);
+    atomic_store(&rec_session->own_allocator, own);
 }
 
 __attribute__((constructor)) static void start(void) {
@@ -425,7 +427,7 @@ __attribute__((constructor)) static void start(void) {
         return;
     int saved_errno = errno;
     rec_own_begin();
-    own_malloc_report();
+    own_allocator_report();
     on_exit(at_exit, NULL);
     rec_own_end();
     rec_stack_open();

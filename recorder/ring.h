@@ -119,6 +119,8 @@ struct ring_module {
 static_assert(sizeof(struct ring_module) == 512, "");
 
 enum ring_clock { RING_CLOCK_TSC = 0, RING_CLOCK_MONOTONIC = 1 };
+// What a module defines that the program calls past us.
+enum ring_own { RING_OWN_NOTHING = 0, RING_OWN_MALLOC = 1, RING_OWN_OPERATOR_NEW = 2 };
 enum ring_stacks { RING_STACKS_NONE = 0, RING_STACKS_CALLER = 1, RING_STACKS_FULL = 2 };
 
 struct ring_session {
@@ -148,8 +150,8 @@ struct ring_session {
     _Atomic uint32_t stacks_in_use;     // enum ring_stacks: what the process really records
     _Atomic uint32_t has_exit_status;   // exit status is valid
     _Atomic uint32_t exit_status;
-    _Atomic uint32_t own_malloc; // the program brings its own malloc: calls go unseen
-    char own_malloc_module[128]; // written before own_malloc is released
+    _Atomic uint32_t own_allocator; // enum ring_own: calls that go unseen
+    char own_allocator_module[128]; // written before own_allocator is released
 };
 
 // ---------------------------------------------------------------- the hello (SOCK_SEQPACKET)

@@ -130,6 +130,19 @@ const char *haktrace_missing(const struct haktrace_reading *reading, char *buffe
     return buffer;
 }
 
+const char *haktrace_unseen(const struct haktrace_reading *reading, char *buffer, size_t size) {
+    json_t *recorder = json_object_get(reading->end, "recorder");
+    const char *own_malloc = json_string_value(json_object_get(recorder, "own_malloc"));
+    const char *own_new = json_string_value(json_object_get(recorder, "own_operator_new"));
+    if (own_malloc)
+        snprintf(buffer, size,
+                 "the program brings its own malloc (%s): its calls are not in this trace",
+                 own_malloc);
+    else if (own_new)
+        snprintf(buffer, size, "C++ operator new of %s is not in this trace", own_new);
+    return own_malloc || own_new ? buffer : NULL;
+}
+
 // ---------------------------------------------------------------- command line
 
 static bool parse_number(const char *text, uint64_t *number) {

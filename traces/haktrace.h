@@ -50,6 +50,9 @@ void haktrace_close(struct haktrace_reading *reading);
 // What a trace lacks, in words; NULL if it is complete. `buffer` holds the text.
 const char *haktrace_missing(const struct haktrace_reading *reading, char *buffer, size_t size);
 
+// What the program called past the recorder, in words; NULL if nothing is known of it.
+const char *haktrace_unseen(const struct haktrace_reading *reading, char *buffer, size_t size);
+
 int haktrace_info(const struct haktrace_options *options);   // haktrace_info.c
 int haktrace_verify(const struct haktrace_options *options); // haktrace_verify.c
 int haktrace_dump(const struct haktrace_options *options);   // haktrace_dump.c

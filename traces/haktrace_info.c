@@ -14,6 +14,8 @@ struct facts {
     double bits_per_event; // 0 where there are no events
     const char *missing;   // NULL = complete
     char missing_text[160];
+    const char *unseen; // NULL = nothing known
+    char unseen_text[240];
 };
 
 static void gather(const struct haktrace_reading *reading, struct facts *facts) {
@@ -26,6 +28,7 @@ static void gather(const struct haktrace_reading *reading, struct facts *facts) 
     facts->bits_per_event =
         summary->events ? 8.0 * (double)summary->file_bytes / (double)summary->events : 0;
     facts->missing = haktrace_missing(reading, facts->missing_text, sizeof facts->missing_text);
+    facts->unseen = haktrace_unseen(reading, facts->unseen_text, sizeof facts->unseen_text);
 }
 
 static double duration_seconds(const struct facts *facts) {
@@ -77,6 +80,7 @@ static json_t *facts_json(const struct facts *facts) {
     json_object_set_new(info, "complete", json_boolean(summary->complete));
     json_object_set_new(info, "missing",
                         facts->missing ? json_string(facts->missing) : json_null());
+    json_object_set_new(info, "note", facts->unseen ? json_string(facts->unseen) : json_null());
     set_count(info, "tick_ns", summary->tick_ns);
     json_object_set_new(info, "duration_seconds", json_real(duration_seconds(facts)));
     set_count(info, "events", summary->events);
@@ -159,6 +163,11 @@ static void print_state(const struct facts *facts) {
     if (json_is_integer(status))
         printf(" %" JSON_INTEGER_FORMAT, json_integer_value(status));
     putchar('\n');
+    if (facts->unseen) {
+        printf("%-18s ", "note");
+        haktrace_print_text(facts->unseen);
+        putchar('\n');
+    }
 }
 
 static void print_text(const struct facts *facts) {

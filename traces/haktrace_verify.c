@@ -30,26 +30,27 @@ static uint64_t anomaly_count(const struct trace_anomalies *anomalies, unsigned 
     return *(const uint64_t *)(const void *)((const char *)anomalies + anomaly_kinds[kind].offset);
 }
 
-static void print_json(const struct haktrace_reading *reading, const char *missing, bool fine) {
+static void print_json(const struct haktrace_reading *reading, const char *missing,
+                       const char *unseen, bool fine) {
     const struct trace_anomalies *anomalies = &reading->check.anomalies;
     json_t *counts = json_object();
     for (unsigned kind = 0; kind < ANOMALY_KIND_COUNT; kind++)
         json_object_set_new(counts, anomaly_kinds[kind].key,
                             json_integer((json_int_t)anomaly_count(anomalies, kind)));
     json_t *verdict = json_pack(
-        "{s:b, s:I, s:I, s:I, s:I, s:I, s:b, s:s?, s:o, s:s?}", "ok", fine, "events",
+        "{s:b, s:I, s:I, s:I, s:I, s:I, s:b, s:s?, s:o, s:s?, s:s?}", "ok", fine, "events",
         (json_int_t)reading->summary.events, "objects", (json_int_t)reading->summary.objects,
         "threads", (json_int_t)reading->summary.threads, "lost", (json_int_t)reading->check.lost,
         "anomalies_total", (json_int_t)anomalies->total, "complete", reading->summary.complete,
         "missing", missing, "anomalies", counts, "first_anomaly",
-        anomalies->total ? anomalies->first_text : NULL);
+        anomalies->total ? anomalies->first_text : NULL, "note", unseen);
     json_dumpf(verdict, stdout, JSON_INDENT(2));
     putchar('\n');
     json_decref(verdict);
 }
 
 static void print_text(const char *path, const struct haktrace_reading *reading,
-                       const char *missing, bool fine) {
+                       const char *missing, const char *unseen, bool fine) {
     const struct trace_anomalies *anomalies = &reading->check.anomalies;
     printf("%s: %s: %" PRIu64 " events, %" PRIu64 " objects, %" PRIu32 " threads\n", path,
            fine ? "OK" : "NOT OK", reading->summary.events, reading->summary.objects,
@@ -63,21 +64,28 @@ static void print_text(const char *path, const struct haktrace_reading *reading,
     if (anomalies->total)
         printf("%s: the first: %s\n", path, anomalies->first_text);
     if (reading->check.lost)
-        printf("%s: %" PRIu64 " events were lost while recording\n", path, reading->check.lost);
+        printf("%s: %" PRIu64 " event%s lost while recording\n", path, reading->check.lost,
+               reading->check.lost == 1 ? " was" : "s were");
+    if (unseen) {
+        printf("%s: note: ", path);
+        haktrace_print_text(unseen);
+        putchar('\n');
+    }
 }
 
 int haktrace_verify(const struct haktrace_options *options) {
     struct haktrace_reading reading;
-    char missing_text[160];
+    char missing_text[160], unseen_text[240];
     int status = haktrace_read_whole(options->path, &reading);
     if (status != HAKTRACE_OK)
         return status;
     const char *missing = haktrace_missing(&reading, missing_text, sizeof missing_text);
+    const char *unseen = haktrace_unseen(&reading, unseen_text, sizeof unseen_text);
     bool fine = !missing && reading.check.anomalies.total == 0;
     if (options->json)
-        print_json(&reading, missing, fine);
+        print_json(&reading, missing, unseen, fine);
     else
-        print_text(options->path, &reading, missing, fine);
+        print_text(options->path, &reading, missing, unseen, fine);
     haktrace_close(&reading);
     return haktrace_finish_output(fine ? HAKTRACE_OK : HAKTRACE_FAILED_CHECK);
 }

@@ -328,6 +328,9 @@ def exec():
     check(result.returncode == 0, result.stderr)
     check(verified()["exit"] == "exec" and sizes()[3001] == 1, end_of())
     check(len(children()) == 1, children())
+    check(f"it then ran another program by exec: see {children()[0]})" in result.stderr,
+          result.stderr)
+    check(f"{children()[0]}: recorder_subject: " in result.stderr, result.stderr)
     check(verified(children()[0])["exit"] == "exited", end_of(children()[0]))
 
 
@@ -632,7 +635,48 @@ int main(void) { return malloc(10) == NULL; }
     result = record("./own")
     check(result.returncode == 0 and "its own malloc" in result.stderr, result.stderr)
     check(end_of()["recorder"]["own_malloc"] == "own", end_of())
+    note = "the program brings its own malloc (own): its calls are not in this trace"
+    for command in ("info", "verify"):
+        shown = run(HAKTRACE, command, "t.zst")
+        check(shown.returncode == 0 and note in shown.stdout, shown.stdout)
+        check(json.loads(run(HAKTRACE, command, "--json", "t.zst").stdout)["note"] == note, command)
     check("own malloc" not in subject("calls", options=["-f"]).stderr, "a false alarm")
+    check(info()["note"] is None, info())
+
+
+def own_operator_new():
+    """An allocator's own operator new is named where a module calls it, and only there."""
+    compiler = shutil.which("g++")
+    if not compiler:
+        raise Skip("no C++ compiler")
+    with open("allocator.cc", "w") as source:
+        source.write("""#include <cstddef>
+static char memory[1 << 20];
+static size_t used;
+static void *take(size_t n) { char *p = memory + used; used += (n + 31) & ~15ul; return p; }
+extern "C" void *malloc(size_t n) { return take(n); }
+extern "C" void free(void *) {}
+void *operator new(size_t n) { return take(n); }
+void operator delete(void *) noexcept {}
+void operator delete(void *, size_t) noexcept {}
+""")
+    with open("c.cc", "w") as source:
+        source.write("#include <cstdlib>\nint main() { std::free(std::malloc(10)); }\n")
+    with open("cxx.cc", "w") as source:
+        source.write("int main() { delete new int; }\n")
+    built = run(compiler, "-fno-builtin", "-shared", "-fPIC", "-o", "liballocator.so",
+                "allocator.cc")
+    check(built.returncode == 0, built.stderr)
+    for name in ("c", "cxx"):
+        built = run(compiler, "-O0", "-fno-builtin", "-o", name, name + ".cc", "-L.",
+                    "-Wl,--no-as-needed,-rpath,$ORIGIN", "-lallocator")
+        check(built.returncode == 0, built.stderr)
+    result = record("./c")
+    check(result.returncode == 0 and "not seen" not in result.stderr, result.stderr)
+    check(sizes()[10] == 1, sizes())
+    result = record("./cxx", options=["-f"])
+    check("C++ operator new of liballocator.so is not seen" in result.stderr, result.stderr)
+    check(info()["note"] == "C++ operator new of liballocator.so is not in this trace", info())
 
 
 def address_limit():
