@@ -22,8 +22,9 @@ COUNTS_LATER = ("failed_allocations", "unresolved")  # 0 in results that are old
 RATIOS = ("held_over_fewest", "held_mean", "fewest_mean", "live_pages_max", "reuse_over_new", "reuse_share",
           "new_pages_per_million", "owner_changes_per_page")
 CERTAINTIES = ("measured", "sampled", "modelled")
-ENDS = ("done", "violation", "deadlock", "livelock", "diverged")
+ENDS = ("done", "interrupted", "violation", "deadlock", "livelock", "diverged")
 ROWS_MAX = 4096
+TRACE_MAGIC = b"\x50\x2a\x4d\x18"  # of the identity frame, with which a trace begins
 
 
 class ResultError(Exception):
@@ -49,7 +50,10 @@ class Run:
     def subject(self):
         """What was replayed or simulated: equal for runs whose page counts may be compared."""
         trace, workload = self.document["trace"], self.document.get("workload")
-        return (trace["hash"] if trace else None, json.dumps(workload, sort_keys=True), self.geometry)
+        if trace:  # its hash says all; haksim names a workload "trace" beside it, hakreplay none
+            return (trace["hash"], None, self.geometry)
+        given = {key: value for key, value in (workload or {}).items() if key != "counts"}  # the run's own counts are no input
+        return (None, json.dumps(given, sort_keys=True), self.geometry)
 
     @property
     def subject_name(self):
@@ -135,6 +139,8 @@ def load_file(path):
     """The runs of one file of schema hak.run or hak.runs."""
     try:
         with open(path, encoding="utf-8") as file:
+            if file.buffer.peek(4)[:4] == TRACE_MAGIC:
+                raise ResultError(f"{path}: this is a trace: hakreplay it first; a result file expected")
             text = file.read()
     except OSError as error:
         raise ResultError(f"{path}: {error.strerror}: a readable result file expected")
@@ -153,7 +159,7 @@ def load_file(path):
     schema = document.get("schema")
     if schema == "hak.run":
         return [_run(check, document, "")]
-    check.that(schema == "hak.runs", "schema", f'"hak.run" or "hak.runs", found {_short(schema)}')
+    check.that(schema == "hak.runs", "schema", f'"hak.run" or "hak.runs"' + (f", found {_short(schema)}," if "schema" in document else ""))
     _check_version(check, document, "")
     runs = check.get(document, "", "runs", list)
     check.that(runs, "runs", "at least one run")

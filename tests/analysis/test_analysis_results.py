@@ -55,6 +55,8 @@ class Loading(unittest.TestCase):
         self.refused_text(b"  \n", "empty")
         self.refused_text(json.dumps(run()).encode()[:5000], "offset 5000")
         self.refused_text(b"\x28\xb5\x2f\xfd rest", "offset 1", "UTF-8")
+        self.refused_text(b"\x50\x2a\x4d\x18 rest", "this is a trace: hakreplay it first")
+        self.refused_text(b'{"schema": null}', 'found null, expected')
         self.refused_text(b"[" * 100000, "depth")
 
     def test_missing_file(self):
