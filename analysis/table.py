@@ -96,7 +96,7 @@ def warnings(runs):
     """A line for each run whose figures are not those of the program."""
     found = []
     for run in runs:
-        reasons = [f"it ended in {run.end}"] if run.end != "done" else []
+        reasons = [f"it ended in {run.end}"] if run.end not in ("done", "interrupted") else []  # the verdict names an interruption
         for key, what, then in (("failed_allocations", "allocation", "found no memory"), ("unresolved", "operation", "had no living object")):
             if run.measures[key]:
                 reasons.append(f"{plural(run.measures[key], what)} {then}")

@@ -6,8 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static double ratio(uint64_t numerator, uint64_t denominator) {
-    return denominator ? (double)numerator / (double)denominator : 0;
+static void print_ratio(int width, int digits, uint64_t numerator, uint64_t denominator) {
+    if (denominator == 0)
+        printf(" %*s", width, "-");
+    else
+        printf(" %*.*f", width, digits, (double)numerator / (double)denominator);
 }
 
 void haksim_print_head(const struct haksim_output *output, const struct sim_request *request) {
@@ -38,14 +41,16 @@ void haksim_print_run(const struct haksim_output *output, const struct sim_reque
     if (output->quiet || output->json)
         return;
     const struct program_measures *m = &outcome->measures;
-    printf("%-16s %10.3f %8llu %8llu %6.2f %8llu %8llu %8llu %8.3f %7.3f %8llu %10llu  %016llx\n",
-           request->route_text, (double)outcome->end_ps / 1e9, (unsigned long long)m->held_max,
-           (unsigned long long)m->fewest_max, ratio(m->held_max, m->fewest_max),
-           (unsigned long long)m->new_pages, (unsigned long long)m->recycled_pages,
-           (unsigned long long)m->page_reuses, ratio(m->page_reuses, m->new_pages),
-           ratio(m->page_reuses, m->page_reuses + m->new_pages),
-           (unsigned long long)m->stranded_max, (unsigned long long)m->remote_frees,
-           (unsigned long long)outcome->digest);
+    printf("%-16s %10.3f %8llu %8llu", request->route_text, (double)outcome->end_ps / 1e9,
+           (unsigned long long)m->held_max, (unsigned long long)m->fewest_max);
+    print_ratio(6, 2, m->held_max, m->fewest_max);
+    printf(" %8llu %8llu %8llu", (unsigned long long)m->new_pages,
+           (unsigned long long)m->recycled_pages, (unsigned long long)m->page_reuses);
+    print_ratio(8, 3, m->page_reuses, m->new_pages);
+    print_ratio(7, 3, m->page_reuses, m->page_reuses + m->new_pages);
+    printf(" %8llu %10llu  %016llx%s\n", (unsigned long long)m->stranded_max,
+           (unsigned long long)m->remote_frees, (unsigned long long)outcome->digest,
+           m->interrupted ? " interrupted" : "");
     print_counts(outcome);
     fflush(stdout);
 }

@@ -245,6 +245,11 @@ static void set_head(json_t *run, const struct program_result *result,
     set_text(run, "route", labels->route_text);
 }
 
+static const char *end_name(const struct program_result *result) {
+    bool stopped = result->interrupted && result->end == WORLD_DONE;
+    return stopped ? "interrupted" : world_end_name(result->end);
+}
+
 static void set_body(json_t *run, const struct program_result *result) {
     set(run, "switches", switches_json(&result->route));
     set(run, "digest", hexadecimal(result->digest));
@@ -252,7 +257,7 @@ static void set_body(json_t *run, const struct program_result *result) {
     set(run, "steps", integer(result->steps));
     set(run, "points", integer(result->points));
     set(run, "time_ns", integer(result->time_ns));
-    set(run, "end", json_string(world_end_name(result->end)));
+    set(run, "end", json_string(end_name(result)));
     set(run, "interrupted", json_boolean(result->interrupted));
     set(run, "counters", counters_json(&result->counters));
     set(run, "threads", threads_json(result));

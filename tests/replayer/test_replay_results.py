@@ -171,7 +171,7 @@ def test_an_interrupted_run_writes_what_there_is():
             runs = json.load(file)["runs"]
         last = runs[-1]
         assert last["interrupted"] is True and last["violations"] == [], order
-        assert last["steps"] < 400000 and last["end"] == "done"
+        assert last["steps"] < 400000 and last["end"] == "interrupted"
         assert all(run["interrupted"] is False for run in runs[:-1])
 
 

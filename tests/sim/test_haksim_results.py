@@ -152,12 +152,13 @@ def test_an_interrupt_leaves_what_there_is():
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     process.stdout.readline()  # the head is printed when the first run begins
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate()
+    printed, errors = process.communicate()
     assert process.returncode == 130, (process.returncode, errors)
     with open("cut.json", encoding="utf-8") as file:
         result = json.load(file)
     assert result["schema"] == "hak.run" and result["route"] == "best"
     assert result["interrupted"] is True and errors == "", errors
+    assert result["end"] == "interrupted" and " interrupted\n" in printed, printed
 
 
 if __name__ == "__main__":
