@@ -63,6 +63,8 @@ struct program_check {
     char problem[4608];
 };
 void program_find(const char *name, struct program_check *check);
+// Whether the file is a libhakrec.so, of whatever version.
+bool library_is_ours(const char *path);
 
 // ---------------------------------------------------------------- drainer.c
 

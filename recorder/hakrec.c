@@ -70,7 +70,9 @@ static _Noreturn void die_option(const char *name, const char *value, const char
 
 // ---------------------------------------------------------------- options
 
-static uint64_t parse_time(const char *name, const char *text, uint64_t ns_max) {
+// `expected` says what ns_max allows.
+static uint64_t parse_time(const char *name, const char *text, uint64_t ns_max,
+                           const char *expected) {
     static const struct {
         const char *unit;
         uint64_t ns;
@@ -82,7 +84,7 @@ static uint64_t parse_time(const char *name, const char *text, uint64_t ns_max) 
         if (errno == 0 && text[0] >= '1' && text[0] <= '9' && strcmp(end, units[i].unit) == 0 &&
             count <= ns_max / units[i].ns)
             return count * units[i].ns;
-    die_option(name, text, "a time such as 10us, 50ms or 1s");
+    die_option(name, text, expected);
 }
 
 static uint32_t parse_stacks(const char *text) {
@@ -149,10 +151,12 @@ static void apply_option(struct settings *settings, int code) {
         settings->drain.addresses = true;
         break;
     case OPTION_TICK:
-        settings->drain.tick_ns = parse_time("tick", optarg, 1000000000);
+        settings->drain.tick_ns =
+            parse_time("tick", optarg, 1000000000, "a time from 1ns to 1s, such as 10us");
         break;
     case OPTION_FLUSH:
-        settings->drain.flush_ns = parse_time("flush", optarg, 3600u * 1000000000ull);
+        settings->drain.flush_ns = parse_time("flush", optarg, 3600u * 1000000000ull,
+                                              "a time from 1ns to 3600s, such as 50ms");
         break;
     case OPTION_NO_REDACT:
         settings->drain.redact = false;
@@ -163,9 +167,30 @@ static void apply_option(struct settings *settings, int code) {
     case OPTION_VERSION:
         printf("hakrec %s (%s)\n", HAK_VERSION, HAK_COMMIT);
         exit(0);
-    default: // getopt has said what is wrong
-        exit(EXIT_USAGE);
+    default:
+        abort(); // option_table and the switch differ
     }
+}
+
+static bool is_known(int code) {
+    for (const struct option *row = option_table; row->name != NULL; row++)
+        if (row->val == code)
+            return true;
+    return false;
+}
+
+// What getopt has refused; `word` is the one before its next.
+static _Noreturn void die_refused_option(int code, const char *word) {
+    const char letter[] = {'-', (char)optopt, '\0'};
+    const char *name = word, *problem = "unknown option";
+    if (code == ':')
+        problem = "its value is missing";
+    else if (is_known(optopt))
+        problem = "it takes no value";
+    else if (optopt != 0) // one letter of a group
+        name = letter;
+    fprintf(stderr, "hakrec: %s: %s (see hakrec --help)\n", name, problem);
+    exit(EXIT_USAGE);
 }
 
 // Returns the index of the program's name.
@@ -175,8 +200,11 @@ static int parse_options(struct settings *settings, int count, char **arguments)
                                             .stacks = RING_STACKS_FULL,
                                             .redact = true}};
     int code;
-    while ((code = getopt_long(count, arguments, "+o:fqh", option_table, NULL)) != -1)
+    while ((code = getopt_long(count, arguments, "+:o:fqh", option_table, NULL)) != -1) {
+        if (code == '?' || code == ':')
+            die_refused_option(code, arguments[optind - 1]);
         apply_option(settings, code);
+    }
     if (optind == count)
         die(EXIT_USAGE, "expected a program to run (see hakrec --help)");
     return optind;
@@ -201,7 +229,7 @@ static void output_default(struct settings *settings) {
         }
         snprintf(settings->output, sizeof settings->output, "trace.%u.zst", i);
     }
-    if (strcmp(settings->output, "trace.zst") != 0 && !settings->quiet)
+    if (strcmp(settings->output, "trace.zst") != 0) // where the trace is, is no summary
         fprintf(stderr, "hakrec: trace.zst exists: writing %s\n", settings->output);
 }
 
@@ -250,8 +278,12 @@ static void output_discard(const struct settings *settings) {
 static void library_find(struct settings *settings) {
     char self[4096];
     if (settings->library[0] != '\0') {
-        if (realpath(settings->library, self) == NULL)
-            die(DRAIN_EXIT_CANNOT_RECORD, "--library: no such file");
+        bool found = realpath(settings->library, self) != NULL;
+        if (!found || !library_is_ours(self)) {
+            fprintf(stderr, "hakrec: --library=%s: %s\n", settings->library,
+                    found ? "expected a libhakrec.so" : strerror(errno));
+            exit(DRAIN_EXIT_CANNOT_RECORD);
+        }
         strcpy(settings->library, self);
     } else {
         ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);

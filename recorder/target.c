@@ -1,7 +1,8 @@
 // target.c: what stands between a program's name and a recording of it.
 //
 // Owns: finding it as the shell would, and refusing, before it runs, what cannot be recorded:
-// programs that do not load libraries, or whose loader ignores LD_PRELOAD.
+// programs that do not load libraries, or whose loader ignores LD_PRELOAD. Also what is not the
+// library to be preloaded.
 //
 // Threads: the launcher's only one.
 #include "drainer.h"
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -147,4 +149,44 @@ void program_find(const char *name, struct program_check *check) {
     find(name, check);
     if (check->exit_code == 0)
         check_file(check->path, check, true);
+}
+
+// ---------------------------------------------------------------- the library
+
+// A shared object for this machine that knows the variable by which hakrec calls it. hakrec knows
+// it as well, but names a loader.
+static bool image_is_ours(const unsigned char *image, size_t size) {
+    const Elf64_Ehdr *header = (const void *)image;
+    if (size < sizeof *header || memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 ||
+        header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_machine != EM_X86_64 ||
+        header->e_type != ET_DYN)
+        return false;
+    for (unsigned i = 0; i < header->e_phnum; i++) {
+        Elf64_Phdr segment;
+        uint64_t offset = header->e_phoff + (uint64_t)i * header->e_phentsize;
+        if (offset > size - sizeof *header || size - offset < sizeof segment)
+            return false;
+        memcpy(&segment, image + offset, sizeof segment);
+        if (segment.p_type == PT_INTERP)
+            return false;
+    }
+    return memmem(image, size, RING_SOCKET_VARIABLE, sizeof RING_SOCKET_VARIABLE) != NULL;
+}
+
+bool library_is_ours(const char *path) {
+    struct stat status;
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (file < 0)
+        return false;
+    bool ours = false;
+    if (fstat(file, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0) {
+        size_t size = (size_t)status.st_size;
+        void *image = mmap(NULL, size, PROT_READ, MAP_PRIVATE, file, 0);
+        if (image != MAP_FAILED) {
+            ours = image_is_ours(image, size);
+            munmap(image, size);
+        }
+    }
+    close(file);
+    return ours;
 }

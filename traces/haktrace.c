@@ -182,16 +182,30 @@ static bool take_option(const struct haktrace_command *command, int letter,
     }
 }
 
+// What getopt has refused; `word` is the one before its next.
+static int refuse_option(int letter, const char *word) {
+    bool is_long_option = optopt == 0;
+    for (const struct option *row = long_options; row->name; row++)
+        is_long_option |= row->val == optopt;
+    if (!is_long_option) // one letter of a group
+        return haktrace_fail("-%c: unknown option (see haktrace --help)", optopt);
+    return haktrace_fail("%s: %s (see haktrace --help)", word,
+                         letter == ':' ? "its value is missing"
+                         : optopt      ? "it takes no value"
+                                       : "unknown option");
+}
+
 static int run_command(const struct haktrace_command *command, int argc, char **argv) {
     struct haktrace_options options = {.count = UINT64_MAX};
     int letter;
-    while ((letter = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
+    while ((letter = getopt_long(argc, argv, ":h", long_options, NULL)) != -1) {
         if (letter == 'h' || letter == 'V') {
             letter == 'h' ? print_help() : print_version();
             return haktrace_finish_output(HAKTRACE_OK);
         }
-        // getopt has said what is wrong, and names argv[0].
-        if (letter == '?' || !take_option(command, letter, &options))
+        if (letter == '?' || letter == ':')
+            return refuse_option(letter, argv[optind - 1]);
+        if (!take_option(command, letter, &options))
             return HAKTRACE_USAGE;
     }
     if (argc - optind != 1)
@@ -202,7 +216,6 @@ static int run_command(const struct haktrace_command *command, int argc, char **
 }
 
 int main(int argc, char **argv) {
-    static char name[] = "haktrace";
     trace_file_ignore_closed_pipes();
     if (argc < 2)
         return haktrace_fail("expected a command: info, verify or dump (see haktrace --help)");
@@ -217,6 +230,5 @@ int main(int argc, char **argv) {
     const struct haktrace_command *command = find_command(argv[1]);
     if (!command)
         return haktrace_fail("unknown command '%s' (see haktrace --help)", argv[1]);
-    argv[1] = name; // getopt's messages begin with it
     return run_command(command, argc - 1, argv + 1);
 }

@@ -49,12 +49,17 @@ static void print_json(const struct haktrace_reading *reading, const char *missi
     json_decref(verdict);
 }
 
+static const char *plural(uint64_t count) {
+    return count == 1 ? "" : "s";
+}
+
 static void print_text(const char *path, const struct haktrace_reading *reading,
                        const char *missing, const char *unseen, bool fine) {
     const struct trace_anomalies *anomalies = &reading->check.anomalies;
-    printf("%s: %s: %" PRIu64 " events, %" PRIu64 " objects, %" PRIu32 " threads\n", path,
-           fine ? "OK" : "NOT OK", reading->summary.events, reading->summary.objects,
-           reading->summary.threads);
+    printf("%s: %s: %" PRIu64 " event%s, %" PRIu64 " object%s, %" PRIu32 " thread%s\n", path,
+           fine ? "OK" : "NOT OK", reading->summary.events, plural(reading->summary.events),
+           reading->summary.objects, plural(reading->summary.objects), reading->summary.threads,
+           plural(reading->summary.threads));
     if (missing)
         printf("%s: incomplete: %s\n", path, missing);
     for (unsigned kind = 0; kind < ANOMALY_KIND_COUNT; kind++)

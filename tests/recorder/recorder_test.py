@@ -10,6 +10,7 @@ import glob
 import json
 import os
 import random
+import resource
 import shutil
 import signal
 import struct
@@ -545,11 +546,38 @@ def refused_outputs():
     refused(125, "regular file", "-f", "-o", "/dev/null", SUBJECT, "calls")
 
 
+def refused_options():
+    """One line that names the option, says what was expected, and nothing is run."""
+    refused(2, "hakrec: --bogus: unknown option (see hakrec --help)", "--bogus", SUBJECT)
+    refused(2, "hakrec: -x: unknown option (see hakrec --help)", "-qx", SUBJECT)
+    refused(2, "hakrec: --quiet=1: it takes no value", "--quiet=1", SUBJECT)
+    refused(2, "hakrec: --tick: its value is missing", "--tick")
+    refused(2, "hakrec: -x: unknown option", "--quiet", "-xq", SUBJECT)
+    refused(2, "hakrec: -qo: its value is missing", "-qo")
+    refused(2, "--tick=2s: expected a time from 1ns to 1s", "--tick=2s", SUBJECT)
+    refused(2, "--flush=0s: expected a time from 1ns to 3600s", "--flush=0s", SUBJECT)
+    refused(125, "--library=missing: No such file", "--library=missing", SUBJECT)
+    for other in ("/etc/passwd", SUBJECT, HAKREC, LIBRARIES + "module.so", "/"):
+        refused(125, f"--library={other}: expected a libhakrec.so", f"--library={other}", SUBJECT)
+    library = os.environ["HAK_BIN_DIR"] + "/../lib/libhakrec.so"
+    check(run(HAKREC, f"--library={library}", SUBJECT, "calls").returncode == 42, "--library")
+
+
+def refused_set_up():
+    """Trouble that shows once the program runs is told, once, and does not change its end."""
+    result = subject("calls", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)))
+    check(result.returncode == 42, result.returncode, result.stderr)
+    check("cannot set up the recording" in result.stderr, result.stderr)
+    check(result.stderr.count("\n") == 1 and not os.path.exists("t.zst"), result.stderr)
+
+
 def default_name():
     for expected in ("trace.zst", "trace.1.zst", "trace.2.zst"):
         result = run(HAKREC, SUBJECT, "calls")
         check(expected in result.stderr and os.path.exists(expected), result.stderr)
         verified(expected)
+    quiet = run(HAKREC, "-q", SUBJECT, "calls")
+    check(quiet.stderr == "hakrec: trace.zst exists: writing trace.3.zst\n", quiet.stderr)
 
 
 def full_disk():

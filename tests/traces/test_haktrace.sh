@@ -47,7 +47,11 @@ refuse "expected a command" "$haktrace"
 refuse "unknown command 'frobnicate'" "$haktrace" frobnicate
 refuse "expects one trace file, found 0" "$haktrace" info
 refuse "expects one trace file, found 2" "$haktrace" info good.zst good.zst
-refuse "unrecognized option '--frobnicate'" "$haktrace" info --frobnicate good.zst
+refuse "haktrace: --frobnicate: unknown option (see haktrace --help)" \
+    "$haktrace" info --frobnicate good.zst
+refuse "haktrace: -x: unknown option" "$haktrace" info -xh good.zst
+refuse "haktrace: --json=1: it takes no value" "$haktrace" info --json=1 good.zst
+refuse "haktrace: --from: its value is missing" "$haktrace" dump good.zst --from
 refuse "info does not take this option" "$haktrace" info --stacks good.zst
 refuse "expected a number after --from, found '-1'" "$haktrace" dump --from=-1 good.zst
 refuse "expected a number after --count, found '3x'" "$haktrace" dump --count 3x good.zst
