@@ -62,7 +62,7 @@ def origins(runs):
     def panel(title, key):
         return BarPanel(title, "pages", [_single(run, key, run.measures[key], count) for run in runs])
     return Figure("origins", "New, recycled and reused pages",
-                  "New: memory from the operating system. Recycled: a cached empty page formatted again. "
+                  "New: memory from the operating system (without large blocks). Recycled: a cached empty page formatted again. "
                   "Reused: a page with live blocks or pending frees put back to work. Each panel has its own scale.",
                   [panel("new", "new_pages"), panel("recycled", "recycled_pages"), panel("reused", "page_reuses")], {})
 
@@ -86,13 +86,15 @@ def _single(run, key, value, form):
 
 def stranded(runs):
     """Pages stranded at the worst moment of each run, by cause."""
-    return _stacked("stranded", "Stranded pages, by cause", "Pages at the moment of the greatest stranding in each run.",
+    return _stacked("stranded", "Stranded pages, by cause", "Pages at the moment of the greatest stranding in each run. Causes are not the states of the first figure: "
+                    "a page of any state but large may be stranded; see the words below.",
                     "pages", runs, lambda run: run.stranded, CAUSES, CAUSE_NAMES)
 
 
 def remote_frees(runs):
-    """Frees by a thread that does not own the page, by what its owner was doing."""
-    return _stacked("remote", "Remote frees, by state of the page's owner", "Frees of a block by another thread than its page's owner.",
+    """Frees through a page's remote list, by what its owner was doing."""
+    return _stacked("remote", "Remote frees, by state of the page's owner", "Frees that went through a page's remote list: by another thread than the page's owner, "
+                    "or by the owner itself into a page of its own that was full at that moment (own full page).",
                     "frees", runs, lambda run: run.remote_frees, OWNER_STATES, OWNER_NAMES)
 
 

@@ -16,7 +16,19 @@ DEFINITIONS = (
     ("Fewest, F", "For each size class the live blocks divided by the blocks of a page, rounded up; summed. No policy can hold fewer with these classes."),
     ("Live bytes / page size, B", "What the program asked for and still has, in pages; it shows the cost of the size classes."),
     ("C", "One page for each thread and size class in use: what pages that belong to threads may cost beyond F."),
-    ("Stranded", "A page with room that no thread is going to use, by the reason why."),
+    ("State of a page", "Each page held is in one, the first of these that fits. Large: part of a large block. Empty, cached: no live block, "
+     "kept for later, by whomever. Orphan: its owner has exited. Active: the page from which its owner allocates its class. "
+     "Pending: frees wait on its remote list, whether the owner has been told (the page is marked, or queued) or not. "
+     "Partial: has room, on its owner's list. Full: the rest."),
+    ("Stranded", "A page of a size class that still has an owner on record and has free blocks that the next allocation of the class would not find by itself. "
+     "Another question than the state: an empty, partial or pending page may be stranded or not, and has one cause at most."),
+    ("Stranded: owner exited", "Its owner has ended, cached empty pages of that owner included; on routes that look for orphans, marked pages are not counted, as the next slow path finds them."),
+    ("Stranded: owner idle", "Active, partial or marked, but its living owner has taken no slow path for the route's idle_ns."),
+    ("Stranded: pending undrained", "Marked for its owner, which is not idle but has not drained it yet. The state pending also counts pages that are not marked."),
+    ("Stranded: below threshold", "Frees wait in it, fewer than the route's notify, so that the owner has not been told."),
+    ("Stranded: full and forgotten", "Once full, so on no list; has room again, and nothing tells its owner."),
+    ("Own full page", "A remote free by the page's own owner: a full page is on no list of its owner, and even its frees go the remote way. A program of one thread shows these too."),
+    ("New, large blocks' pages", "New pages are those of size classes; pages that large blocks took are counted apart."),
     ("Measured, sampled, modelled", "Counted on the allocator's code under the order named; under one of many interleavings; dependent on a cost model."),
     ("Digest", "A hash over every operation, its result and all counters. Equal digests: the same run, bit for bit."),
 )

@@ -80,6 +80,11 @@ class Run:
         return self.document.get("interrupted", False)
 
     @property
+    def large_new_pages(self):
+        """Pages that large blocks took; None in a result without that counter."""
+        return self.document["counters"].get("large_new_pages")
+
+    @property
     def identity(self):
         """Equal for two results of one and the same run."""
         return (self.subject, self.conditions, self.route, self.seed, self.commit)
@@ -131,7 +136,7 @@ def _newest_here():
             chosen.append(older)
             seen |= identities
     left = len(files) - len(chosen)
-    note = f"{left} other result{'s' if left > 1 else ''} here; name files or a folder to compare" if left else None
+    note = f"Left out: {left} other result{'s' if left > 1 else ''} here, older, damaged, of other programs or of other sources. To include: reuse_report.py ." if left else None
     return [run for runs in reversed(chosen) for run in runs], note
 
 
@@ -214,6 +219,9 @@ def _run(check, document, prefix):
     check.get(document, prefix, "violations", list)
     for number, violation in enumerate(document["violations"]):
         check.that(isinstance(violation, dict), f"{prefix}violations[{number}]", "an object")
+    document.setdefault("counters", {})
+    if "large_new_pages" in check.get(document, prefix, "counters", dict):
+        check.get(document["counters"], prefix + "counters.", "large_new_pages", int)
     trace = check.get(document, prefix, "trace", dict, null=True)
     if trace is not None:
         for key, kind in (("path", str), ("hash", str), ("program", str), ("events", int), ("threads", int), ("lost", int)):

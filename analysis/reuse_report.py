@@ -3,7 +3,8 @@
 (doc/results.md); prints a table, writes reuse_report.html and reuse_report.png.
 
 This file owns the command line and the outputs; results, table, verdict, figures and page are
-modules beside it. Exit status: 0 fine, 2 usage or bad input; then no output has been touched.
+modules beside it. Exit status: 0 fine, 2 usage or bad input, 130 interrupted;
+after the latter two no output has been touched.
 """
 import argparse
 import os
@@ -37,11 +38,11 @@ def main():
     title, subtitle = _titles(runs)
     words = verdict.paragraphs(runs)
     width = shutil.get_terminal_size((120, 40)).columns
+    if note:
+        _say(note + "\n")
     _say(f"{title}\n{subtitle}\n\n{table.terminal(runs, width)}")
     for paragraph in words:
         _say("\n" + textwrap.fill(f"{paragraph.title}. {' '.join(paragraph.sentences)}", min(width, 88)))
-    if note:
-        _say("\n" + note)
     written = _write(options, runs, title, subtitle, words)
     _say(f"\nwrote {listing(written)}")
 
@@ -112,4 +113,8 @@ def _write(options, runs, title, subtitle, words):
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.stderr.write("reuse_report.py: interrupted\n")
+        raise SystemExit(130)

@@ -38,7 +38,8 @@ def sections(runs):
             measure("live bytes, max", "live_bytes_max", size),
         ]),
         Section("Pages by origin", [
-            measure("new", "new_pages"),
+            measure("new (without large blocks)", "new_pages"),
+            row("large blocks' pages", lambda run: count(run.large_new_pages)),
             measure("recycled", "recycled_pages"),
             measure("reused", "page_reuses"),
             measure("reused / new", "reuse_over_new", percent),

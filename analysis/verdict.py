@@ -77,7 +77,9 @@ def what_holds(run):
     over = run.measures["held_over_fewest"]
     text = [f"{run.label} held {plural(held, 'page')} at its peak; the live blocks needed at most {count(fewest)}"
             + (f" ({ratio(over)})." if over is not None else ".")]
-    if held <= fewest + constant:
+    if held <= fewest:
+        text.append("That is all of it: there is nothing to save.")
+    elif held <= fewest + constant:
         text.append(f"The rest is no more than C = {count(constant)}, one page for each thread and class in use, "
                     "which an allocator with pages per thread may cost anyway.")
     elif held - fewest <= CLOSE * fewest:
@@ -112,7 +114,7 @@ def _comparisons(groups):
         else:
             unranked += 1
     if not text and len(groups) == 1:
-        return ["Only one route was played: hakreplay --route=a,b,c compares several."]
+        return ["Only one route is compared here: hakreplay --route=a,b,c plays several."]
     if unranked and len(groups) > 1:
         text.append("Runs of different programs, geometries or conditions are not ranked against each other.")
     return text

@@ -3,7 +3,7 @@ from results import CAUSES, OWNER_STATES, PAGE_STATES
 
 STATE_NAMES = dict(zip(PAGE_STATES, ("active", "partial", "full", "pending", "orphan", "empty, cached", "large")))
 CAUSE_NAMES = dict(zip(CAUSES, ("owner exited", "owner idle", "full and forgotten", "below threshold", "pending undrained")))
-OWNER_NAMES = dict(zip(OWNER_STATES, ("owner running", "owner idle", "owner exited", "no owner")))
+OWNER_NAMES = dict(zip(OWNER_STATES, ("owner running", "owner idle", "owner exited", "own full page")))
 NOTHING = "–"
 JOINED = "\u00a0"  # between a number and its unit, where no line may break
 

@@ -178,6 +178,17 @@ class Finding(unittest.TestCase):
         self.assertEqual(paths, ["s1.sim.json", "s2.sim.json"])
         self.assertIn("4 other results", note)
 
+    def test_a_simulation_and_a_replay_of_one_trace_belong_together(self):
+        self.saved("a.sim.json", 0, run("s2", certainty="modelled", workload={"name": "trace"}))
+        self.saved("a.replay.json", 5, run("s2"))
+        self.assertEqual(self.found(), (["a.replay.json", "a.sim.json"], None))
+
+    def test_counts_of_a_workload_do_not_part_its_routes(self):
+        for age, route in enumerate(("s1", "s2")):
+            workload = {"name": "larson", "threads": 4, "counts": {"frees": age}}
+            self.saved(f"larson.{route}.sim.json", age, run(route, certainty="modelled", trace=None, workload=workload))
+        self.assertEqual(self.found(), (["larson.s2.sim.json", "larson.s1.sim.json"], None))
+
     def test_the_newest_must_be_good(self):
         self.saved("good.replay.json", 10, run())
         self.saved("bad.replay.json", 0, {})

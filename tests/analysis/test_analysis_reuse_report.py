@@ -3,6 +3,7 @@ import html.parser
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import unittest
@@ -47,7 +48,7 @@ class Outputs(Command):
         done = self.report()
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertIn("new", done.stdout)
-        self.assertIn("1 other result here", done.stdout)
+        self.assertIn("Left out: 1 other result here", done.stdout.splitlines()[0])
         self.assertIn("Which route holds fewer. ", done.stdout)
         self.assertEqual(sorted(os.listdir()), ["new.sim.json", "old.replay.json", "reuse_report.html", "reuse_report.png"])
         self.assertEqual(content("reuse_report.png")[:8], b"\x89PNG\r\n\x1a\n")
@@ -96,6 +97,14 @@ class Outputs(Command):
         done = subprocess.run(["sh", "-c", f"{sys.executable} {SCRIPT} | head -1"], capture_output=True, text=True)
         self.assertEqual(done.stderr, "")
         self.assertIn("reuse_report.html", os.listdir())
+
+    def test_an_interrupt_is_one_line(self):
+        os.mkfifo("a.replay.json")
+        process = subprocess.Popen([sys.executable, SCRIPT], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        with open("a.replay.json", "w"):  # returns when the report reads
+            process.send_signal(signal.SIGINT)
+            said = process.communicate()
+        self.assertEqual((process.returncode, said), (130, ("", "reuse_report.py: interrupted\n")))
 
     def test_help_and_version(self):
         self.assertIn("-o", self.report("--help").stdout)

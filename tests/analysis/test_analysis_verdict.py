@@ -38,6 +38,11 @@ class WhatHolds(unittest.TestCase):
         self.assertIn("C = 40", self.text(held=1040))
         self.assertNotIn("C = 40", self.text(held=1041))
 
+    def test_no_rest(self):
+        self.assertIn("nothing to save", self.text(held=1000))
+        self.assertNotIn("The rest", self.text(held=1000))
+        self.assertNotIn("nothing to save", self.text(held=1001))
+
     def test_close_to_the_fewest(self):
         self.assertIn("within 10.0 % of the fewest", self.text(held=1100))
         self.assertNotIn("within 10.0 %", self.text(held=1102))
