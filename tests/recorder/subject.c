@@ -165,9 +165,16 @@ static int handoff(void) {
 enum { SHELF = 1024 };
 static _Atomic(void *) shelf[SHELF];
 
+static pthread_barrier_t exchange_round;
+
+// They meet every few blocks: on a busy machine one could else run from its first block to its last
+// alone, and free only its own.
 static void *exchanger(void *seed) {
+    enum { ROUND = 64 };
     uint64_t random = 88172645463325252u + (uintptr_t)seed;
     for (long i = 0; i < number; i++) {
+        if (i % ROUND == 0)
+            pthread_barrier_wait(&exchange_round);
         random ^= random << 13, random ^= random >> 7, random ^= random << 17;
         void *block = malloc(16 + (random >> 40 & 255));
         block = atomic_exchange(&shelf[random % SHELF], block);
@@ -181,6 +188,7 @@ static void *exchanger(void *seed) {
 static int exchange(void) // four threads freeing each other's blocks
 {
     pthread_t threads[4];
+    pthread_barrier_init(&exchange_round, NULL, 4);
     for (uintptr_t i = 0; i < 4; i++)
         pthread_create(&threads[i], NULL, exchanger, (void *)i);
     for (int i = 0; i < 4; i++)
