@@ -28,7 +28,7 @@ def timeline(runs, points_max):
     panels = [panel._replace(pages_max=tops[run.subject]) for run, panel in zip(runs, panels)]
     used = {state: STATE_NAMES[state] for state in PAGE_STATES if any(any(panel.states[state]) for panel in panels)}
     scale = "All panels share one scale." if len(tops) == 1 < len(runs) else \
-        "Panels of one program share one scale; others have their own." if len(runs) > 1 else ""
+        "Panels of one program, input and geometry share one scale; others have their own." if len(runs) > 1 else ""
     return Figure("timeline", "Pages held against the fewest possible",
                   "Filled: pages held, by state. Solid line: the fewest pages that the live blocks need. Dashed: live bytes "
                   "divided by the page size. " + scale, panels, used)

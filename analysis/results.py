@@ -287,7 +287,6 @@ def _page_bytes(check, document, prefix):
 def label_runs(runs):
     """Give every run a label: its route, and as much more as tells it from the others."""
     parts = {
-        "subject": lambda run: run.subject_name,
         "trace": lambda run: run.trace["path"] if run.trace else None,
         "geometry": lambda run: f"{run.geometry} geometry",
         "world": lambda run: run.world,
@@ -301,10 +300,9 @@ def label_runs(runs):
     }
     for run in runs:
         run.label = run.route
-    if len({run.subject for run in runs}) > 1:  # which program comes before which policy
+    if len({run.subject_name for run in runs}) > 1:  # which program comes before which policy
         for run in runs:
             run.label = f"{run.subject_name} {run.route}"
-        del parts["subject"]
     for part in parts.values():
         for group in _same_label(runs):
             if len({part(run) for run in group}) > 1:

@@ -29,7 +29,7 @@ def paragraphs(runs):
     groups = _groups(runs)
     found = [
         Paragraph("Rules broken", [_violation(run) for run in runs if run.violations]),
-        Paragraph("What holds the pages", [text for group in groups for text in _holding(group)]),
+        Paragraph("What holds the pages", _holdings(groups)),
         Paragraph("Which route holds fewer", _comparisons(groups)),
         Paragraph("What is uncertain", uncertainties(runs, groups)),
     ]
@@ -50,13 +50,21 @@ def _extremes(group):
     return [most] if _held(most) == _held(fewest) else [most, fewest]
 
 
-def _holding(group):
-    """What holds the pages of the extremes, and once what the size classes cost all of them."""
-    text = [sentence for run in _extremes(group) for sentence in what_holds(run)]
-    fewest, live = group[0].measures["fewest_max"], group[0].measures["live_pages_max"]
-    if live and fewest >= GEOMETRY_MIN * live:
-        text.append(f"The size classes have a price of their own: even the fewest pages are {ratio(fewest / live)} the live bytes.")
-    return text
+def _holdings(groups):
+    """What holds the pages of each group's extremes, and what the size classes cost; what is true of several runs once."""
+    heads_of, prices = {}, []
+    for group in groups:
+        for run in _extremes(group):
+            head, *reasons = what_holds(run)
+            heads_of.setdefault(tuple(reasons), []).append(head)
+        fewest, live = group[0].measures["fewest_max"], group[0].measures["live_pages_max"]
+        if live and fewest >= GEOMETRY_MIN * live:
+            prices.append(f"The size classes have a price of their own: even the fewest pages are {ratio(fewest / live)} the live bytes.")
+    text = []
+    for reasons, heads in heads_of.items():
+        text += heads
+        text += [f"In each of these, {reason[0].lower()}{reason[1:]}" if len(heads) > 1 else reason for reason in reasons]
+    return text + list(dict.fromkeys(prices))
 
 
 def _held(run):

@@ -230,6 +230,7 @@ class Labels(unittest.TestCase):
         self.assertEqual(self.labels(run("s1"), run("s1", trace=other)), ["larson s1", "git s1"])
 
     def test_equal_runs_are_numbered(self):
+        self.assertEqual(self.labels(run("s1"), run("s1", geometry="seed")), ["s1, default geometry", "s1, seed geometry"])
         self.assertEqual(self.labels(run("s1"), run("s1")), ["s1 #1", "s1 #2"])
 
 

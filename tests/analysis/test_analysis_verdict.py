@@ -43,6 +43,11 @@ class WhatHolds(unittest.TestCase):
         self.assertNotIn("The rest", self.text(held=1000))
         self.assertNotIn("nothing to save", self.text(held=1001))
 
+    def test_what_is_true_of_several_runs_is_said_once(self):
+        text = words(holding(1040, route="a"), dict(holding(1040, route="b"), order="dataflow"))["What holds the pages"]
+        self.assertEqual((text.count("C = 40"), text.count("In each of these, the rest is no more than")), (1, 1))
+        self.assertEqual(text.count("held 1,040 pages"), 2)
+
     def test_close_to_the_fewest(self):
         self.assertIn("within 10.0 % of the fewest", self.text(held=1100))
         self.assertNotIn("within 10.0 %", self.text(held=1102))
