@@ -565,6 +565,8 @@ def refused_options():
 
 def refused_set_up():
     """Trouble that shows once the program runs is told, once, and does not change its end."""
+    if os.environ["HAK_SANITIZE"]:
+        raise Skip("the launcher's sanitizer does not start without room for files of its own")
     result = subject("calls", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)))
     check(result.returncode == 42, result.returncode, result.stderr)
     check("cannot set up the recording" in result.stderr, result.stderr)
