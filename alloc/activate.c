@@ -46,8 +46,7 @@ static bool drain_own(struct mf2_state *state, struct MF2_ThreadPages *self, str
         return drained > 0;
     mf2_partial_remove(state, self, page);
     mf2_activate(state, self, page);
-    MF2_COUNT(state, self, page_reuses);
-    self->classes[page->class_index].page_reuses++;
+    mf2_count_reuse(self, page->class_index);
     return true;
 }
 
@@ -112,8 +111,7 @@ bool mf2_try_drain_and_activate(struct mf2_state *state, struct MF2_ThreadPages 
         return false;
     }
     mf2_activate(state, self, page);
-    MF2_COUNT(state, self, page_reuses);
-    self->classes[class_index].page_reuses++;
+    mf2_count_reuse(self, class_index);
     if (state->route.reenqueue) {
         uint32_t remotes = mf2_protocol_remotes(state, page);
         bool marked = remotes > 0 && mf2_protocol_mark(state, page);

@@ -7,15 +7,11 @@
 
 // ---------------------------------------------------------------- one block of a page with blocks
 
-static char *block_of(struct mf2_state *state, struct MidPage *page, uint16_t unit) {
-    return mf2_page_base(state, mf2_page_number(state, page)) + (size_t)unit * MF2_UNIT_BYTES;
-}
-
 static inline void *pop_free(struct mf2_state *state, struct MidPage *page, uint16_t unit) {
     uint16_t next = mf2_page_link(state, page, unit);
     page->used++;
     page->free = next;
-    return block_of(state, page, unit);
+    return mf2_page_block(state, page, unit);
 }
 
 static inline void *take_block(struct mf2_state *state, struct MidPage *page, bool *zeroed) {
@@ -29,7 +25,7 @@ static inline void *take_block(struct mf2_state *state, struct MidPage *page, bo
     *zeroed = page->zeroed;
     page->used++;
     page->fresh_unit = (uint16_t)(unit + page->stride_units);
-    return block_of(state, page, unit);
+    return mf2_page_block(state, page, unit);
 }
 
 // ---------------------------------------------------------------- the slow path
@@ -95,8 +91,7 @@ static bool reuse_partial(struct mf2_state *state, struct MF2_ThreadPages *self,
         return false;
     mf2_activate(state, self, page);
     self->counters.partial_hit++;
-    self->counters.page_reuses++;
-    self->classes[class_index].page_reuses++;
+    mf2_count_reuse(self, class_index);
     return true;
 }
 

@@ -20,11 +20,10 @@ struct page_marks {
 
 static uint32_t chain_length(struct mf2_state *state, const struct MidPage *page, uint16_t unit) {
     uint32_t count = 0;
-    char *base = mf2_page_base(state, mf2_page_number(state, page));
     while (unit != MF2_UNIT_NONE && count <= page->capacity) {
         count++;
         unit = page->links_inside
-                   ? *(const uint16_t *)(const void *)(base + (size_t)unit * MF2_UNIT_BYTES)
+                   ? *(const uint16_t *)(const void *)mf2_page_block(state, page, unit)
                    : page->links[unit / MF2_LINK_UNITS];
     }
     return count;

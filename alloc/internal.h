@@ -21,6 +21,12 @@ static inline void mf2_count_by(struct mf2_state *state, struct MF2_ThreadPages 
 #define MF2_COUNT(state, self, name)        mf2_count_by(state, self, MF2_COUNTER_INDEX(name), 1)
 #define MF2_COUNT_BY(state, self, name, by) mf2_count_by(state, self, MF2_COUNTER_INDEX(name), (by))
 
+// A page was put back to work by a thread with pages of its own.
+static inline void mf2_count_reuse(struct MF2_ThreadPages *self, uint32_t class_index) {
+    self->counters.page_reuses++;
+    self->classes[class_index].page_reuses++;
+}
+
 // ---------------------------------------------------------------- lock.c
 
 // A futex mutex for the two slow structures (page heap, slot table). Not recursive.

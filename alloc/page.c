@@ -2,22 +2,17 @@
 // The caller of everything here holds the page, except where it says "shared".
 #include "internal.h"
 
-static char *block_at(struct mf2_state *state, struct MidPage *page, uint16_t unit) {
-    char *base = mf2_page_base(state, mf2_page_number(state, page));
-    return base + (size_t)unit * MF2_UNIT_BYTES;
-}
-
 // Links are plain: the stack or list that a block is on orders them.
 uint16_t mf2_page_link(struct mf2_state *state, struct MidPage *page, uint16_t unit) {
     if (page->links_inside)
-        return mf2_plain_read((uint16_t *)(void *)block_at(state, page, unit));
+        return mf2_plain_read((uint16_t *)(void *)mf2_page_block(state, page, unit));
     return mf2_plain_read(&page->links[unit / MF2_LINK_UNITS]);
 }
 
 void mf2_page_set_link(struct mf2_state *state, struct MidPage *page, uint16_t unit,
                        uint16_t next) {
     if (page->links_inside)
-        mf2_plain_write((uint16_t *)(void *)block_at(state, page, unit), next);
+        mf2_plain_write((uint16_t *)(void *)mf2_page_block(state, page, unit), next);
     else
         mf2_plain_write(&page->links[unit / MF2_LINK_UNITS], next);
 }

@@ -217,4 +217,10 @@ static inline char *mf2_page_base(struct mf2_state *state, uint32_t page) {
     return (char *)state + ((uint64_t)page << state->page_shift);
 }
 
+// The block at this place of the page.
+static inline char *mf2_page_block(struct mf2_state *state, const struct MidPage *page,
+                                   uint16_t unit) {
+    return mf2_page_base(state, mf2_page_number(state, page)) + (size_t)unit * MF2_UNIT_BYTES;
+}
+
 #endif
