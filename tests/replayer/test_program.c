@@ -2,6 +2,8 @@
 // for, and that a block written over, or not zero, is seen. Also the table of live objects.
 #include "program_internal.h"
 
+#include "check_main.h"
+
 #include <check.h>
 #include <jansson.h>
 #include <stdlib.h>
@@ -311,24 +313,11 @@ START_TEST(the_table_holds_exactly_what_was_added_and_not_removed) {
 }
 END_TEST
 
-int main(void) {
-    TCase *cases = tcase_create("program");
-    tcase_add_test(cases, measures_are_those_counted_by_hand);
-    tcase_add_test(cases, rows_merge_and_keep_the_greatest);
-    tcase_add_test(cases, a_block_written_over_is_seen);
-    tcase_add_test(cases, a_block_of_calloc_that_is_not_zero_is_seen);
-    tcase_add_test(cases, realloc_keeps_contents_and_later_operations_follow_it);
-    tcase_add_test(cases, operations_on_dead_objects_are_counted_and_left_out);
-    tcase_add_test(cases, uses_wait_for_the_making);
-    tcase_add_test(cases, a_free_waits_for_questions_asked_before_it);
-    tcase_add_test(cases, threads_wait_for_creation_and_joins_for_the_end);
-    tcase_add_test(cases, a_stopped_run_says_so_and_is_no_deadlock);
-    tcase_add_test(cases, the_table_holds_exactly_what_was_added_and_not_removed);
-    Suite *suite = suite_create("program");
-    suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
-}
+CHECK_MAIN("program", measures_are_those_counted_by_hand, rows_merge_and_keep_the_greatest,
+           a_block_written_over_is_seen, a_block_of_calloc_that_is_not_zero_is_seen,
+           realloc_keeps_contents_and_later_operations_follow_it,
+           operations_on_dead_objects_are_counted_and_left_out, uses_wait_for_the_making,
+           a_free_waits_for_questions_asked_before_it,
+           threads_wait_for_creation_and_joins_for_the_end,
+           a_stopped_run_says_so_and_is_no_deadlock,
+           the_table_holds_exactly_what_was_added_and_not_removed)

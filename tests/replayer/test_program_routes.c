@@ -2,6 +2,8 @@
 // the result of several routes holds theirs unchanged.
 #include "program.h"
 
+#include "check_main.h"
+
 #include <check.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -120,20 +122,7 @@ START_TEST(a_result_is_written_with_a_line_end) {
 }
 END_TEST
 
-int main(void) {
-    TCase *cases = tcase_create("routes");
-    tcase_add_test(cases, an_override_belongs_to_the_name_before_it);
-    tcase_add_test(cases, all_is_every_preset_and_what_follows_belongs_to_each);
-    tcase_add_test(cases, there_may_be_any_number);
-    tcase_add_test(cases, what_is_no_route_is_named);
-    tcase_add_test(cases, a_text_that_is_too_long_is_refused);
-    tcase_add_test(cases, several_runs_stand_in_one_object_unchanged);
-    tcase_add_test(cases, a_result_is_written_with_a_line_end);
-    Suite *suite = suite_create("program_routes");
-    suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
-}
+CHECK_MAIN("program_routes", an_override_belongs_to_the_name_before_it,
+           all_is_every_preset_and_what_follows_belongs_to_each, there_may_be_any_number,
+           what_is_no_route_is_named, a_text_that_is_too_long_is_refused,
+           several_runs_stand_in_one_object_unchanged, a_result_is_written_with_a_line_end)

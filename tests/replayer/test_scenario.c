@@ -2,6 +2,8 @@
 // line.
 #include "replayer.h"
 
+#include "check_main.h"
+
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -107,19 +109,7 @@ START_TEST(wrong_texts_are_refused_with_their_line) {
 }
 END_TEST
 
-int main(void) {
-    TCase *cases = tcase_create("scenario");
-    tcase_add_test(cases, recorded_order_runs_each_thread_until_it_waits);
-    tcase_add_test(cases, created_threads_start_after_their_creation);
-    tcase_add_test(cases, ranges_go_up_and_down);
-    tcase_add_test(cases, realloc_makes_a_new_object);
-    tcase_add_test(cases, the_text_on_one_line_means_the_same);
-    tcase_add_test(cases, wrong_texts_are_refused_with_their_line);
-    Suite *suite = suite_create("scenario");
-    suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
-}
+CHECK_MAIN("scenario", recorded_order_runs_each_thread_until_it_waits,
+           created_threads_start_after_their_creation, ranges_go_up_and_down,
+           realloc_makes_a_new_object, the_text_on_one_line_means_the_same,
+           wrong_texts_are_refused_with_their_line)

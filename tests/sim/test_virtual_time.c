@@ -4,6 +4,8 @@
 #include "sim.h"
 #include "state.h"
 
+#include "check_main.h"
+
 #include <check.h>
 
 // Costs that cannot be mistaken for each other, in nanoseconds.
@@ -329,25 +331,10 @@ START_TEST(nobody_left_to_wake_is_a_deadlock) {
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("virtual_time");
-    TCase *cases = tcase_create("time");
-    tcase_add_test(cases, each_point_costs_what_the_table_says);
-    tcase_add_test(cases, commit_costs_a_call_and_the_faults);
-    tcase_add_test(cases, the_programs_own_access_is_charged_once);
-    tcase_add_test(cases, equal_times_go_by_thread_and_the_line_serves_in_turn);
-    tcase_add_test(cases, the_earliest_event_is_next);
-    tcase_add_test(cases, enough_cores_and_nobody_waits);
-    tcase_add_test(cases, more_threads_than_cores_take_turns);
-    tcase_add_test(cases, one_core_does_one_thing_at_a_time);
-    tcase_add_test(cases, a_woken_thread_runs_after_the_wake);
-    tcase_add_test(cases, a_blocked_thread_leaves_its_core);
-    tcase_add_test(cases, a_new_thread_begins_after_its_creation);
-    tcase_add_test(cases, nobody_left_to_wake_is_a_deadlock);
-    suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
-}
+CHECK_MAIN("virtual_time", each_point_costs_what_the_table_says, commit_costs_a_call_and_the_faults,
+           the_programs_own_access_is_charged_once,
+           equal_times_go_by_thread_and_the_line_serves_in_turn, the_earliest_event_is_next,
+           enough_cores_and_nobody_waits, more_threads_than_cores_take_turns,
+           one_core_does_one_thing_at_a_time, a_woken_thread_runs_after_the_wake,
+           a_blocked_thread_leaves_its_core, a_new_thread_begins_after_its_creation,
+           nobody_left_to_wake_is_a_deadlock)

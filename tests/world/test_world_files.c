@@ -2,6 +2,8 @@
 // no link, directory, device or pipe.
 #include "world_os.h"
 
+#include "check_main.h"
+
 #include <check.h>
 #include <dirent.h>
 #include <fcntl.h>
@@ -140,20 +142,6 @@ START_TEST(the_file_of_standard_output_is_written_to_in_turn) {
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("world_files");
-    TCase *cases = tcase_create("files");
-    tcase_add_test(cases, a_regular_file_is_replaced);
-    tcase_add_test(cases, a_link_is_followed);
-    tcase_add_test(cases, a_link_that_leads_nowhere_stays);
-    tcase_add_test(cases, a_directory_is_refused);
-    tcase_add_test(cases, a_block_device_is_refused);
-    tcase_add_test(cases, a_pipe_and_a_device_are_written_to);
-    tcase_add_test(cases, the_file_of_standard_output_is_written_to_in_turn);
-    suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
-}
+CHECK_MAIN("world_files", a_regular_file_is_replaced, a_link_is_followed,
+           a_link_that_leads_nowhere_stays, a_directory_is_refused, a_block_device_is_refused,
+           a_pipe_and_a_device_are_written_to, the_file_of_standard_output_is_written_to_in_turn)

@@ -2,6 +2,8 @@
 // own, a run ends where it must.
 #include "world_test.h"
 
+#include "check_main.h"
+
 #include <check.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -380,30 +382,11 @@ START_TEST(impossible_options_are_refused) {
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("world_points");
-    TCase *cases = tcase_create("points");
-    tcase_add_test(cases, every_access_is_one_point);
-    tcase_add_test(cases, without_a_strategy_nothing_interleaves);
-    tcase_add_test(cases, a_default_choice_stays_with_who_runs);
-    tcase_add_test(cases, a_strategy_orders_the_fibers);
-    tcase_add_test(cases, errno_is_each_fibers_own);
-    tcase_add_test(cases, fibers_are_threads_of_mf2);
-    tcase_add_test(cases, who_acts_is_a_thread_of_mf2);
-    tcase_add_test(cases, a_fiber_continues_who_acted);
-    tcase_add_test(cases, a_failure_of_mf2_ends_the_run);
-    tcase_add_test(cases, a_failure_ends_a_call_too);
-    tcase_add_test(cases, a_call_acts_as_any_thread);
-    tcase_add_test(cases, a_violation_ends_the_run_at_the_next_point);
-    tcase_add_test(cases, an_older_store_than_the_newest_ends_the_run);
-    tcase_add_test(cases, a_choice_that_cannot_be_made_ends_the_run);
-    tcase_add_test(cases, an_outcome_that_the_access_has_not_ends_the_run);
-    tcase_add_test(cases, memory_can_be_refused);
-    tcase_add_test(cases, impossible_options_are_refused);
-    suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
-}
+CHECK_MAIN("world_points", every_access_is_one_point, without_a_strategy_nothing_interleaves,
+           a_default_choice_stays_with_who_runs, a_strategy_orders_the_fibers,
+           errno_is_each_fibers_own, fibers_are_threads_of_mf2, who_acts_is_a_thread_of_mf2,
+           a_fiber_continues_who_acted, a_failure_of_mf2_ends_the_run, a_failure_ends_a_call_too,
+           a_call_acts_as_any_thread, a_violation_ends_the_run_at_the_next_point,
+           an_older_store_than_the_newest_ends_the_run, a_choice_that_cannot_be_made_ends_the_run,
+           an_outcome_that_the_access_has_not_ends_the_run, memory_can_be_refused,
+           impossible_options_are_refused)

@@ -3,6 +3,8 @@
 // loses nothing.
 #include "world_test.h"
 
+#include "check_main.h"
+
 #include <check.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -270,23 +272,7 @@ START_TEST(a_failed_write_loses_nothing) {
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("world_schedule");
-    TCase *cases = tcase_create("schedule");
-    tcase_add_test(cases, a_schedule_from_a_file_is_the_same_run);
-    tcase_add_test(cases, another_program_diverges);
-    tcase_add_test(cases, a_schedule_that_is_too_short_diverges);
-    tcase_add_test(cases, keys_are_checked);
-    tcase_add_test(cases, the_text_form_stays_as_it_is);
-    tcase_add_test(cases, an_older_store_diverges);
-    tcase_add_test(cases, foreign_files_are_refused);
-    tcase_add_test(cases, every_cut_is_refused);
-    tcase_add_test(cases, every_flipped_bit_is_refused);
-    tcase_add_test(cases, a_failed_write_loses_nothing);
-    suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
-}
+CHECK_MAIN("world_schedule", a_schedule_from_a_file_is_the_same_run, another_program_diverges,
+           a_schedule_that_is_too_short_diverges, keys_are_checked, the_text_form_stays_as_it_is,
+           an_older_store_diverges, foreign_files_are_refused, every_cut_is_refused,
+           every_flipped_bit_is_refused, a_failed_write_loses_nothing)

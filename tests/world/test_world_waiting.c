@@ -2,6 +2,8 @@
 // livelock; MF2's helper.
 #include "world_test.h"
 
+#include "check_main.h"
+
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -386,31 +388,13 @@ START_TEST(the_helper_runs_until_it_waits) {
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("world_waiting");
-    TCase *cases = tcase_create("waiting");
-    tcase_add_test(cases, a_wake_wakes_in_order_of_arrival);
-    tcase_add_test(cases, a_wait_for_another_value_returns);
-    tcase_add_test(cases, a_wait_without_a_wake_is_a_deadlock);
-    tcase_add_test(cases, where_nobody_can_run_the_clock_jumps_to_the_deadline);
-    tcase_add_test(cases, a_deadline_that_the_clock_passes_ends_the_wait);
-    tcase_add_test(cases, a_wait_may_return_spuriously);
-    tcase_add_test(cases, a_wait_may_time_out_at_once);
-    tcase_add_test(cases, who_waits_already_may_return_spuriously);
-    tcase_add_test(cases, who_waits_already_may_time_out);
-    tcase_add_test(cases, who_waits_cannot_be_chosen_otherwise);
-    tcase_add_test(cases, an_unpark_ends_a_park);
-    tcase_add_test(cases, an_unpark_that_came_first_is_remembered_once);
-    tcase_add_test(cases, a_fiber_spawns_a_fiber);
-    tcase_add_test(cases, a_pause_lets_the_others_run);
-    tcase_add_test(cases, spinning_for_ever_is_a_livelock);
-    tcase_add_test(cases, spinning_alone_is_a_livelock_without_a_limit);
-    tcase_add_test(cases, a_strategy_hears_who_becomes_runnable);
-    tcase_add_test(cases, the_helper_runs_until_it_waits);
-    suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
-}
+CHECK_MAIN("world_waiting", a_wake_wakes_in_order_of_arrival, a_wait_for_another_value_returns,
+           a_wait_without_a_wake_is_a_deadlock,
+           where_nobody_can_run_the_clock_jumps_to_the_deadline,
+           a_deadline_that_the_clock_passes_ends_the_wait, a_wait_may_return_spuriously,
+           a_wait_may_time_out_at_once, who_waits_already_may_return_spuriously,
+           who_waits_already_may_time_out, who_waits_cannot_be_chosen_otherwise,
+           an_unpark_ends_a_park, an_unpark_that_came_first_is_remembered_once,
+           a_fiber_spawns_a_fiber, a_pause_lets_the_others_run, spinning_for_ever_is_a_livelock,
+           spinning_alone_is_a_livelock_without_a_limit, a_strategy_hears_who_becomes_runnable,
+           the_helper_runs_until_it_waits)
