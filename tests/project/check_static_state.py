@@ -20,6 +20,7 @@ ALLOWED = {
     ("alloc/platform_real.c", "mf2_real_self"): "the calling thread's pages, thread-local",
     ("alloc/platform_real.c", "exit_key"): "tells the platform that a thread ends; set once",
     ("alloc/platform_real.c", "start_once"): "makes the one instance once",
+    ("alloc/platform_process.c", "kept"): "the stderr that MF2_STATS writes to; set before main",
 }
 
 SYMBOL = re.compile(r"^[0-9a-f]+ .{7} (\S+)\t[0-9a-f]+\s+(?:0x\w+ )?(?:\.hidden )?(\S+)$")
