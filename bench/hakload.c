@@ -46,7 +46,8 @@ static bool number(const char *argument, const char *name, uint64_t least, uint6
 }
 
 static int run(const struct workload *workload, const struct workload_settings *settings) {
-    struct real_host *host = real_host_create(workload->threads(settings));
+    struct real_host *host =
+        real_host_create(workload->threads(settings), workload->semaphores(settings));
     void *work = host ? workload->begin(settings, real_host_interface(host)) : NULL;
     if (!work) {
         fprintf(stderr, "hakload: no memory for %s\n", workload->name);

@@ -22,7 +22,7 @@ struct real_host {
     atomic_uint spawned;
     uint64_t thread_limit;
     struct start *starts; // one per thread ever
-    sem_t semaphores[WORKLOAD_SEMAPHORES];
+    sem_t *semaphores;
 };
 
 static _Thread_local uint32_t thread_number;
@@ -100,12 +100,14 @@ static void post(void *self, uint32_t semaphore) {
     sem_post(&host->semaphores[semaphore]);
 }
 
-struct real_host *real_host_create(uint64_t threads) {
+struct real_host *real_host_create(uint64_t threads, uint64_t semaphores) {
     struct real_host *host = calloc(1, sizeof *host);
     struct start *starts = calloc(threads, sizeof *starts);
-    if (!host || !starts) {
+    sem_t *units = calloc(semaphores, sizeof *units);
+    if (!host || !starts || !units) {
         free(host);
         free(starts);
+        free(units);
         return NULL;
     }
     host->interface = (struct workload_host){
@@ -115,6 +117,7 @@ struct real_host *real_host_create(uint64_t threads) {
     atomic_init(&host->spawned, 1); // thread 0 is the caller
     host->thread_limit = threads;
     host->starts = starts;
+    host->semaphores = units;
     return host;
 }
 
@@ -122,6 +125,7 @@ void real_host_destroy(struct real_host *host) {
     pthread_mutex_destroy(&host->lock);
     pthread_cond_destroy(&host->none_running);
     free(host->starts);
+    free(host->semaphores);
     free(host);
 }
 

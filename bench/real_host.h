@@ -10,8 +10,9 @@
 
 struct real_host;
 
-// At most `threads` threads ever, the calling one included. NULL: no memory.
-struct real_host *real_host_create(uint64_t threads);
+// At most `threads` threads ever, the calling one included, and so many semaphores. NULL: no
+// memory.
+struct real_host *real_host_create(uint64_t threads, uint64_t semaphores);
 void real_host_destroy(struct real_host *host);
 const struct workload_host *real_host_interface(const struct real_host *host);
 // Runs the body as thread 0 in the calling thread and waits for all threads it has led to.

@@ -66,21 +66,20 @@ static void print_machines(void) {
 }
 
 void haksim_print_run_help(void) {
-    puts(
-        "Usage: haksim run --workload=W [OPTIONS]\n"
-        "Run MF2 in virtual time on a simulated machine.\n"
-        "\n"
-        "  -w, --workload=W    larson, mailbox or trace:FILE; parameters follow: larson,rounds=10\n"
-        "  -r, --route=R[,R]   routes, each a preset with its overrides, or all (best)\n"
-        "  -t, --threads=N     larson: chains; mailbox: producers, and as many consumers (4)\n"
-        "  -c, --cores=N       cores of the machine (the machine's own number)\n"
-        "  -g, --geometry=G    default, seed or scenario (default)\n"
-        "  -s, --seed=N        seed of the workload (12345)\n"
-        "  -m, --machine=M     a machine's name or file (" SIM_MACHINE_DEFAULT ")\n"
-        "  -o, --output=FILE   write one file (WORKLOAD.ROUTE.sim.json for each route)\n"
-        "      --json          print the results as JSON instead of the table\n"
-        "      --quiet         print nothing but errors\n"
-        "      --help          print this help");
+    puts("Usage: haksim run --workload=W [OPTIONS]\n"
+         "Run MF2 in virtual time on a simulated machine.\n"
+         "\n"
+         "  -w, --workload=W    a workload of those below; parameters follow: larson,rounds=10\n"
+         "  -r, --route=R[,R]   routes, each a preset with its overrides, or all (best)\n"
+         "  -t, --threads=N     of the workload: what it calls N below (4)\n"
+         "  -c, --cores=N       cores of the machine (the machine's own number)\n"
+         "  -g, --geometry=G    default, seed or scenario (default)\n"
+         "  -s, --seed=N        seed of the workload (12345)\n"
+         "  -m, --machine=M     a machine's name or file (" SIM_MACHINE_DEFAULT ")\n"
+         "  -o, --output=FILE   write one file (WORKLOAD.ROUTE.sim.json for each route)\n"
+         "      --json          print the results as JSON instead of the table\n"
+         "      --quiet         print nothing but errors\n"
+         "      --help          print this help");
     print_workloads();
     print_machines();
     puts("\nExample:\n"

@@ -37,7 +37,7 @@ struct sim_host {
     uint64_t objects;
     const volatile sig_atomic_t *stop; // may be NULL
     bool out_of_memory;                // the meter's
-    struct semaphore semaphores[WORKLOAD_SEMAPHORES];
+    struct semaphore *semaphores;
 };
 
 static uint32_t thread_number(void *self) {
@@ -195,7 +195,7 @@ static void post(void *self, uint32_t number) {
 
 struct sim_host *sim_host_new(struct world *world, struct sim_time *time,
                               const struct sim_machine *machine, uint64_t threads,
-                              const volatile sig_atomic_t *stop) {
+                              uint64_t semaphores, const volatile sig_atomic_t *stop) {
     struct sim_host *host = calloc(1, sizeof *host);
     if (!host)
         return NULL;
@@ -214,11 +214,12 @@ struct sim_host *sim_host_new(struct world *world, struct sim_time *time,
         .machine = machine,
         .threads = calloc(threads, sizeof *host->threads),
         .thread_limit = threads,
+        .semaphores = calloc(semaphores, sizeof *host->semaphores),
         .stop = stop,
     };
-    if (host->threads)
+    if (host->threads && host->semaphores)
         return host;
-    free(host);
+    sim_host_free(host);
     return NULL;
 }
 
@@ -226,6 +227,7 @@ void sim_host_free(struct sim_host *host) {
     if (!host)
         return;
     free(host->threads);
+    free(host->semaphores);
     free(host);
 }
 

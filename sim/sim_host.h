@@ -13,12 +13,12 @@
 
 struct sim_host;
 
-// `threads`: most that there will ever be; the world's fiber_limit is at least that. stop: when it
-// becomes non-zero, no more memory is given out, so that the workload ends early; may be NULL.
-// NULL: no memory.
+// `threads`: most that there will ever be; the world's fiber_limit is at least that. `semaphores`:
+// how many the workload uses. stop: when it becomes non-zero, no more memory is given out, so that
+// the workload ends early; may be NULL. NULL: no memory.
 struct sim_host *sim_host_new(struct world *world, struct sim_time *time,
                               const struct sim_machine *machine, uint64_t threads,
-                              const volatile sig_atomic_t *stop);
+                              uint64_t semaphores, const volatile sig_atomic_t *stop);
 void sim_host_free(struct sim_host *host);
 // The meter had no memory: its result is worth nothing.
 bool sim_host_out_of_memory(const struct sim_host *host);

@@ -110,8 +110,8 @@ static int run_trace(struct run *run, enum world_end *end) {
 
 static int run_workload(struct run *run, enum world_end *end) {
     const struct sim_request *request = run->request;
-    run->host =
-        sim_host_new(run->world, run->time, request->machine, thread_limit(request), request->stop);
+    run->host = sim_host_new(run->world, run->time, request->machine, thread_limit(request),
+                             request->workload->semaphores(&request->settings), request->stop);
     if (run->host)
         run->workload = request->workload->begin(&request->settings, sim_host_interface(run->host));
     run->result = program_meter_begin(run->world, &run->options, 0);

@@ -7,7 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct workload *const workloads[] = {&workload_larson, &workload_mailbox};
+static const struct workload *const workloads[] = {
+    &workload_larson,  &workload_pingpong, &workload_adopters,
+    &workload_mailbox, &workload_stop,     &workload_reclaimer,
+};
 
 const struct workload *workload_at(size_t i) {
     return i < sizeof workloads / sizeof workloads[0] ? workloads[i] : NULL;
@@ -18,6 +21,14 @@ static const struct workload *find(const char *name, size_t length) {
         if (strlen(workload_at(i)->name) == length && !strncmp(workload_at(i)->name, name, length))
             return workload_at(i);
     return NULL;
+}
+
+static void say_unknown(const char *text, size_t length, char *message, size_t message_size) {
+    int used = snprintf(message, message_size, "no workload '%.*s'; expected", (int)length, text);
+    for (size_t i = 0; workload_at(i) && used > 0 && (size_t)used < message_size; i++)
+        used += snprintf(message + used, message_size - (size_t)used, " %s,", workload_at(i)->name);
+    if (used > 0 && (size_t)used < message_size)
+        snprintf(message + used, message_size - (size_t)used, " or trace:FILE");
 }
 
 static int fail(char *message, size_t message_size, const char *what, const char *found,
@@ -76,8 +87,7 @@ const struct workload *workload_parse(const char *text, struct workload_settings
     size_t length = strcspn(text, ",");
     const struct workload *workload = find(text, length);
     if (!workload) {
-        fail(message, message_size, "expected larson, mailbox or trace:FILE, found workload", text,
-             length);
+        say_unknown(text, length, message, message_size);
         return NULL;
     }
     for (size_t i = 0; i < workload->parameter_count; i++)
@@ -102,4 +112,12 @@ const char *workload_refuse_sizes(uint64_t least, uint64_t most) {
 size_t workload_draw_size(struct sim_lran2 *random, uint64_t least, uint64_t most) {
     uint64_t range = most - least;
     return (size_t)(range ? least + sim_lran2_next(random) % range : least);
+}
+
+bool workload_fill(const struct workload_host *host, struct sim_lran2 *random, uint64_t least,
+                   uint64_t most, struct workload_block *block) {
+    if (!host->allocate(host->self, workload_draw_size(random, least, most), block))
+        return false;
+    host->write(host->self, block);
+    return true;
 }

@@ -46,13 +46,12 @@ struct workload_host {
     bool (*spawn)(void *self, workload_body *body, void *argument);
     // The calling thread's number, in the order of spawning.
     uint32_t (*thread)(void *self);
-    // Semaphores, numbered from 0: there are WORKLOAD_SEMAPHORES, set before the first use.
+    // Semaphores, numbered from 0 and set before the first use: as many as the workload says.
     // Waiting takes one unit, and its turn behind those who wait already.
     void (*set)(void *self, uint32_t semaphore, uint64_t units);
     void (*wait)(void *self, uint32_t semaphore);
     void (*post)(void *self, uint32_t semaphore);
 };
-#define WORKLOAD_SEMAPHORES 8
 
 struct workload_parameter {
     const char *name;
@@ -80,6 +79,8 @@ struct workload {
     const char *(*refuse)(const struct workload_settings *settings);
     // Most threads that there ever are, the first one included.
     uint64_t (*threads)(const struct workload_settings *settings);
+    // How many semaphores it uses.
+    uint64_t (*semaphores)(const struct workload_settings *settings);
     // A run of it; NULL: no memory. The host must outlive it.
     void *(*begin)(const struct workload_settings *settings, const struct workload_host *host);
     workload_body *main; // body of thread 0; its argument is the run
@@ -91,7 +92,11 @@ struct workload {
 };
 
 extern const struct workload workload_larson;
+extern const struct workload workload_pingpong;
+extern const struct workload workload_adopters;
 extern const struct workload workload_mailbox;
+extern const struct workload workload_stop;
+extern const struct workload workload_reclaimer;
 
 // Workload i of the table; NULL past the last one.
 const struct workload *workload_at(size_t i);
@@ -104,5 +109,8 @@ const struct workload *workload_parse(const char *text, struct workload_settings
 // is wrong with the two, or NULL; and the next size, one number drawn unless both are the same.
 const char *workload_refuse_sizes(uint64_t least, uint64_t most);
 size_t workload_draw_size(struct sim_lran2 *random, uint64_t least, uint64_t most);
+// A new block of such a size, written to. False, and no address: there is no memory.
+bool workload_fill(const struct workload_host *host, struct sim_lran2 *random, uint64_t least,
+                   uint64_t most, struct workload_block *block);
 
 #endif

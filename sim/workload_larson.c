@@ -66,6 +66,11 @@ static uint64_t threads(const struct workload_settings *settings) {
     return 1 + settings->threads * settings->values[GENERATIONS];
 }
 
+static uint64_t semaphores(const struct workload_settings *settings) {
+    (void)settings;
+    return SEMAPHORE_FINISHED + 1;
+}
+
 static void fill(struct larson *larson, struct workload_block *chunk, struct sim_lran2 *random) {
     size_t bytes = workload_draw_size(random, value(larson, MIN), value(larson, MAX));
     if (!larson->host.allocate(larson->host.self, bytes, chunk))
@@ -211,11 +216,12 @@ static bool failed(const void *run) {
 
 const struct workload workload_larson = {
     .name = "larson",
-    .meaning = "chains of threads that hand their live blocks to a successor and exit",
+    .meaning = "N chains of threads that hand their live blocks to a successor and exit",
     .parameters = parameters,
     .parameter_count = sizeof parameters / sizeof parameters[0],
     .refuse = refuse,
     .threads = threads,
+    .semaphores = semaphores,
     .begin = begin,
     .main = main_body,
     .counts = counts,

@@ -8,7 +8,7 @@
 //
 // After xmalloc-test by Lever and Boreham, whose mailbox is a stack; first in, first out here, so
 // that no block's life depends on how many waited.
-#include "workload.h"
+#include "workload_queue.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -24,7 +24,7 @@ static const struct workload_parameter parameters[] = {
     [MAX] = {"max", 1024, 1, 1u << 30, "sizes stay below this, bytes"},
 };
 
-enum { SEMAPHORE_ROOM, SEMAPHORE_FILLED, SEMAPHORE_LOCK, SEMAPHORE_PRODUCED, SEMAPHORE_CONSUMED };
+enum { SEMAPHORE_PRODUCED, SEMAPHORE_CONSUMED, SEMAPHORE_QUEUE };
 
 struct mailbox;
 
@@ -32,6 +32,7 @@ struct mailbox;
 struct pair {
     struct mailbox *mailbox;
     struct sim_lran2 random;
+    struct workload_batch produced, consumed;
     uint64_t allocations, frees, local_frees, batches;
 };
 
@@ -39,8 +40,8 @@ struct mailbox {
     struct workload_settings settings;
     struct workload_host host;
     struct pair *pairs;
-    struct workload_block **ring; // batches; NULL in it ends a consumer; guarded by SEMAPHORE_LOCK
-    uint64_t put, taken;          // likewise
+    struct workload_queue queue; // an empty batch in it ends a consumer
+    struct workload_batch nothing;
     _Atomic bool failed;
 };
 
@@ -56,6 +57,11 @@ static uint64_t threads(const struct workload_settings *settings) {
     return 1 + 2 * (uint64_t)settings->threads;
 }
 
+static uint64_t semaphores(const struct workload_settings *settings) {
+    (void)settings;
+    return SEMAPHORE_QUEUE + WORKLOAD_QUEUE_SEMAPHORES;
+}
+
 static void wait(struct mailbox *mailbox, uint32_t semaphore) {
     mailbox->host.wait(mailbox->host.self, semaphore);
 }
@@ -64,47 +70,23 @@ static void post(struct mailbox *mailbox, uint32_t semaphore) {
     mailbox->host.post(mailbox->host.self, semaphore);
 }
 
-static void put(struct mailbox *mailbox, struct workload_block *batch) {
-    wait(mailbox, SEMAPHORE_ROOM);
-    wait(mailbox, SEMAPHORE_LOCK);
-    mailbox->ring[mailbox->put++ % value(mailbox, QUEUE)] = batch;
-    post(mailbox, SEMAPHORE_LOCK);
-    post(mailbox, SEMAPHORE_FILLED);
-}
-
-static struct workload_block *take(struct mailbox *mailbox) {
-    wait(mailbox, SEMAPHORE_FILLED);
-    wait(mailbox, SEMAPHORE_LOCK);
-    struct workload_block *batch = mailbox->ring[mailbox->taken++ % value(mailbox, QUEUE)];
-    post(mailbox, SEMAPHORE_LOCK);
-    post(mailbox, SEMAPHORE_ROOM);
-    return batch;
-}
-
-static void fill(struct pair *pair, struct workload_block *block) {
+static void fill(struct pair *pair) {
     const struct workload_host *host = &pair->mailbox->host;
-    size_t bytes =
-        workload_draw_size(&pair->random, value(pair->mailbox, MIN), value(pair->mailbox, MAX));
-    if (!host->allocate(host->self, bytes, block)) {
+    struct workload_block *block = &pair->produced.blocks[pair->produced.count++];
+    if (workload_fill(host, &pair->random, value(pair->mailbox, MIN), value(pair->mailbox, MAX),
+                      block))
+        pair->allocations++;
+    else
         pair->mailbox->failed = true;
-        return;
-    }
-    host->write(host->self, block);
-    pair->allocations++;
 }
 
 static void produce(void *argument) {
     struct pair *pair = argument;
     struct mailbox *mailbox = pair->mailbox;
     for (uint64_t i = 0; i < value(mailbox, BATCHES) && !mailbox->failed; i++) {
-        struct workload_block *batch = calloc(value(mailbox, BATCH), sizeof *batch);
-        if (!batch) {
-            mailbox->failed = true;
-            break;
-        }
-        for (uint64_t place = 0; place < value(mailbox, BATCH); place++)
-            fill(pair, &batch[place]);
-        put(mailbox, batch);
+        while (pair->produced.count < value(mailbox, BATCH))
+            fill(pair);
+        workload_queue_put(&mailbox->queue, &pair->produced);
         pair->batches++;
     }
     post(mailbox, SEMAPHORE_PRODUCED);
@@ -122,13 +104,16 @@ static void empty(struct pair *pair, struct workload_block *block) {
 
 static void consume(void *argument) {
     struct pair *pair = argument;
-    struct mailbox *mailbox = pair->mailbox;
-    for (struct workload_block *batch = take(mailbox); batch; batch = take(mailbox)) {
-        for (uint64_t place = 0; place < value(mailbox, BATCH); place++)
-            empty(pair, &batch[place]);
-        free(batch);
+    struct workload_batch *batch = &pair->consumed;
+    for (;;) {
+        workload_queue_take(&pair->mailbox->queue, batch);
+        if (batch->count == 0)
+            break;
+        for (uint64_t place = 0; place < batch->count; place++)
+            empty(pair, &batch->blocks[place]);
+        batch->count = 0;
     }
-    post(mailbox, SEMAPHORE_CONSUMED);
+    post(pair->mailbox, SEMAPHORE_CONSUMED);
 }
 
 static void start(struct mailbox *mailbox, workload_body *body, uint32_t i, uint32_t at_end) {
@@ -141,9 +126,7 @@ static void start(struct mailbox *mailbox, workload_body *body, uint32_t i, uint
 static void main_body(void *argument) {
     struct mailbox *mailbox = argument;
     const struct workload_host *host = &mailbox->host;
-    host->set(host->self, SEMAPHORE_ROOM, value(mailbox, QUEUE));
-    host->set(host->self, SEMAPHORE_FILLED, 0);
-    host->set(host->self, SEMAPHORE_LOCK, 1);
+    workload_queue_open(&mailbox->queue);
     host->set(host->self, SEMAPHORE_PRODUCED, 0);
     host->set(host->self, SEMAPHORE_CONSUMED, 0);
     for (uint32_t i = 0; i < mailbox->settings.threads; i++) {
@@ -153,26 +136,35 @@ static void main_body(void *argument) {
     for (uint32_t i = 0; i < mailbox->settings.threads; i++)
         wait(mailbox, SEMAPHORE_PRODUCED);
     for (uint32_t i = 0; i < mailbox->settings.threads; i++)
-        put(mailbox, NULL);
+        workload_queue_put(&mailbox->queue, &mailbox->nothing);
     for (uint32_t i = 0; i < mailbox->settings.threads; i++)
         wait(mailbox, SEMAPHORE_CONSUMED);
-}
-
-// What a run that was stopped early has left in the mailbox.
-static void drop_batches(struct mailbox *mailbox) {
-    for (; mailbox->taken < mailbox->put; mailbox->taken++)
-        free(mailbox->ring[mailbox->taken % value(mailbox, QUEUE)]);
 }
 
 static void end(void *run) {
     struct mailbox *mailbox = run;
     if (!mailbox)
         return;
-    if (mailbox->ring)
-        drop_batches(mailbox);
-    free(mailbox->ring);
+    for (uint32_t i = 0; mailbox->pairs && i < mailbox->settings.threads; i++) {
+        workload_batch_free(&mailbox->pairs[i].produced);
+        workload_batch_free(&mailbox->pairs[i].consumed);
+    }
+    workload_batch_free(&mailbox->nothing);
+    workload_queue_free(&mailbox->queue);
     free(mailbox->pairs);
     free(mailbox);
+}
+
+static bool make_pairs(struct mailbox *mailbox) {
+    bool made = mailbox->pairs != NULL;
+    for (uint32_t i = 0; made && i < mailbox->settings.threads; i++) {
+        struct pair *pair = &mailbox->pairs[i];
+        pair->mailbox = mailbox;
+        sim_lran2_begin(&pair->random, mailbox->settings.seed + i);
+        made = workload_batch_make(&pair->produced, value(mailbox, BATCH)) &&
+               workload_batch_make(&pair->consumed, value(mailbox, BATCH));
+    }
+    return made;
 }
 
 static void *begin(const struct workload_settings *settings, const struct workload_host *host) {
@@ -181,17 +173,13 @@ static void *begin(const struct workload_settings *settings, const struct worklo
         return NULL;
     mailbox->settings = *settings;
     mailbox->host = *host;
-    mailbox->ring = calloc(value(mailbox, QUEUE), sizeof *mailbox->ring);
     mailbox->pairs = calloc(settings->threads, sizeof *mailbox->pairs);
-    if (!mailbox->ring || !mailbox->pairs) {
-        end(mailbox);
-        return NULL;
-    }
-    for (uint32_t i = 0; i < settings->threads; i++) {
-        mailbox->pairs[i].mailbox = mailbox;
-        sim_lran2_begin(&mailbox->pairs[i].random, settings->seed + i);
-    }
-    return mailbox;
+    if (make_pairs(mailbox) && workload_batch_make(&mailbox->nothing, value(mailbox, BATCH)) &&
+        workload_queue_make(&mailbox->queue, &mailbox->host, SEMAPHORE_QUEUE, value(mailbox, QUEUE),
+                            value(mailbox, BATCH)))
+        return mailbox;
+    end(mailbox);
+    return NULL;
 }
 
 static size_t counts(const void *run, struct workload_count *counts_out) {
@@ -214,11 +202,12 @@ static bool failed(const void *run) {
 
 const struct workload workload_mailbox = {
     .name = "mailbox",
-    .meaning = "producers allocate batches of blocks, consumers free them",
+    .meaning = "N producers allocate batches of blocks, N consumers free them",
     .parameters = parameters,
     .parameter_count = sizeof parameters / sizeof parameters[0],
     .refuse = refuse,
     .threads = threads,
+    .semaphores = semaphores,
     .begin = begin,
     .main = main_body,
     .counts = counts,

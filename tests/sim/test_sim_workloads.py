@@ -2,6 +2,8 @@
 program's text, and must agree with haksim in every size and every owner."""
 
 import math
+import os
+import subprocess
 
 import simulating
 
@@ -152,6 +154,71 @@ def test_threads_share_the_cores():
         assert machine["end_ns"] * cores >= machine["busy_ns"], machine
         ends[cores] = machine["end_ns"]
     assert ends[4] < ends[1], ends
+
+
+def workload(text, threads, *more):
+    result = simulating.run("--workload=" + text, f"--threads={threads}", "--geometry=seed", *more)
+    assert result["end"] == "done" and result["violations"] == [], result["end"]
+    return result
+
+
+def test_pingpong_hands_over_what_it_says():
+    for handed in (100, 40, 0):
+        result = workload(f"pingpong,batch=50,exchanges=20,handed={handed}", 3, "--route=s2")
+        counts = result["workload"]["counts"]
+        assert counts["allocations"] == counts["frees"] == 6 * 20 * 50, counts
+        assert counts["local_frees"] == 6 * 20 * 50 * (100 - handed) // 100, counts
+        assert len(result["threads"]) == 7
+
+
+def test_adopters_take_turns_and_go_idle():
+    """Every second exchange of each of four players wakes one of three adopters: 20 meals, the
+    first two adopters eat seven times, the third six times."""
+    result = workload("adopters,batch=40,exchanges=10,adopters=3,hunger=25,idle=2", 2,
+                      "--route=cda")
+    counts = result["workload"]["counts"]
+    assert counts["wakings"] == counts["meals"] == 4 * 5, counts
+    assert counts["allocations"] == 4 * 10 * 40 and counts["local_frees"] == 20 * 25, counts
+    assert counts["adopter_allocations"] == 20 * 25, counts
+    eaters = [t["allocations"] for t in result["threads"] if t["id"] > 4]
+    assert sorted(eaters) == [6 * 25, 7 * 25, 7 * 25], eaters
+    assert sum(t["pages_it_adopted"] for t in result["threads"] if t["id"] > 4) > 0
+
+
+def test_stop_has_a_silent_producer():
+    result = workload("stop,blocks=300,rounds=4", 3, "--route=s2")
+    counts = result["workload"]["counts"]
+    assert counts["produced"] == 3 * 300 and counts["allocations"] == 3 * 4 * 300, counts
+    assert counts["frees"] == counts["produced"] + counts["allocations"], counts
+    assert counts["local_frees"] == counts["allocations"], counts
+    producer = result["threads"][1]
+    assert producer["allocations"] == 900 and producer["frees"] == 0, producer
+    assert result["measures"]["held_max"] > result["measures"]["fewest_max"]
+
+
+def test_reclaimer_only_frees():
+    result = workload("reclaimer,live=100,batch=32,queue=2,blocks=1000", 4, "--route=s2")
+    counts = result["workload"]["counts"]
+    assert counts["allocations"] == counts["frees"] == 4000 and counts["local_frees"] == 0, counts
+    reclaimer = result["threads"][1]
+    assert reclaimer["frees"] == 4000 and reclaimer["allocations"] == 0, reclaimer
+
+
+def test_real_threads_do_the_same_operations():
+    """What depends on no thread's timing is the same where the workload runs on real threads."""
+    for text, threads in (("larson,chunks=200,generations=3", 2),
+                          ("pingpong,batch=50,exchanges=30,handed=60", 2),
+                          ("adopters,batch=50,exchanges=20,adopters=3,hunger=20,idle=3", 2),
+                          ("mailbox,batch=50,batches=20,queue=3", 2),
+                          ("stop,blocks=200,rounds=3", 2),
+                          ("reclaimer,live=100,batch=32,queue=2,blocks=1000", 3)):
+        simulated = workload(text, threads, "--seed=5")["workload"]["counts"]
+        done = subprocess.run([os.path.join(os.environ["HAK_BIN_DIR"], "hakload"), text,
+                               f"--threads={threads}", "--seed=5"], capture_output=True, text=True)
+        assert done.returncode == 0, (text, done.stderr)
+        real = {line.split()[0]: float(line.split()[1]) for line in done.stdout.splitlines()}
+        del real["seconds"]
+        assert simulated == real, (text, simulated, real)
 
 
 if __name__ == "__main__":
