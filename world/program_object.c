@@ -7,7 +7,7 @@
 // Eight consecutive numbers have neighbouring homes, since objects made together tend to be used
 // together; groups of eight are scattered, so that long-lived runs do not pile up. The price, a
 // cache miss for many operations, is paid ahead of time by program_objects_prefetch.
-#include "program_internal.h"
+#include "program_object.h"
 
 #include <stdlib.h>
 #include <string.h>
