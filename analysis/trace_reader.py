@@ -124,8 +124,8 @@ class Trace:
         self._frames, indexed, self.cut_bytes = self._walk_frames()
         self._expect(self._frames, 32, "a whole META chunk")
         self.meta, self.end = self._text(self._frames[0], META), self._text(self._frames[-1], END)
-        tick = self.meta.get("tick_ns") if self.meta and self.meta.get("format") == "hak-trace" else None
-        self._expect(isinstance(tick, int) and tick >= 1, self._frames[0][0], "META of a hak-trace, with tick_ns, as the first chunk")
+        ticks = [m.get("tick_ns"), m.get("stamp_ticks_max", 1)] if (m := self.meta) and m.get("format") == "hak-trace" else [0]
+        self._expect(all(isinstance(n, int) and n >= 1 for n in ticks), 32, "META first, of a hak-trace, tick_ns and stamp_ticks_max >= 1")
         self._expect(self.end is not None or not indexed, self._frames[-1][0], "END as the last chunk before the index")
 
     def _expect(self, holds, offset, what):

@@ -24,7 +24,6 @@
 #include "stamp.h"
 
 enum {
-    REPAIR_NS_MAX = 20000,    // how much later the missing record may be stamped
     REPAIR_RECORDS_MAX = 256, // and how many of its ring's records are looked at
     TAIL_STEP_RECORDS = 1024, // room is given back at least this often
 };
@@ -141,10 +140,17 @@ static uint64_t position_of(const struct drain_cursor *cursor, uint64_t address,
     return cursor->end;
 }
 
+static void count_skew(struct drain_session *session, uint64_t stamps) {
+    session->counts.skewed++;
+    if (stamps > session->counts.skew_stamps_max)
+        session->counts.skew_stamps_max = stamps;
+}
+
 // Takes, before `early`, what it needs. True: the cursors have moved.
 static bool repair(struct drain_session *session, const struct drain_cursor *own,
                    const struct ring_record *early, bool wants_creation) {
-    uint64_t stamp_max = early->stamp + (uint64_t)(REPAIR_NS_MAX / session->clock->ns_per_stamp);
+    uint64_t stamp_max =
+        early->stamp + (uint64_t)(DRAIN_REPAIR_NS_MAX / session->clock->ns_per_stamp);
     for (uint32_t i = 0; i < session->cursor_count; i++) {
         struct drain_cursor *cursor = &session->cursors[i];
         if (cursor == own)
@@ -155,7 +161,7 @@ static bool repair(struct drain_session *session, const struct drain_cursor *own
         if (record_at(cursor, found)->stamp == early->stamp)
             session->counts.ties++;
         else
-            session->counts.skewed++;
+            count_skew(session, record_at(cursor, found)->stamp - early->stamp);
         while (cursor->position <= found)
             take(session, cursor);
         return true;

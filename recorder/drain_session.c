@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <jansson.h>
 #include <linux/futex.h>
+#include <math.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -179,6 +180,12 @@ static const char *stacks_name(uint32_t stacks) {
     return names[stacks <= RING_STACKS_FULL ? stacks : 0];
 }
 
+// Rounding to ticks, and what the clock may be wrong by.
+static json_int_t stamp_ticks_max(const struct drain_session *session) {
+    double ticks = session->clock->error_ns / (double)session->options->tick_ns;
+    return 1 + (json_int_t)ceil(ticks);
+}
+
 static char *meta_text(const struct drain_session *session) {
     const struct drain_options *options = session->options;
     char start_time[32];
@@ -187,13 +194,14 @@ static char *meta_text(const struct drain_session *session) {
     gmtime_r(&now, &parts);
     strftime(start_time, sizeof start_time, "%Y-%m-%dT%H:%M:%SZ", &parts);
     json_t *meta = json_pack(
-        "{s:s, s:s, s:s, s:o, s:o, s:i, s:i, s:s, s:I, s:s, s:s, s:b, s:i, s:i}", "format",
+        "{s:s, s:s, s:s, s:o, s:o, s:i, s:i, s:s, s:I, s:I, s:s, s:s, s:b, s:i, s:i}", "format",
         "hak-trace", "tool", "hakrec", "version", HAK_VERSION, "program", program_json(session),
         "command", command_json(session->pid, options->redact), "pid", (int)session->pid,
         "parent_pid", (int)session->parent_pid, "start_time", start_time, "tick_ns",
-        (json_int_t)options->tick_ns, "clock", drain_clock_name(session->clock->clock), "stacks",
-        stacks_name(options->stacks), "addresses", options->addresses, "page_size",
-        (int)sysconf(_SC_PAGESIZE), "cores", (int)sysconf(_SC_NPROCESSORS_CONF));
+        (json_int_t)options->tick_ns, "stamp_ticks_max", stamp_ticks_max(session), "clock",
+        drain_clock_name(session->clock->clock), "stacks", stacks_name(options->stacks),
+        "addresses", options->addresses, "page_size", (int)sysconf(_SC_PAGESIZE), "cores",
+        (int)sysconf(_SC_NPROCESSORS_CONF));
     char *text = json_dumps(meta, JSON_COMPACT);
     json_decref(meta);
     return text;
@@ -239,13 +247,16 @@ static json_t *recorder_json(const struct drain_session *session) {
     const struct drain_counts *counts = &session->counts;
     struct ring_session *ring = session->ring;
     json_t *json = json_pack(
-        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s}", "stalled_ns",
-        (json_int_t)stalled_ns(session), "drain_cpu_ns", (json_int_t)thread_cpu_ns(), "passes",
-        (json_int_t)counts->passes, "ties", (json_int_t)counts->ties, "skewed",
-        (json_int_t)counts->skewed, "unseen_frees", (json_int_t)counts->unseen_frees,
-        "unknown_usable", (json_int_t)counts->unknown_usable, "deferred",
-        (json_int_t)counts->deferred, "guarded", (json_int_t)atomic_load(&ring->guarded),
-        "stack_overflow", (json_int_t)atomic_load(&ring->stack_overflow), "stack_words",
+        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s}",
+        "stalled_ns", (json_int_t)stalled_ns(session), "drain_cpu_ns", (json_int_t)thread_cpu_ns(),
+        "passes", (json_int_t)counts->passes, "ties", (json_int_t)counts->ties, "skewed",
+        (json_int_t)counts->skewed, "skew_ns_max",
+        (json_int_t)((double)counts->skew_stamps_max * session->clock->ns_per_stamp),
+        "stamp_error_ns", (json_int_t)session->clock->error_ns, "unseen_frees",
+        (json_int_t)counts->unseen_frees, "unknown_usable", (json_int_t)counts->unknown_usable,
+        "deferred", (json_int_t)counts->deferred, "guarded",
+        (json_int_t)atomic_load(&ring->guarded), "stack_overflow",
+        (json_int_t)atomic_load(&ring->stack_overflow), "stack_words",
         (json_int_t)atomic_load(&ring->stack_arena_used), "module_overflow",
         (json_int_t)atomic_load(&ring->module_overflow), "rings",
         (json_int_t)atomic_load(&ring->ring_high), "stacks",

@@ -79,8 +79,9 @@ void drainer_say(int control, const char *format, ...) __attribute__((format(pri
 struct drain_clock {
     uint32_t clock; // enum ring_clock
     double ns_per_stamp;
+    double error_ns; // how far readings on two processors may deceive about which came first
 };
-// Chooses the clock of all sessions and measures its rate (takes some milliseconds).
+// Chooses the clock of all sessions and measures its rate and error (takes some milliseconds).
 void drain_clock_choose(struct drain_clock *clock);
 const char *drain_clock_name(uint32_t clock);
 
@@ -104,6 +105,7 @@ bool address_map_remove(struct address_map *map, uint64_t address, uint64_t *obj
 struct drain_counts {
     uint64_t passes, late, ties, skewed, unseen_frees, unknown_frees, unknown_usable;
     uint64_t deferred, lost;
+    uint64_t skew_stamps_max; // the widest disorder that was repaired
 };
 
 struct drain_cursor {
@@ -181,6 +183,9 @@ void *drain_session_run(void *session);
 void drain_session_fail(struct drain_session *session, const char *text);
 
 // ---------------------------------------------------------------- drain_merge.c
+
+// How much later than an event the one that it needs may be stamped, to be put before it.
+enum { DRAIN_REPAIR_NS_MAX = 20000 };
 
 // One pass; `last`: the process is gone, take everything. Returns the number of records taken.
 uint64_t drain_merge_pass(struct drain_session *session, bool last);

@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 #define TRACE_VERSION_MAJOR 1
-#define TRACE_VERSION_MINOR 0
+#define TRACE_VERSION_MINOR 1
 
 enum trace_op {
     TRACE_MALLOC = 1,
@@ -160,7 +160,7 @@ void trace_writer_totals(const struct trace_writer *writer, struct trace_writer_
 int trace_writer_close(struct trace_writer *writer, const char *end_json,
                        struct trace_error *error);
 
-// ---------------------------------------------------------------- reader (trace_reader.c)
+// ---------------------------------------------------------------- reader (trace_reader.c and kin)
 
 struct trace_reader;
 
@@ -188,13 +188,14 @@ const char *trace_reader_info(const struct trace_reader *reader, uint32_t number
 
 // What is known of the whole file. Complete after trace_reader_next has returned 0.
 struct trace_summary {
-    const char *meta_json;   // text of META; valid until close
-    const char *end_json;    // text of END, NULL while not read (without index) or missing
-    uint64_t tick_ns;        // from META
-    uint64_t events;         // read so far
-    uint64_t objects;        // created so far
-    uint32_t threads;        // greatest number seen as thread or peer + 1
-    uint32_t nodes, modules; // read so far, without node 0 and module 0
+    const char *meta_json;    // text of META; valid until close
+    const char *end_json;     // text of END, NULL while not read (without index) or missing
+    uint64_t tick_ns;         // from META
+    uint64_t stamp_ticks_max; // from META: how far times of two threads may deceive; 0 = not known
+    uint64_t events;          // read so far
+    uint64_t objects;         // created so far
+    uint32_t threads;         // greatest number seen as thread or peer + 1
+    uint32_t nodes, modules;  // read so far, without node 0 and module 0
     uint64_t file_bytes;
     uint64_t hash;      // XXH3-64 of the file's bytes, once the end was read; names the trace
     bool complete;      // END and index were found

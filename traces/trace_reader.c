@@ -140,6 +140,7 @@ void trace_reader_summary(const struct trace_reader *reader, struct trace_summar
         .meta_json = reader->meta_json,
         .end_json = reader->end_json,
         .tick_ns = reader->tick_ns,
+        .stamp_ticks_max = reader->stamp_ticks_max,
         .events = reader->events_seen,
         .objects = reader->objects_seen,
         .threads = reader->threads_seen,

@@ -75,7 +75,7 @@ struct trace_reader {
     size_t infos_next;  // directory entries before it have had their INFO read
 
     char *meta_json, *end_json;
-    uint64_t tick_ns;
+    uint64_t tick_ns, stamp_ticks_max;
     uint64_t end_events, end_objects;
     uint64_t events_seen, objects_seen; // the most that was read
     uint32_t threads_seen;

@@ -95,13 +95,19 @@ int trace_take_meta(struct trace_reader *reader, const struct trace_place *place
     const char *format = json_string_value(json_object_get(json, "format"));
     json_int_t tick_ns = json_integer_value(json_object_get(json, "tick_ns"));
     bool right = format && strcmp(format, "hak-trace") == 0 && tick_ns >= 1;
+    json_t *stamps = json_object_get(json, "stamp_ticks_max");
+    json_int_t stamp_ticks_max = json_integer_value(stamps);
+    bool stamps_right = !stamps || stamp_ticks_max >= 1;
     json_decref(json);
     reader->meta_json = text;
     reader->tick_ns = (uint64_t)tick_ns;
-    if (right)
-        return 0;
-    return trace_fail(place, error,
-                      "expected META with format \"hak-trace\" and tick_ns of 1 or more");
+    reader->stamp_ticks_max = (uint64_t)stamp_ticks_max;
+    if (!right)
+        return trace_fail(place, error,
+                          "expected META with format \"hak-trace\" and tick_ns of 1 or more");
+    if (!stamps_right)
+        return trace_fail(place, error, "expected META with stamp_ticks_max of 1 or more, or none");
+    return 0;
 }
 
 int trace_take_end(struct trace_reader *reader, const struct trace_place *place,

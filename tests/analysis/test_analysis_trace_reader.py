@@ -219,6 +219,8 @@ class Refusals(unittest.TestCase):
         self.refused(trace([chunk(META, [])]), "JSON object")
         for wrong in ({"format": "other"}, {"tick_ns": 0}, {"tick_ns": "1"}):
             self.refused(trace([text_chunk(META, META_KEYS | wrong), end(0, 0)]), "tick_ns")
+        for wrong in (0, "1", None):
+            self.refused(trace([text_chunk(META, META_KEYS | {"stamp_ticks_max": wrong}), end(0, 0)]), "stamp_ticks_max")
 
 
 class Size(unittest.TestCase):

@@ -70,6 +70,12 @@ def end_of(trace="t.zst"):
     return json.loads(data[start:data.rindex(b"}") + 1])
 
 
+def meta_of(trace="t.zst"):
+    """The trace's META, which `zstd -dc` shows as the first JSON text of the file."""
+    data = subprocess.run(["zstd", "-dcq", trace], capture_output=True).stdout
+    return json.JSONDecoder().raw_decode(data[data.index(b'{"format"'):].decode("utf-8", "ignore"))[0]
+
+
 def verified(trace="t.zst", lost=0):
     result = run(HAKTRACE, "verify", trace)
     check(result.returncode == 0, "haktrace verify", trace, result.stdout, result.stderr)
@@ -215,6 +221,13 @@ def handoff_monotonic():
     check(end["recorder"]["skewed"] == 0 and end["unknown_frees"] == 0, end)
     check(b'"clock":"monotonic"' in subprocess.run(["zstd", "-dcq", "t.zst"],
                                                     capture_output=True).stdout, "clock")
+
+
+def stamp_uncertainty():
+    """META tells how far times of two threads may deceive, in ticks of the trace."""
+    for tick, ticks in (("10us", range(2, 4)), ("1ns", range(3, 20002))):
+        subject("calls", options=[f"--tick={tick}", "-f"])
+        check(meta_of()["stamp_ticks_max"] in ticks, meta_of())
 
 
 def cross_thread():

@@ -12,7 +12,7 @@
 
 enum { RINGS = 2 };
 
-static struct drain_clock tsc = {RING_CLOCK_TSC, 1.0};
+static struct drain_clock tsc = {RING_CLOCK_TSC, 1.0, 0};
 static struct drain_session *session;
 static uint64_t base; // stamps are given relative to it; all of them lie in the past
 

@@ -10,7 +10,7 @@
 #define SAMPLE_META                                                                                \
     "{\"format\":\"hak-trace\",\"tool\":\"sample\",\"program\":\"sample\",\"command\":["           \
     "\"sample\","                                                                                  \
-    "\"--all\"],\"tick_ns\":100,\"stacks\":\"full\",\"addresses\":true}"
+    "\"--all\"],\"tick_ns\":100,\"stamp_ticks_max\":3,\"stacks\":\"full\",\"addresses\":true}"
 #define SAMPLE_END  "{\"lost\":2,\"late\":0,\"unknown_frees\":1,\"exit\":\"exited\",\"status\":0}"
 #define SAMPLE_INFO "{\"threads\":[{\"thread\":1,\"name\":\"worker\"}]}"
 

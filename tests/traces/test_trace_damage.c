@@ -732,16 +732,23 @@ START_TEST(meta_comes_first) {
     forge_write(&forge);
     read_all("forged.zst", "expected the META chunk, found kind 4");
 
-    static const char *const metas[] = {"[]", "{}", "{\"format\":\"hak-trace\"}",
+    static const char *const metas[] = {"[]",
+                                        "{}",
+                                        "{\"format\":\"hak-trace\"}",
                                         "{\"format\":\"hak-trace\",\"tick_ns\":0}",
-                                        "{\"format\":\"other\",\"tick_ns\":1}"};
-    for (unsigned i = 0; i < 5; i++) {
+                                        "{\"format\":\"other\",\"tick_ns\":1}",
+                                        "{\"format\":\"hak-trace\",\"tick_ns\":1,"
+                                        "\"stamp_ticks_max\":0}",
+                                        "{\"format\":\"hak-trace\",\"tick_ns\":1,"
+                                        "\"stamp_ticks_max\":\"1\"}"};
+    for (unsigned i = 0; i < 7; i++) {
         forge = (struct forge){0};
         trace_bytes_append(&forge.file, identity, sizeof identity);
         struct trace_chunk meta = text_chunk(TRACE_KIND_META, 0, 0, metas[i]);
         forge_chunk(&forge, &meta);
         forge_write(&forge);
-        read_all("forged.zst", "expected META with format");
+        read_all("forged.zst",
+                 i < 5 ? "expected META with format" : "expected META with stamp_ticks_max");
     }
 }
 END_TEST

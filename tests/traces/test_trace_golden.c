@@ -1,4 +1,4 @@
-// A trace written by the first release of format 1 is read by today's reader, and today's writer
+// Traces of every version of format 1 are read by today's reader, and today's writer
 // still writes the same chunks.
 #include "sample.h"
 
@@ -10,16 +10,25 @@
 
 static struct trace_error error;
 
-static const char *golden_path(void) {
+// One trace a version; the last is today's.
+static const struct {
+    const char *name;
+    uint64_t hash, stamp_ticks_max;
+} goldens[] = {{"every_op.zst", UINT64_C(0x6a7b7caf2ea970c4), 0},
+               {"every_op_1_1.zst", UINT64_C(0xcadcaad7c9839ccd), 3}};
+enum { GOLDENS = sizeof goldens / sizeof *goldens };
+
+static const char *golden_path(unsigned version) {
     static char path[4096];
-    snprintf(path, sizeof path, "%s/tests/traces/golden/every_op.zst", getenv("HAK_SOURCE_DIR"));
+    snprintf(path, sizeof path, "%s/tests/traces/golden/%s", getenv("HAK_SOURCE_DIR"),
+             goldens[version].name);
     return path;
 }
 
-START_TEST(the_golden_trace_is_read) {
+START_TEST(the_golden_traces_are_read) {
     struct trace_event event;
     struct trace_summary summary;
-    struct trace_reader *reader = trace_reader_open(golden_path(), &error);
+    struct trace_reader *reader = trace_reader_open(golden_path((unsigned)_i), &error);
     ck_assert_msg(reader != NULL, "%s", error.text);
     for (unsigned i = 0; i < SAMPLE_EVENTS; i++) {
         ck_assert_msg(trace_reader_next(reader, &event, 1, &error) == 1, "%s", error.text);
@@ -28,7 +37,8 @@ START_TEST(the_golden_trace_is_read) {
     ck_assert_int_eq(trace_reader_next(reader, &event, 1, &error), 0);
     trace_reader_summary(reader, &summary);
     ck_assert(summary.complete);
-    ck_assert_uint_eq(summary.hash, UINT64_C(0x6a7b7caf2ea970c4));
+    ck_assert_uint_eq(summary.hash, goldens[_i].hash);
+    ck_assert_uint_eq(summary.stamp_ticks_max, goldens[_i].stamp_ticks_max);
     trace_reader_close(reader);
 }
 END_TEST
@@ -48,7 +58,7 @@ static size_t content_of(const char *path, uint8_t *content, size_t capacity) {
 START_TEST(the_writer_still_writes_it) {
     static uint8_t golden[1 << 16], today[1 << 16];
     ck_assert_msg(sample_write("today.zst", 8, true, &error) == 0, "%s", error.text);
-    size_t golden_size = content_of(golden_path(), golden, sizeof golden);
+    size_t golden_size = content_of(golden_path(GOLDENS - 1), golden, sizeof golden);
     size_t today_size = content_of("today.zst", today, sizeof today);
     ck_assert_uint_eq(today_size, golden_size);
     for (size_t i = 0; i < golden_size; i++)
@@ -60,7 +70,7 @@ END_TEST
 int main(void) {
     Suite *suite = suite_create("trace_golden");
     TCase *tests = tcase_create("all");
-    tcase_add_test(tests, the_golden_trace_is_read);
+    tcase_add_loop_test(tests, the_golden_traces_are_read, 0, GOLDENS);
     tcase_add_test(tests, the_writer_still_writes_it);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

@@ -56,6 +56,7 @@ START_TEST(every_op_and_column_comes_back) {
         ck_assert_uint_eq(summary.nodes, SAMPLE_NODES);
         ck_assert_uint_eq(summary.modules, SAMPLE_MODULES);
         ck_assert_uint_eq(summary.tick_ns, 100);
+        ck_assert_uint_eq(summary.stamp_ticks_max, 3);
         ck_assert(summary.complete && summary.cut_bytes == 0);
         ck_assert_str_eq(summary.meta_json, SAMPLE_META);
         ck_assert_ptr_nonnull(strstr(summary.end_json, "\"events\":24"));
