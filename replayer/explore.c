@@ -12,99 +12,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define POINT_LIMIT_MIN      1000000
-#define POINTS_PER_OPERATION 10000
-#define PROGRESS_EVERY_NS    UINT64_C(200000000)
-#define TRAILS_LOG2_AT_FIRST 12
-
-// Different schedules seen: a set of their trails' hashes. 0 is not kept.
-struct trail_set {
-    uint64_t *slots;
-    uint64_t count;
-    unsigned log2;
-};
+#define PROGRESS_EVERY_NS UINT64_C(200000000)
 
 struct exploration {
     struct replay_options *options;
     struct replay_input input;
-    struct replay_strategist strategist;
-    struct world *world;
-    struct program_options run_options;
-    struct trail_set trails;
-    uint64_t tried, points;
+    struct replay_trial trial;
+    uint64_t tried;
     uint64_t begun_ns, told_ns;
     bool tells;
 };
-
-// How one schedule ended.
-struct outcome {
-    enum world_end end;
-    uint64_t digest, trail;
-    struct world_violation violation;
-};
-
-// ---------------------------------------------------------------- coverage
-
-static void trail_put(struct trail_set *set, uint64_t trail) {
-    uint64_t mask = (UINT64_C(1) << set->log2) - 1;
-    uint64_t i = trail & mask;
-    while (set->slots[i] != 0 && set->slots[i] != trail)
-        i = (i + 1) & mask;
-    if (set->slots[i] == 0)
-        set->count++;
-    set->slots[i] = trail;
-}
-
-static bool trail_set_init(struct trail_set *set, unsigned log2) {
-    *set = (struct trail_set){.log2 = log2};
-    set->slots = calloc(UINT64_C(1) << log2, sizeof *set->slots);
-    return set->slots != NULL;
-}
-
-static bool trail_add(struct trail_set *set, uint64_t trail) {
-    if ((set->count + 1) * 2 > UINT64_C(1) << set->log2) {
-        struct trail_set larger;
-        if (!trail_set_init(&larger, set->log2 + 1))
-            return false;
-        for (uint64_t i = 0; i < UINT64_C(1) << set->log2; i++)
-            if (set->slots[i] != 0)
-                trail_put(&larger, set->slots[i]);
-        free(set->slots);
-        *set = larger;
-    }
-    trail_put(set, trail | 1);
-    return true;
-}
-
-// ---------------------------------------------------------------- one schedule
-
-// False: the run itself failed; a line was printed.
-static bool try_schedule(struct exploration *exploration, uint64_t seed,
-                         struct world_schedule *recording, struct outcome *outcome) {
-    struct program_result *result;
-    *outcome = (struct outcome){.end = WORLD_DONE};
-    world_reset(exploration->world, seed);
-    world_schedule_record(exploration->world, recording);
-    outcome->end = program_run(exploration->world, exploration->input.source,
-                               &exploration->run_options, &result);
-    if (result == NULL) {
-        replay_fail("%s", exploration->input.source->message);
-        return false;
-    }
-    outcome->digest = program_result_digest(result);
-    outcome->trail = world_trail(exploration->world);
-    exploration->points += world_points(exploration->world);
-    const struct world_violation *violation = world_violation(exploration->world);
-    if (violation != NULL)
-        outcome->violation = *violation;
-    program_result_free(result);
-    return true;
-}
-
-static bool same_outcome(const struct outcome *a, const struct outcome *b) {
-    return a->end == b->end && a->digest == b->digest && a->trail == b->trail &&
-           a->violation.oracle == b->violation.oracle && a->violation.point == b->violation.point;
-}
 
 // ---------------------------------------------------------------- a failing schedule
 
@@ -115,7 +32,7 @@ static void set_number(struct world_schedule *schedule, const char *key, uint64_
 }
 
 static void describe(const struct exploration *exploration, struct world_schedule *schedule,
-                     uint64_t seed, const struct outcome *outcome) {
+                     uint64_t seed, const struct replay_outcome *outcome) {
     const struct replay_options *options = exploration->options;
     const struct replay_input *input = &exploration->input;
     char digest[20];
@@ -133,6 +50,7 @@ static void describe(const struct exploration *exploration, struct world_schedul
     world_schedule_key(schedule, "order", "dataflow");
     world_schedule_key(schedule, "strategy", options->strategy);
     set_number(schedule, "seed", seed);
+    set_number(schedule, "point-limit", exploration->trial.point_limit);
     world_schedule_key(schedule, "oracle", world_oracle_name(outcome->violation.oracle));
     set_number(schedule, "point", outcome->violation.point);
     world_schedule_key(schedule, "digest", digest);
@@ -140,15 +58,15 @@ static void describe(const struct exploration *exploration, struct world_schedul
 }
 
 static int write_failure(struct exploration *exploration, uint64_t seed,
-                         const struct outcome *first) {
+                         const struct replay_outcome *first) {
     char path[512], message[REPLAY_TEXT_MAX];
-    struct outcome second;
+    struct replay_outcome second;
     struct world_schedule *schedule = world_schedule_new();
     if (schedule == NULL)
         return replay_fail("out of memory for the schedule");
-    if (!try_schedule(exploration, seed, schedule, &second))
+    if (!replay_trial_run(&exploration->trial, seed, schedule, &second))
         return REPLAY_USAGE;
-    if (!same_outcome(first, &second)) {
+    if (!replay_outcome_is_same(first, &second)) {
         replay_fail("seed %" PRIu64 " did not run twice in the same way (%s at point %" PRIu64
                     ", then %s at point %" PRIu64 "): a defect of hak's own",
                     seed, world_end_name(first->end), first->violation.point,
@@ -179,44 +97,92 @@ static double rate(const struct exploration *exploration, double count) {
     return seconds > 0 ? count / seconds : 0;
 }
 
+static uint64_t begun_ago_ns(const struct exploration *exploration) {
+    return replay_os_clock_ns() - exploration->begun_ns;
+}
+
+// Of schedules or of time, whichever ends sooner; where neither is known, 0.
+static double seconds_left(const struct exploration *exploration, double per_second) {
+    const struct replay_options *options = exploration->options;
+    double by_count = per_second > 0 && options->schedules != UINT64_MAX
+                          ? (double)(options->schedules - exploration->tried) / per_second
+                          : 1e18;
+    double by_time = options->budget_ns != 0
+                         ? ((double)options->budget_ns - (double)begun_ago_ns(exploration)) / 1e9
+                         : 1e18;
+    double left = by_count < by_time ? by_count : by_time;
+    return left < 0 || left >= 1e18 ? 0 : left;
+}
+
 static void tell_progress(struct exploration *exploration) {
+    struct replay_coverage_figures seen;
     uint64_t now_ns = replay_os_clock_ns();
     if (!exploration->tells || now_ns - exploration->told_ns < PROGRESS_EVERY_NS)
         return;
     exploration->told_ns = now_ns;
+    replay_coverage_figures(exploration->trial.strategist.coverage, &seen);
     double per_second = rate(exploration, (double)exploration->tried);
-    double left = (double)(exploration->options->schedules - exploration->tried);
-    fprintf(stderr, "\r%" PRIu64 " schedules, %" PRIu64 " different, %.0f a second, %.0f s left ",
-            exploration->tried, exploration->trails.count, per_second,
-            per_second > 0 ? left / per_second : 0);
+    fprintf(stderr, "\r%" PRIu64 " schedules, %.0f a second, %" PRIu64 " meetings, %.0f s left ",
+            exploration->tried, per_second, seen.meetings, seconds_left(exploration, per_second));
 }
 
-// One line; `outcome` says what came of it.
+// A chance as a person reads it; Good and Turing's estimate is 0 where nothing was seen just once.
+static void print_chance(const char *what, uint64_t once, uint64_t schedules) {
+    if (schedules == 0)
+        return;
+    if (once == 0)
+        printf("; the next schedule shows a new %s with less than %.3g %%", what,
+               100.0 / (double)schedules);
+    else
+        printf("; the next schedule shows a new %s with about %.3g %%", what,
+               100.0 * (double)once / (double)schedules);
+}
+
+// Two lines; `outcome` says what came of it.
 static void print_coverage(const struct exploration *exploration, const char *outcome) {
+    const struct replay_trial *trial = &exploration->trial;
+    struct replay_coverage_figures seen;
     if (exploration->tells)
-        fprintf(stderr, "\r%70s\r", "");
+        fprintf(stderr, "\r%78s\r", "");
     if (exploration->options->quiet)
         return;
-    printf("%s: route %s, strategy %s: %" PRIu64 " schedules, %" PRIu64
-           " different, %.1f points each; %.0f schedules/s; %s\n",
+    printf("%s: route %s, strategy %s: %" PRIu64
+           " schedules, %.1f points each; %.0f schedules/s; %s\n",
            exploration->input.name, exploration->options->routes.list[0].text,
-           exploration->options->strategy, exploration->tried, exploration->trails.count,
-           exploration->tried > 0 ? (double)exploration->points / (double)exploration->tried : 0,
+           exploration->options->strategy, exploration->tried,
+           exploration->tried > 0 ? (double)trial->points / (double)exploration->tried : 0,
            rate(exploration, (double)exploration->tried), outcome);
+    replay_coverage_figures(trial->strategist.coverage, &seen);
+    printf("  coverage (of %" PRIu64 " schedules looked at): %" PRIu64
+           " meetings, the last new one in schedule %" PRIu64,
+           seen.schedules, seen.meetings, seen.meetings_last + 1);
+    print_chance("meeting", seen.meetings_once, seen.schedules);
+    printf("; %" PRIu64 " classes", seen.classes);
+    print_chance("class", seen.classes_once, seen.schedules);
+    printf("\n");
+}
+
+static bool is_enough(const struct exploration *exploration) {
+    const struct replay_options *options = exploration->options;
+    return exploration->tried >= options->schedules ||
+           (options->budget_ns != 0 && exploration->tried % 64 == 0 &&
+            begun_ago_ns(exploration) >= options->budget_ns);
 }
 
 static int search(struct exploration *exploration) {
-    const struct replay_options *options = exploration->options;
-    while (exploration->tried < options->schedules) {
-        struct outcome outcome;
-        uint64_t seed = options->seed + exploration->tried;
-        if (!try_schedule(exploration, seed, NULL, &outcome))
+    struct replay_trial *trial = &exploration->trial;
+    struct replay_coverage *coverage = trial->strategist.coverage;
+    while (!is_enough(exploration)) {
+        struct replay_outcome outcome;
+        uint64_t seed = exploration->options->seed + exploration->tried;
+        bool noted = replay_coverage_begin(coverage, exploration->tried);
+        if (!replay_trial_run(trial, seed, NULL, &outcome))
             return REPLAY_USAGE;
         if (replay_os_interrupted)
             return REPLAY_INTERRUPTED;
         exploration->tried++;
-        if (!trail_add(&exploration->trails, outcome.trail))
-            return replay_fail("out of memory for the set of schedules");
+        if (!replay_coverage_end(coverage) || !noted)
+            return replay_fail("out of memory for the coverage");
         if (outcome.end != WORLD_DONE) {
             print_coverage(exploration, "violation found");
             return write_failure(exploration, seed, &outcome);
@@ -231,6 +197,7 @@ static int search(struct exploration *exploration) {
 static bool prepare(struct exploration *exploration) {
     struct replay_options *options = exploration->options;
     struct replay_input *input = &exploration->input;
+    struct replay_trial *trial = &exploration->trial;
     if (!replay_input_open(input, options->input, NULL, options->geometry,
                            options->allow_anomalies))
         return false;
@@ -240,33 +207,20 @@ static bool prepare(struct exploration *exploration) {
         replay_fail("%s: %s", options->output, why);
         return false;
     }
-    if (!replay_strategist_init(&exploration->strategist, input->source->threads + 1) ||
-        !trail_set_init(&exploration->trails, TRAILS_LOG2_AT_FIRST)) {
+    if (!replay_trial_open(trial, input, options->routes.list[0].text,
+                           replay_strategy_find(options->strategy)) ||
+        !replay_trial_measure(trial))
+        return false;
+    trial->strategist.environment = options->environment;
+    trial->strategist.coverage = replay_coverage_new();
+    if (trial->strategist.coverage == NULL)
         replay_fail("%s: out of memory", options->input);
-        return false;
-    }
-    exploration->world = replay_world_create(
-        input, options->routes.list[0].text, &replay_strategy_find(options->strategy)->strategy,
-        &exploration->strategist, options->seed,
-        POINT_LIMIT_MIN + input->source->operations * POINTS_PER_OPERATION);
-    if (exploration->world == NULL)
-        return false;
-    world_snapshot(exploration->world);
-    exploration->run_options =
-        (struct program_options){.order = PROGRAM_DATAFLOW,
-                                 .strategy_name = options->strategy,
-                                 .stamps = true,
-                                 .brief = true,
-                                 .clock_follows_trace = true,
-                                 .stop = &replay_os_interrupted,
-                                 .next_operations = exploration->strategist.next_operations};
-    return true;
+    return trial->strategist.coverage != NULL;
 }
 
 static void finish(struct exploration *exploration) {
-    world_destroy(exploration->world);
-    replay_strategist_free(&exploration->strategist);
-    free(exploration->trails.slots);
+    replay_coverage_free(exploration->trial.strategist.coverage);
+    replay_trial_close(&exploration->trial);
     replay_input_close(&exploration->input);
 }
 
@@ -277,6 +231,8 @@ int replay_command_explore(struct replay_options *options) {
         return replay_fail("explore: expected one route, found %zu", options->routes.count);
     if (strcmp(options->strategy, "schedule") == 0)
         return replay_fail("explore: a schedule is played by hakreplay repro FILE");
+    if (options->budget_ns != 0 && !options->has_schedules)
+        options->schedules = UINT64_MAX;
     if (prepare(&exploration)) {
         replay_os_catch_interrupts();
         exploration.tells = !options->quiet && replay_os_stderr_is_terminal();

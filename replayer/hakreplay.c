@@ -15,7 +15,7 @@ static const struct replay_command commands[] = {
      replay_command_replay},
     {"explore", "explore [OPTIONS] trace.zst|NAME.scn",
      "Tries many schedules; on a violation writes it to NAME-SEED.hks and ends with status 1.",
-     "rSsngaoq", replay_command_explore},
+     "rSsnbegaoq", replay_command_explore},
     {"repro", "repro [OPTIONS] FAIL.hks",
      "Plays a failing schedule again and prints what happened last, one column a thread.", "xaq",
      replay_command_repro},
@@ -42,7 +42,7 @@ static int print_help(void) {
          "  hakreplay trace.zst\n"
          "  hakreplay --route=cda,s2,orphans=strand,best trace.zst\n"
          "  hakreplay --order=dataflow --strategy=random --seed=7 trace.zst\n"
-         "  hakreplay explore --route=cda --schedules=100000 hand-over.scn\n"
+         "  hakreplay explore --route=cda --budget=60s hand-over.scn\n"
          "\nExit status: 0 fine; 1 a violation was found; 2 usage or bad input; 3 a schedule did\n"
          "not play as recorded; 130 interrupted, with what there was written.");
     return REPLAY_OK;

@@ -22,11 +22,16 @@ static const struct option_row rows[] = {
      "one preset with its overrides: s2,orphans=strand; default best"},
     {'O', "order", "ORDER", "strict (as recorded) or dataflow; default strict", NULL},
     {'S', "strategy", "STRATEGY",
-     "order strict: recorded; dataflow: random (default), recorded, round-robin, schedule",
-     "recorded, round-robin or random; default random"},
+     "order strict: recorded; dataflow: random (default), recorded, schedule, or as explore",
+     "portfolio (default), random, pct, pos, urw, bounded, starving, adversarial, round-robin or "
+     "recorded"},
     {'p', "schedule", "FILE", "the schedule that strategy `schedule` plays", NULL},
     {'s', "seed", "N", "of the strategy; default 1", "of the first schedule; default 1"},
-    {'n', "schedules", "N", "how many to try; default 10000", NULL},
+    {'n', "schedules", "N", "how many to try; default 10000, or what --budget allows", NULL},
+    {'b', "budget", "TIME", "for how long to try: 90s, 15m, 8h", NULL},
+    {'e', "environment", "on|off",
+     "clock jumps, spurious wake-ups and failures as well, in every second schedule; default on",
+     NULL},
     {'g', "geometry", "G", "default, seed or scenario; default default, or what the scenario says",
      NULL},
     {'t', "stamps", NULL, "write and check a stamp at both ends of every block", NULL},
@@ -125,8 +130,7 @@ static bool parse_strategy(const char *text, struct replay_options *options) {
     options->has_strategy = true;
     if (replay_strategy_find(text) != NULL || strcmp(text, "schedule") == 0)
         return true;
-    replay_fail("unknown strategy \"%s\": expected recorded, round-robin, random or schedule",
-                text);
+    replay_fail("unknown strategy \"%s\": expected %s or schedule", text, replay_strategy_names());
     return false;
 }
 
@@ -140,9 +144,35 @@ static bool parse_geometry(const char *text, struct replay_options *options) {
 static bool parse_schedule_count(const char *text, struct replay_options *options) {
     if (!parse_number("schedules", text, &options->schedules))
         return false;
+    options->has_schedules = true;
     if (options->schedules == 0)
         replay_fail("--schedules: expected at least 1");
     return options->schedules > 0;
+}
+
+// A number and s, m or h.
+static bool parse_budget(const char *text, struct replay_options *options) {
+    char *end;
+    errno = 0;
+    uint64_t number = strtoull(text, &end, 10);
+    uint64_t seconds = strcmp(end, "s") == 0   ? 1
+                       : strcmp(end, "m") == 0 ? 60
+                       : strcmp(end, "h") == 0 ? 3600
+                                               : 0;
+    bool fine = text[0] >= '0' && text[0] <= '9' && errno == 0 && seconds != 0 && number != 0 &&
+                number <= 1000000;
+    if (!fine)
+        replay_fail("--budget: expected a time like 90s, 15m or 8h, found \"%s\"", text);
+    options->budget_ns = number * seconds * UINT64_C(1000000000);
+    return fine;
+}
+
+static bool parse_environment(const char *text, struct replay_options *options) {
+    options->environment = strcmp(text, "on") == 0;
+    if (options->environment || strcmp(text, "off") == 0)
+        return true;
+    replay_fail("--environment: expected on or off, found \"%s\"", text);
+    return false;
 }
 
 static bool set_option(char letter, const char *value, struct replay_options *options) {
@@ -161,6 +191,10 @@ static bool set_option(char letter, const char *value, struct replay_options *op
         return parse_number("seed", value, &options->seed);
     case 'n':
         return parse_schedule_count(value, options);
+    case 'b':
+        return parse_budget(value, options);
+    case 'e':
+        return parse_environment(value, options);
     case 'g':
         return parse_geometry(value, options);
     case 't':
@@ -241,9 +275,12 @@ bool replay_options_parse(const struct replay_command *command, int argc, char *
                           struct replay_options *options, int *status) {
     struct option long_options[ROW_COUNT + 1];
     fill_long_options(command->letters, long_options);
-    *options = (struct replay_options){.strategy = "random", .seed = 1, .schedules = 10000};
-    if (!takes(command->letters, 'O'))
+    *options = (struct replay_options){
+        .strategy = "random", .seed = 1, .schedules = 10000, .environment = true};
+    if (!takes(command->letters, 'O')) {
         options->order = PROGRAM_DATAFLOW;
+        options->strategy = "portfolio";
+    }
     replay_routes_parse(MF2_ROUTE_DEFAULT, options);
     *status = REPLAY_USAGE;
     opterr = 0;

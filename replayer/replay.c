@@ -178,10 +178,11 @@ static bool run_route(struct session *session) {
         strategy = &world_strategy_schedule;
         self = session->schedule;
     } else if (options->order == PROGRAM_DATAFLOW) {
-        strategy = &replay_strategy_find(options->strategy)->strategy;
+        strategy = &replay_explorer;
         self = &strategist;
     }
-    if (!replay_strategist_init(&strategist, session->input.source->threads + 1)) {
+    if (!replay_strategist_init(&strategist, replay_strategy_find(options->strategy),
+                                session->input.source->threads + 1)) {
         session->status = replay_fail("%s: out of memory", options->input);
         return false;
     }

@@ -44,8 +44,10 @@ struct replay_options {
     const char *schedule;                // file, for strategy `schedule`
     const struct mf2_geometry *geometry; // NULL: the input's own
     uint64_t seed;
-    uint64_t schedules; // explore: how many
-    bool has_order, has_strategy, has_route;
+    uint64_t schedules; // explore: how many at most
+    uint64_t budget_ns; // explore: for how long at most; 0: no such limit
+    bool has_order, has_strategy, has_route, has_schedules;
+    bool environment; // explore: its choices as well
     bool stamps, json, quiet, allow_anomalies, allow_other_sources;
 };
 
@@ -92,24 +94,142 @@ struct world *replay_world_create(const struct replay_input *input, const char *
 
 // ---------------------------------------------------------------- strategy.c
 
+#define REPLAY_DEPTH_MAX 8 // of `pct` and `bounded`: places at which a run is turned aside
+
 // A strategy's state. One for all, so that a row of the table is two functions and no more.
+// Fibers' arrays have room for the helper, whose number is fiber_limit.
 struct replay_strategist {
-    uint64_t random;           // state of the generator
-    uint64_t *next_operations; // by fiber; filled in by the run (program.h)
+    const struct replay_strategy *chosen; // that the command line names
+    const struct replay_strategy *plays;  // in this run: `chosen`, or one that it stands for
+    uint64_t random;                      // state of the generator
+    uint64_t *next_operations;            // by fiber; filled in by the run (program.h)
     uint32_t fiber_limit;
+    // What a run is like: measured once, before the first, in recorded order.
+    uint64_t run_points;
+    uint64_t *fiber_points; // by fiber
+    // What the search strategies remember (search.c).
+    uint64_t *priority;     // by fiber: pct, pos
+    uint64_t *asleep_until; // by fiber: a point's number
+    uint64_t *points_left;  // by fiber, as far as run_points tells
+    uint64_t turns[REPLAY_DEPTH_MAX];
+    uint32_t turn_count, committed;
+    uint64_t lowest; // priority given out last to who shall come last
+    bool measures;   // this run fills in run_points and fiber_points
+    // Choices beside threads (environment.c).
+    bool environment;                 // may be chosen at all
+    bool surprises;                   // are chosen in this run
+    struct replay_coverage *coverage; // NULL: nobody asks
 };
 
 struct replay_strategy {
     const char *meaning;
     struct world_strategy strategy; // self is a struct replay_strategist
+    bool searches;                  // the environment's choices belong to it as well
 };
 extern const struct replay_strategy replay_strategies[];
 extern const size_t replay_strategy_count;
 // NULL if there is none of that name.
 const struct replay_strategy *replay_strategy_find(const char *name);
+// "recorded, round-robin, ...": what a user may name.
+const char *replay_strategy_names(void);
 
-bool replay_strategist_init(struct replay_strategist *strategist, uint32_t fiber_limit);
+// A strategist that plays as `chosen`; with `environment` its choices are explored, too.
+bool replay_strategist_init(struct replay_strategist *strategist,
+                            const struct replay_strategy *chosen, uint32_t fiber_limit);
 void replay_strategist_free(struct replay_strategist *strategist);
+// What the world is given: the chosen strategy, the environment's choices, coverage.
+extern const struct world_strategy replay_explorer; // self is a struct replay_strategist
+
+// splitmix64; evenly in [0, bound), up to 2^-32; true once in `times`.
+uint64_t replay_random(struct replay_strategist *strategist);
+uint32_t replay_random_below(struct replay_strategist *strategist, uint32_t bound);
+bool replay_once_in(struct replay_strategist *strategist, uint32_t times);
+
+// ---------------------------------------------------------------- search.c
+
+// Begin and pick of the strategies that look for bugs; the table says what each does.
+void replay_pct_begin(void *self, struct world *world, uint64_t seed);
+void replay_pct_pick(void *self, struct world *world, const struct world_point *point,
+                     struct world_choice *choice);
+void replay_pos_begin(void *self, struct world *world, uint64_t seed);
+void replay_pos_pick(void *self, struct world *world, const struct world_point *point,
+                     struct world_choice *choice);
+void replay_urw_begin(void *self, struct world *world, uint64_t seed);
+void replay_urw_pick(void *self, struct world *world, const struct world_point *point,
+                     struct world_choice *choice);
+void replay_bounded_begin(void *self, struct world *world, uint64_t seed);
+void replay_bounded_pick(void *self, struct world *world, const struct world_point *point,
+                         struct world_choice *choice);
+void replay_sleep_begin(void *self, struct world *world, uint64_t seed);
+void replay_starving_pick(void *self, struct world *world, const struct world_point *point,
+                          struct world_choice *choice);
+void replay_adversarial_pick(void *self, struct world *world, const struct world_point *point,
+                             struct world_choice *choice);
+
+// ---------------------------------------------------------------- environment.c
+
+// Puts the environment's choice for the fiber chosen into *choice, or another fiber that waits and
+// is made to go on.
+void replay_environment_choose(struct replay_strategist *strategist, struct world *world,
+                               struct world_choice *choice);
+
+// ---------------------------------------------------------------- coverage.c
+
+// What the runs so far have shown of all that could be seen. Two measures:
+//   meeting   two places of the source, one after the other at one address by different fibers, at
+//             least one of them writing. There are few; a bug lies in one or two of them
+//   class     runs that differ only in the order of accesses that do not touch each other are one
+//             class (Mazurkiewicz trace). There are very many
+// The chance that the next schedule shows something new is estimated by Good and Turing: the
+// number of things seen in one schedule alone, divided by the number of schedules.
+struct replay_coverage_figures {
+    uint64_t schedules; // that were looked at: all of the first ones, later one in some
+    uint64_t every;     // one in how many, at the end
+    uint64_t meetings, meetings_once, meetings_last; // in all; in one schedule only; which saw the
+                                                     // last new one
+    uint64_t classes, classes_once;
+};
+struct replay_coverage;
+struct replay_coverage *replay_coverage_new(void); // NULL: no memory
+void replay_coverage_free(struct replay_coverage *coverage);
+// False: out of memory, at any time before.
+bool replay_coverage_begin(struct replay_coverage *coverage, uint64_t schedule);
+void replay_coverage_note(struct replay_coverage *coverage, const struct world_point *access,
+                          uint32_t fiber, const struct world_choice *choice);
+bool replay_coverage_end(struct replay_coverage *coverage);
+void replay_coverage_figures(const struct replay_coverage *coverage,
+                             struct replay_coverage_figures *figures);
+
+// ---------------------------------------------------------------- trial.c: one program, many runs
+
+// How one run ended.
+struct replay_outcome {
+    enum world_end end;
+    uint64_t digest, trail;
+    struct world_violation violation;
+};
+
+// A program in a world of its own, which is put back before every run.
+struct replay_trial {
+    const struct replay_input *input;
+    struct world *world;
+    struct replay_strategist strategist;
+    struct program_options run_options;
+    uint64_t points;      // of all runs
+    uint64_t point_limit; // of one, after which it is a livelock
+};
+
+// False with a line printed. `input` must outlive the trial. In any case replay_trial_close.
+bool replay_trial_open(struct replay_trial *trial, const struct replay_input *input,
+                       const char *route, const struct replay_strategy *strategy);
+void replay_trial_close(struct replay_trial *trial);
+// Fills in what a run is like (strategist.run_points, point_limit), by one in recorded order.
+bool replay_trial_measure(struct replay_trial *trial);
+// Runs once. `recording` receives the choices; may be NULL. False: the run itself failed, and a
+// line was printed.
+bool replay_trial_run(struct replay_trial *trial, uint64_t seed, struct world_schedule *recording,
+                      struct replay_outcome *outcome);
+bool replay_outcome_is_same(const struct replay_outcome *a, const struct replay_outcome *b);
 
 // ---------------------------------------------------------------- scenario.c
 

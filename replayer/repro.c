@@ -72,15 +72,15 @@ static bool prepare(struct repro *repro) {
     }
     if (!check_sources(repro) || !open_input(repro))
         return false;
-    if (!replay_strategist_init(&repro->strategist, repro->input.source->threads + 1)) {
+    if (!replay_strategist_init(&repro->strategist, NULL, repro->input.source->threads + 1)) {
         replay_fail("%s: out of memory", repro->options->input);
         return false;
     }
     repro->timeline.inner = &world_strategy_schedule;
     repro->timeline.inner_self = repro->schedule;
-    repro->world =
-        replay_world_create(&repro->input, value(repro, "route"), &replay_timeline_strategy,
-                            &repro->timeline, strtoull(value(repro, "seed"), NULL, 10), 0);
+    repro->world = replay_world_create(
+        &repro->input, value(repro, "route"), &replay_timeline_strategy, &repro->timeline,
+        strtoull(value(repro, "seed"), NULL, 10), strtoull(value(repro, "point-limit"), NULL, 10));
     if (repro->world == NULL)
         return false;
     world_snapshot(repro->world);

@@ -1,4 +1,5 @@
-// strategy.c: who runs next, where the order leaves a choice. One row of the table a strategy.
+// strategy.c: who runs next, where the order leaves a choice. One row of the table a strategy; the
+// plain ones are here, those that look for bugs in search.c.
 //
 // A strategy must depend on nothing but its seed and what the world shows it: numbers of fibers,
 // points, operations. Then equal seeds give equal runs.
@@ -12,21 +13,25 @@
 // ---------------------------------------------------------------- the generator
 
 // splitmix64: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014.
-static uint64_t next_random(struct replay_strategist *strategist) {
+uint64_t replay_random(struct replay_strategist *strategist) {
     uint64_t z = strategist->random += UINT64_C(0x9E3779B97F4A7C15);
     z = (z ^ z >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
     z = (z ^ z >> 27) * UINT64_C(0x94D049BB133111EB);
     return z ^ z >> 31;
 }
 
-// Evenly in [0, bound), up to 2^-32.
-static uint32_t random_below(struct replay_strategist *strategist, uint32_t bound) {
-    return (uint32_t)((next_random(strategist) >> 32) * bound >> 32);
+uint32_t replay_random_below(struct replay_strategist *strategist, uint32_t bound) {
+    return (uint32_t)((replay_random(strategist) >> 32) * bound >> 32);
+}
+
+bool replay_once_in(struct replay_strategist *strategist, uint32_t times) {
+    return replay_random_below(strategist, times) == 0;
 }
 
 static void begin(void *self, struct world *world, uint64_t seed) {
+    (void)self;
     (void)world;
-    ((struct replay_strategist *)self)->random = seed;
+    (void)seed;
 }
 
 // ---------------------------------------------------------------- recorded
@@ -73,18 +78,43 @@ static void pick_round_robin(void *self, struct world *world, const struct world
 static void pick_random(void *self, struct world *world, const struct world_point *point,
                         struct world_choice *choice) {
     (void)point;
-    choice->fiber = world_runnable(world, random_below(self, world_runnable_count(world)));
+    choice->fiber = world_runnable(world, replay_random_below(self, world_runnable_count(world)));
 }
 
 // ---------------------------------------------------------------- the table
 
 const struct replay_strategy replay_strategies[] = {
-    {"recorded order, one operation at a time", {"recorded", begin, pick_recorded, NULL}},
+    {"recorded order, one operation at a time", {"recorded", begin, pick_recorded, NULL}, false},
     {"the next thread that can run, at every point",
-     {"round-robin", begin, pick_round_robin, NULL}},
-    {"any thread that can run, at every point", {"random", begin, pick_random, NULL}},
+     {"round-robin", begin, pick_round_robin, NULL},
+     false},
+    // The portfolio: these in turn, seed by seed.
+    {"any thread that can run, at every point", {"random", begin, pick_random, NULL}, true},
+    {"the thread of the highest priority; at a few points it becomes the lowest (Burckhardt)",
+     {"pct", replay_pct_begin, replay_pct_pick, NULL},
+     true},
+    {"the access of the highest priority; those that it meets get new ones (Yuan)",
+     {"pos", replay_pos_begin, replay_pos_pick, NULL},
+     true},
+    {"a thread as likely as it has points left, so that orders are about as likely (Zhao)",
+     {"urw", replay_urw_begin, replay_urw_pick, NULL},
+     true},
+    {"no thread is interrupted but at a few points",
+     {"bounded", replay_bounded_begin, replay_bounded_pick, NULL},
+     true},
+    {"threads fall asleep for long, the others run at random",
+     {"starving", replay_sleep_begin, replay_starving_pick, NULL},
+     true},
+    {"a thread is stopped before its atomic step, while others do theirs",
+     {"adversarial", replay_sleep_begin, replay_adversarial_pick, NULL},
+     true},
+    {"all from `random` on, in turn", {"portfolio", begin, pick_random, NULL}, true},
 };
 const size_t replay_strategy_count = sizeof replay_strategies / sizeof replay_strategies[0];
+enum { PORTFOLIO_FIRST = 2, PORTFOLIO_COUNT = 7 };
+_Static_assert(sizeof replay_strategies / sizeof replay_strategies[0] ==
+                   PORTFOLIO_FIRST + PORTFOLIO_COUNT + 1,
+               "the portfolio stands behind those that it is made of");
 
 const struct replay_strategy *replay_strategy_find(const char *name) {
     for (size_t i = 0; i < replay_strategy_count; i++)
@@ -93,12 +123,69 @@ const struct replay_strategy *replay_strategy_find(const char *name) {
     return NULL;
 }
 
-bool replay_strategist_init(struct replay_strategist *strategist, uint32_t fiber_limit) {
-    *strategist = (struct replay_strategist){.fiber_limit = fiber_limit};
-    strategist->next_operations = calloc(fiber_limit, sizeof *strategist->next_operations);
-    return strategist->next_operations != NULL;
+const char *replay_strategy_names(void) {
+    static char names[256];
+    if (names[0] == '\0')
+        for (size_t i = 0; i < replay_strategy_count; i++) {
+            strcat(names, i == 0 ? "" : ", ");
+            strcat(names, replay_strategies[i].strategy.name);
+        }
+    return names;
+}
+
+// ---------------------------------------------------------------- the strategist
+
+bool replay_strategist_init(struct replay_strategist *strategist,
+                            const struct replay_strategy *chosen, uint32_t fiber_limit) {
+    size_t fibers = (size_t)fiber_limit + 1;
+    *strategist = (struct replay_strategist){.chosen = chosen, .fiber_limit = fiber_limit};
+    strategist->next_operations = calloc(fibers, sizeof(uint64_t));
+    strategist->fiber_points = calloc(fibers, sizeof(uint64_t));
+    strategist->priority = calloc(fibers, sizeof(uint64_t));
+    strategist->asleep_until = calloc(fibers, sizeof(uint64_t));
+    strategist->points_left = calloc(fibers, sizeof(uint64_t));
+    return strategist->next_operations != NULL && strategist->fiber_points != NULL &&
+           strategist->priority != NULL && strategist->asleep_until != NULL &&
+           strategist->points_left != NULL;
 }
 
 void replay_strategist_free(struct replay_strategist *strategist) {
     free(strategist->next_operations);
+    free(strategist->fiber_points);
+    free(strategist->priority);
+    free(strategist->asleep_until);
+    free(strategist->points_left);
 }
+
+static bool is_portfolio(const struct replay_strategy *strategy) {
+    return strategy == &replay_strategies[PORTFOLIO_FIRST + PORTFOLIO_COUNT];
+}
+
+static void explorer_begin(void *self, struct world *world, uint64_t seed) {
+    struct replay_strategist *strategist = self;
+    strategist->random = seed;
+    strategist->plays = is_portfolio(strategist->chosen)
+                            ? &replay_strategies[PORTFOLIO_FIRST + seed % PORTFOLIO_COUNT]
+                            : strategist->chosen;
+    // Every second run is one without surprises: most bugs need none, and are found sooner so.
+    strategist->surprises =
+        strategist->environment && strategist->plays->searches && replay_once_in(strategist, 2);
+    strategist->plays->strategy.begin(self, world, seed);
+}
+
+static void explorer_pick(void *self, struct world *world, const struct world_point *point,
+                          struct world_choice *choice) {
+    struct replay_strategist *strategist = self;
+    strategist->plays->strategy.pick(self, world, point, choice);
+    if (strategist->surprises)
+        replay_environment_choose(strategist, world, choice);
+    if (strategist->measures) {
+        strategist->run_points = point->number;
+        strategist->fiber_points[choice->fiber]++;
+    }
+    if (strategist->coverage != NULL)
+        replay_coverage_note(strategist->coverage, world_point_of(world, choice->fiber),
+                             choice->fiber, choice);
+}
+
+const struct world_strategy replay_explorer = {"explorer", explorer_begin, explorer_pick, NULL};

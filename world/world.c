@@ -121,6 +121,10 @@ struct mf2_state *world_mf2(const struct world *world) {
 uint64_t world_points(const struct world *world) {
     return world->points;
 }
+void world_limit_points(struct world *world, uint64_t point_limit) {
+    world->point_limit = point_limit;
+    world_set_attention(world);
+}
 uint64_t world_trail(const struct world *world) {
     return world->trail;
 }

@@ -117,6 +117,8 @@ uint64_t world_clock_ns(const struct world *world);
 // The clock goes on to at least this; never back.
 void world_clock_advance(struct world *world, uint64_t clock_ns);
 uint64_t world_points(const struct world *world);
+// Another limit than world_options had, between runs.
+void world_limit_points(struct world *world, uint64_t point_limit);
 // A hash over every point of the run (fiber, place, offset, operand) where fibers interleave:
 // equal trails, equal runs.
 uint64_t world_trail(const struct world *world);

@@ -1,0 +1,80 @@
+// environment.c: what is explored beside who runs: that the clock jumps past a deadline, that a
+// wait ends without a wake, that a compare-and-swap fails for no reason, that the OS has no memory
+// or no thread.
+//
+// EAGAIN of a futex wait is the same to MF2 as a wait that returns at once: SPURIOUS.
+#include "replayer.h"
+
+#include "platform.h"
+#include "state.h"
+
+// Chances, one in so many; each per point of its kind.
+enum {
+    CAS_FAILS = 16,
+    COMMIT_FAILS = 8,
+    HELPER_FAILS = 4,
+    WAIT_ENDS = 8,
+    WAITER_WAKES = 64, // at any point, where somebody waits
+    CLOCK_JUMPS = 8,   // where the clock is read
+};
+
+// A fiber that waits on a futex stands at its wait and cannot run.
+static bool waits(const struct world *world, uint32_t fiber) {
+    const struct world_point *point = world_point_of(world, fiber);
+    return point != NULL && point->site->kind == MF2_POINT_FUTEX_WAIT &&
+           !world_is_runnable(world, fiber);
+}
+
+static bool find_waiter(struct replay_strategist *strategist, const struct world *world,
+                        uint32_t *waiter) {
+    uint32_t count = strategist->fiber_limit + 1;
+    uint32_t first = replay_random_below(strategist, count);
+    for (uint32_t i = 0; i < count; i++) {
+        *waiter = (first + i) % count;
+        if (waits(world, *waiter))
+            return true;
+    }
+    return false;
+}
+
+// Just past one of the route's deadlines, or a moment.
+static uint64_t clock_jump_ns(struct replay_strategist *strategist, struct world *world) {
+    const struct mf2_route *route = &world_mf2(world)->route;
+    const uint64_t jumps[] = {1, route->rfr_ns, route->rfr_ns + 1, route->idle_ns + 1};
+    return jumps[replay_random_below(strategist, sizeof jumps / sizeof jumps[0])];
+}
+
+static bool has_deadlines(struct world *world) {
+    const struct mf2_route *route = &world_mf2(world)->route;
+    return route->rfr_ns != 0 || route->idle_ns != 0;
+}
+
+static uint32_t outcome_of(struct replay_strategist *strategist, uint8_t kind) {
+    switch (kind) {
+    case MF2_POINT_CAS:
+        return replay_once_in(strategist, CAS_FAILS) ? WORLD_OUTCOME_FAIL : WORLD_OUTCOME_NORMAL;
+    case MF2_POINT_COMMIT:
+        return replay_once_in(strategist, COMMIT_FAILS) ? WORLD_OUTCOME_FAIL : WORLD_OUTCOME_NORMAL;
+    case MF2_POINT_HELPER_START:
+        return replay_once_in(strategist, HELPER_FAILS) ? WORLD_OUTCOME_FAIL : WORLD_OUTCOME_NORMAL;
+    case MF2_POINT_FUTEX_WAIT:
+        return replay_once_in(strategist, WAIT_ENDS) ? WORLD_OUTCOME_SPURIOUS
+                                                     : WORLD_OUTCOME_NORMAL;
+    default:
+        return WORLD_OUTCOME_NORMAL;
+    }
+}
+
+void replay_environment_choose(struct replay_strategist *strategist, struct world *world,
+                               struct world_choice *choice) {
+    uint32_t waiter;
+    if (replay_once_in(strategist, WAITER_WAKES) && find_waiter(strategist, world, &waiter)) {
+        choice->fiber = waiter;
+        choice->outcome = WORLD_OUTCOME_SPURIOUS;
+        return;
+    }
+    uint8_t kind = world_point_of(world, choice->fiber)->site->kind;
+    choice->outcome = outcome_of(strategist, kind);
+    if (kind == MF2_POINT_CLOCK && has_deadlines(world) && replay_once_in(strategist, CLOCK_JUMPS))
+        choice->clock_ns += clock_jump_ns(strategist, world);
+}
