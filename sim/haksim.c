@@ -6,9 +6,17 @@
 #include <stdio.h>
 #include <string.h>
 
+static const struct {
+    const char *name, *meaning;
+    int (*run)(int argc, char **argv);
+} commands[] = {
+    {"run", "one workload under one or more routes", haksim_run_command},
+    {"seed-table", "the seed document's table, run again and judged", haksim_seed_table_command},
+};
+#define COMMAND_COUNT (sizeof commands / sizeof commands[0])
+
 // Named in the documents, and not in this version.
-static const char *const planned[] = {"domino",    "ablate",   "seed-table",
-                                      "calibrate", "validate", "sweep"};
+static const char *const planned[] = {"domino", "ablate", "calibrate", "validate", "sweep"};
 
 int haksim_fail(const char *format, ...) {
     va_list arguments;
@@ -24,11 +32,12 @@ static void print_help(void) {
     puts("Usage: haksim COMMAND [OPTIONS]\n"
          "Simulate MF2: the real allocator's code, threads in virtual time, modelled costs.\n"
          "\n"
-         "Commands:\n"
-         "  run         one workload under one or more routes\n"
-         "\n"
+         "Commands:");
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        printf("  %-11s %s\n", commands[i].name, commands[i].meaning);
+    puts("\n"
          "Options:\n"
-         "      --help      print this help; haksim run --help for a command's options\n"
+         "      --help      print this help; haksim COMMAND --help for a command's options\n"
          "      --version   print version and commit\n"
          "\n"
          "Example:\n"
@@ -38,19 +47,29 @@ static void print_help(void) {
          "130 interrupted, results so far are written.");
 }
 
+static const char *command_names(void) {
+    static char names[128];
+    for (size_t i = 0, used = 0; i < COMMAND_COUNT && used < sizeof names; i++)
+        used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "",
+                                 commands[i].name);
+    return names;
+}
+
 static int refuse(const char *word) {
     for (size_t i = 0; i < sizeof planned / sizeof planned[0]; i++)
         if (strcmp(word, planned[i]) == 0)
-            return haksim_fail("%s: this version does not have that command yet; it has run", word);
+            return haksim_fail("%s: this version does not have that command yet; it has %s", word,
+                               command_names());
     if (word[0] == '-')
         return haksim_fail("unknown option '%s' (see haksim --help)", word);
-    return haksim_fail("unknown command '%s'; expected run (see haksim --help)", word);
+    return haksim_fail("unknown command '%s'; expected %s (see haksim --help)", word,
+                       command_names());
 }
 
 int main(int argc, char **argv) {
     static char name[] = "haksim"; // what getopt puts before its errors
     if (argc < 2)
-        return haksim_fail("expected a command: run (see haksim --help)");
+        return haksim_fail("expected a command: %s (see haksim --help)", command_names());
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
         print_help();
         return HAKSIM_OK;
@@ -59,8 +78,10 @@ int main(int argc, char **argv) {
         puts("haksim " HAK_VERSION " (" HAK_COMMIT ")");
         return HAKSIM_OK;
     }
-    if (strcmp(argv[1], "run") != 0)
-        return refuse(argv[1]);
-    argv[1] = name;
-    return haksim_run_command(argc - 1, argv + 1);
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        if (strcmp(argv[1], commands[i].name) == 0) {
+            argv[1] = name;
+            return commands[i].run(argc - 1, argv + 1);
+        }
+    return refuse(argv[1]);
 }

@@ -2,7 +2,6 @@
 #include "haksim.h"
 #include "sim_os.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,21 +89,6 @@ void haksim_print_run_help(void) {
 
 // ---------------------------------------------------------------- options
 
-static bool parse_number(const char *text, uint64_t least, uint64_t most, uint64_t *number) {
-    char *end;
-    errno = 0;
-    *number = strtoull(text, &end, 10);
-    return *text >= '0' && *text <= '9' && *end == 0 && errno == 0 && *number >= least &&
-           *number <= most;
-}
-
-static int take_number(const char *name, uint64_t least, uint64_t most, uint64_t *number) {
-    if (parse_number(optarg, least, most, number))
-        return HAKSIM_OK;
-    return haksim_fail("--%s: expected a number from %llu to %llu, found '%s'", name,
-                       (unsigned long long)least, (unsigned long long)most, optarg);
-}
-
 static int take_option(int letter, struct command *command) {
     switch (letter) {
     case 'w':
@@ -123,11 +107,11 @@ static int take_option(int letter, struct command *command) {
         command->output.path = optarg;
         return HAKSIM_OK;
     case 't':
-        return take_number("threads", 1, THREADS_MAX, &command->threads);
+        return haksim_take_number("threads", 1, THREADS_MAX, &command->threads);
     case 'c':
-        return take_number("cores", 1, SIM_CORE_LIMIT, &command->cores);
+        return haksim_take_number("cores", 1, SIM_CORE_LIMIT, &command->cores);
     case 's':
-        return take_number("seed", 0, INT64_MAX, &command->seed);
+        return haksim_take_number("seed", 0, INT64_MAX, &command->seed);
     case 'j':
         command->output.json = true;
         return HAKSIM_OK;

@@ -147,6 +147,17 @@ static int parse_machine(const char *text, size_t size, struct sim_machine *mach
     return result;
 }
 
+void sim_machine_scale(struct sim_machine *machine, double factor) {
+    uint64_t program_ps = machine->costs.program_ps, time_slice_ps = machine->costs.time_slice_ps;
+    uint64_t figures[COST_COUNT];
+    memcpy(figures, &machine->costs, sizeof figures);
+    for (size_t i = 0; i < COST_COUNT; i++)
+        figures[i] = (uint64_t)llround((double)figures[i] * factor);
+    memcpy(&machine->costs, figures, sizeof figures);
+    machine->costs.program_ps = program_ps;
+    machine->costs.time_slice_ps = time_slice_ps;
+}
+
 const char *sim_machine_name(size_t i) {
     return i < sim_machine_file_count ? sim_machine_files[i].name : NULL;
 }

@@ -69,6 +69,8 @@ struct sim_machine {
 // A machine that is built in, by name, or one in a file: what contains a '/' or a '.' is a file.
 int sim_machine_load(const char *name_or_path, struct sim_machine *machine, char *message,
                      size_t message_size);
+// All costs but the program's own times the factor; the time slice stays.
+void sim_machine_scale(struct sim_machine *machine, double factor);
 // Name of built-in machine i; NULL past the last one.
 const char *sim_machine_name(size_t i);
 #define SIM_MACHINE_DEFAULT "desktop"

@@ -27,16 +27,14 @@ struct thread {
 
 struct sim_host {
     struct workload_host interface;
-    struct world *world;
-    struct sim_time *time;
-    const struct sim_machine *machine;
+    struct sim_host_options options;
+    struct world *world;   // the options'
+    struct sim_time *time; // likewise
     struct program_result *meter;
     struct thread *threads;
-    uint64_t thread_limit;
     uint32_t thread_count;
     uint64_t objects;
-    const volatile sig_atomic_t *stop; // may be NULL
-    bool out_of_memory;                // the meter's
+    bool out_of_memory; // the meter's
     struct semaphore *semaphores;
 };
 
@@ -49,9 +47,9 @@ static uint32_t thread_number(void *self) {
 // The program has done its own work. Its time passes before the point, so that the operation
 // takes effect after it.
 static struct program_done begin_operation(struct sim_host *host, enum program_op op) {
-    const struct sim_costs *costs = &host->machine->costs;
     uint32_t thread = thread_number(host);
-    sim_time_spend(host->time, thread, costs->program_ps + costs->operation_ps);
+    sim_time_spend(host->time, thread,
+                   host->options.program_ps + host->options.costs->operation_ps);
     world_operation_point(host->world);
     return (struct program_done){
         .step = program_meter_step(host->meter), .thread = thread, .op = (uint8_t)op};
@@ -64,7 +62,7 @@ static void end_operation(struct sim_host *host, const struct program_done *done
 
 // Told to stop, a host has no more memory to give, and the workload comes to its end.
 static bool is_stopped(const struct sim_host *host) {
-    return host->out_of_memory || (host->stop && *host->stop);
+    return host->out_of_memory || (host->options.stop && *host->options.stop);
 }
 
 static bool allocate(void *self, size_t bytes, struct workload_block *block) {
@@ -125,7 +123,7 @@ static void first_main(void *argument) {
 
 static bool add_thread(struct sim_host *host, world_body *entry, workload_body *body,
                        void *argument) {
-    if (host->thread_count == host->thread_limit)
+    if (host->thread_count == host->options.threads)
         return false;
     struct thread *thread = &host->threads[host->thread_count];
     *thread = (struct thread){
@@ -168,7 +166,7 @@ static void wait(void *self, uint32_t number) {
     else
         host->threads[semaphore->last].next_waiting = thread->number;
     semaphore->last = thread->number;
-    sim_time_spend(host->time, thread->number, host->machine->costs.futex_wait_ps);
+    sim_time_spend(host->time, thread->number, host->options.costs->futex_wait_ps);
     while (!thread->granted)
         world_park(host->world);
 }
@@ -187,15 +185,13 @@ static void post(void *self, uint32_t number) {
     if (semaphore->first == WORLD_NO_FIBER)
         semaphore->last = WORLD_NO_FIBER;
     thread->granted = true;
-    sim_time_spend(host->time, thread_number(host), host->machine->costs.futex_wake_ps);
+    sim_time_spend(host->time, thread_number(host), host->options.costs->futex_wake_ps);
     world_unpark(host->world, thread->number);
 }
 
 // ---------------------------------------------------------------- life
 
-struct sim_host *sim_host_new(struct world *world, struct sim_time *time,
-                              const struct sim_machine *machine, uint64_t threads,
-                              uint64_t semaphores, const volatile sig_atomic_t *stop) {
+struct sim_host *sim_host_new(const struct sim_host_options *options) {
     struct sim_host *host = calloc(1, sizeof *host);
     if (!host)
         return NULL;
@@ -209,13 +205,11 @@ struct sim_host *sim_host_new(struct world *world, struct sim_time *time,
                       .set = set,
                       .wait = wait,
                       .post = post},
-        .world = world,
-        .time = time,
-        .machine = machine,
-        .threads = calloc(threads, sizeof *host->threads),
-        .thread_limit = threads,
-        .semaphores = calloc(semaphores, sizeof *host->semaphores),
-        .stop = stop,
+        .options = *options,
+        .world = options->world,
+        .time = options->time,
+        .threads = calloc(options->threads, sizeof *host->threads),
+        .semaphores = calloc(options->semaphores, sizeof *host->semaphores),
     };
     if (host->threads && host->semaphores)
         return host;

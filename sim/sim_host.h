@@ -13,12 +13,20 @@
 
 struct sim_host;
 
-// `threads`: most that there will ever be; the world's fiber_limit is at least that. `semaphores`:
-// how many the workload uses. stop: when it becomes non-zero, no more memory is given out, so that
-// the workload ends early; may be NULL. NULL: no memory.
-struct sim_host *sim_host_new(struct world *world, struct sim_time *time,
-                              const struct sim_machine *machine, uint64_t threads,
-                              uint64_t semaphores, const volatile sig_atomic_t *stop);
+struct sim_host_options {
+    struct world *world;
+    struct sim_time *time;
+    const struct sim_costs *costs;
+    uint64_t program_ps; // the program's own time between two operations
+    uint64_t threads;    // most that there will ever be; the world's fiber_limit is at least that
+    uint64_t semaphores; // how many the workload uses
+    // When it becomes non-zero, no more memory is given out, so that the workload ends early; may
+    // be NULL.
+    const volatile sig_atomic_t *stop;
+};
+
+// What the options name must outlive the host. NULL: no memory.
+struct sim_host *sim_host_new(const struct sim_host_options *options);
 void sim_host_free(struct sim_host *host);
 // The meter had no memory: its result is worth nothing.
 bool sim_host_out_of_memory(const struct sim_host *host);

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,6 +69,50 @@ uint64_t sim_os_clock_ns(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+// ---------------------------------------------------------------- threads
+
+unsigned sim_os_cores(void) {
+    cpu_set_t cores;
+    return sched_getaffinity(0, sizeof cores, &cores) == 0 ? (unsigned)CPU_COUNT(&cores) : 1;
+}
+
+struct start {
+    void (*body)(void *argument);
+    void *argument;
+};
+
+static void *start_thread(void *argument) {
+    const struct start *start = argument;
+    start->body(start->argument);
+    return NULL;
+}
+
+void sim_os_run_all(unsigned threads, void (*body)(void *argument), void *argument) {
+    struct start start = {body, argument};
+    pthread_t others[SIM_OS_THREADS_MAX - 1];
+    unsigned started = 0;
+    while (started + 1 < threads && started < SIM_OS_THREADS_MAX - 1 &&
+           pthread_create(&others[started], NULL, start_thread, &start) == 0)
+        started++;
+    body(argument);
+    for (unsigned i = 0; i < started; i++)
+        pthread_join(others[i], NULL);
+}
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+void sim_os_lock(void) {
+    pthread_mutex_lock(&lock);
+}
+
+void sim_os_unlock(void) {
+    pthread_mutex_unlock(&lock);
+}
+
+bool sim_os_has_terminal(void) {
+    return isatty(STDERR_FILENO);
 }
 
 // ---------------------------------------------------------------- interrupts

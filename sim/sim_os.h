@@ -3,6 +3,7 @@
 #define SIM_OS_H
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,5 +16,19 @@ uint64_t sim_os_clock_ns(void);
 // Set to 1 by the first interrupt (Ctrl-C, or a request to terminate); the second one kills.
 extern volatile sig_atomic_t sim_os_interrupted;
 void sim_os_catch_interrupts(void);
+
+// Cores that this process may use.
+unsigned sim_os_cores(void);
+#define SIM_OS_THREADS_MAX 256u
+
+// Calls body(argument) in `threads` OS threads, the calling one included, and waits for all of
+// them. Where the OS gives fewer threads, fewer do.
+void sim_os_run_all(unsigned threads, void (*body)(void *argument), void *argument);
+// One lock for the whole process, for these threads.
+void sim_os_lock(void);
+void sim_os_unlock(void);
+
+// Is standard error a terminal, for progress.
+bool sim_os_has_terminal(void);
 
 #endif

@@ -110,8 +110,17 @@ static int run_trace(struct run *run, enum world_end *end) {
 
 static int run_workload(struct run *run, enum world_end *end) {
     const struct sim_request *request = run->request;
-    run->host = sim_host_new(run->world, run->time, request->machine, thread_limit(request),
-                             request->workload->semaphores(&request->settings), request->stop);
+    const struct sim_costs *costs = &request->machine->costs;
+    struct sim_host_options options = {
+        .world = run->world,
+        .time = run->time,
+        .costs = costs,
+        .program_ps = request->pace_ps ? request->pace_ps : costs->program_ps,
+        .threads = thread_limit(request),
+        .semaphores = request->workload->semaphores(&request->settings),
+        .stop = request->stop,
+    };
+    run->host = sim_host_new(&options);
     if (run->host)
         run->workload = request->workload->begin(&request->settings, sim_host_interface(run->host));
     run->result = program_meter_begin(run->world, &run->options, 0);
@@ -142,6 +151,8 @@ static char *workload_json(const struct sim_request *request, const struct sim_o
     if (request->workload) {
         json_object_set_new(workload, "name", json_string(request->workload->name));
         set_number(workload, "threads", request->settings.threads);
+        if (request->pace_ps)
+            set_number(workload, "pace_ns", request->pace_ps / SIM_PS_PER_NS);
         for (size_t i = 0; i < request->workload->parameter_count; i++)
             set_number(workload, request->workload->parameters[i].name,
                        request->settings.values[i]);
@@ -215,6 +226,7 @@ static int run_program(struct run *run, struct sim_outcome *outcome) {
     run->options = (struct program_options){
         .order = PROGRAM_DATAFLOW,
         .strategy_name = SIM_STRATEGY_NAME,
+        .brief = run->request->brief,
         .stop = run->request->stop,
     };
     uint64_t began_ns = sim_os_clock_ns();
@@ -227,6 +239,7 @@ static int run_program(struct run *run, struct sim_outcome *outcome) {
 static void note_outcome(struct run *run, struct sim_outcome *outcome) {
     program_result_measures(run->result, &outcome->measures);
     outcome->digest = program_result_digest(run->result);
+    world_counters(run->world, &outcome->counters);
     outcome->steps = program_result_steps(run->result);
     outcome->points = world_points(run->world);
     outcome->end_ps = sim_time_end_ps(run->time);
@@ -260,7 +273,7 @@ int sim_run(const struct sim_request *request, struct sim_outcome *outcome, char
     int failed = open_world(&run) || run_program(&run, outcome);
     if (!failed) {
         note_outcome(&run, outcome);
-        failed = make_json(&run, outcome);
+        failed = request->brief ? 0 : make_json(&run, outcome);
     }
     close_run(&run);
     return failed ? -1 : 0;

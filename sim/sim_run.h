@@ -18,14 +18,17 @@ struct sim_request {
     // Either a workload with its settings, or a trace.
     const struct workload *workload;
     struct workload_settings settings;
+    uint64_t pace_ps; // the program's own time between two operations; 0: the machine's
     struct program_source *source;
     const volatile sig_atomic_t *stop; // ends the run early; may be NULL
     struct world_schedule *recording;  // the run's choices are kept here; may be NULL
+    bool brief;                        // no JSON and no timeline, so that no page is seen stranded
 };
 
 struct sim_outcome {
-    char *json; // the hak.run object; sim_outcome_free frees it
+    char *json; // the hak.run object, unless brief; sim_outcome_free frees it
     struct program_measures measures;
+    struct mf2_counters counters; // summed over threads
     uint64_t digest, steps, points, wall_ns;
     uint64_t end_ps; // virtual time at which the last thread stopped
     struct sim_time_totals totals;
@@ -38,7 +41,8 @@ struct sim_outcome {
 // The options of the world in which such a run takes place, without strategy.
 struct world_options sim_world_options(const struct sim_request *request);
 
-// 0, or -1 with one line in message. An oracle that fires is an outcome, not a failure.
+// 0, or -1 with one line in message. Runs may go on side by side in several OS threads, unless they
+// share a trace. An oracle that fires is an outcome, not a failure.
 int sim_run(const struct sim_request *request, struct sim_outcome *outcome, char *message,
             size_t message_size);
 void sim_outcome_free(struct sim_outcome *outcome);

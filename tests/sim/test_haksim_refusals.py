@@ -22,14 +22,14 @@ def test_commands():
     refused([], "expected a command")
     refused(["walk"], "unknown command 'walk'")
     refused(["--walk"], "--walk")
-    for planned in ("domino", "ablate", "seed-table", "calibrate", "validate", "sweep"):
+    for planned in ("domino", "ablate", "calibrate", "validate", "sweep"):
         refused([planned], f"{planned}: this version does not have that command")
 
 
 def test_planned_commands_are_not_offered():
     text = simulating.haksim("--help").stdout + simulating.haksim("run", "--help").stdout
     assert "usage" in text.lower()
-    for planned in ("domino", "ablate", "seed-table", "calibrate", "validate", "sweep"):
+    for planned in ("domino", "ablate", "calibrate", "validate", "sweep"):
         assert planned not in text, planned
 
 
@@ -46,6 +46,15 @@ def test_options():
         refused(["run", *SMALL, f"--threads={bad}"], "--threads: expected a number from 1 to 4096")
     refused(["run", *SMALL, "--cores=0"], "--cores")
     refused(["run", *SMALL, "--seed=-1"], "--seed")
+
+
+def test_seed_table_options():
+    for bad in ("1", "0", "many"):
+        refused(["seed-table", f"--seeds={bad}"], "--seeds: expected a number from 2")
+    refused(["seed-table", "--pace=fast"], "--pace: expected seed, modelled")
+    refused(["seed-table", "--chunks=0"], "--chunks")
+    refused(["seed-table", "--machine=abacus"], "abacus")
+    refused(["seed-table", "now"], "'now'")
 
 
 def test_workloads():

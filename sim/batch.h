@@ -1,0 +1,44 @@
+// batch.h: many independent runs, side by side on the cores of this machine.
+//
+// Threads: the jobs are shared by the OS threads that sim_batch_run starts; a job is written by one
+// of them. Results do not depend on how many there are.
+#ifndef SIM_BATCH_H
+#define SIM_BATCH_H
+
+#include "sim_run.h"
+
+struct sim_job {
+    struct sim_request request;
+    struct sim_outcome outcome; // of a job that is done
+    bool done;                  // false: not begun, cut short, or failed
+    char message[320];          // why it failed; empty if it did not
+};
+
+struct sim_batch {
+    struct sim_job *jobs; // begun in this order
+    size_t count;
+    unsigned workers; // 0: one for each core
+    // Told after each job, one call at a time; may be NULL.
+    void (*on_done)(void *self, const struct sim_job *job);
+    void *self;
+    // No more jobs are begun when it becomes non-zero; may be NULL. The jobs' requests have their
+    // own.
+    const volatile sig_atomic_t *stop;
+};
+
+// Runs them all. A job that fails does not stop the others.
+void sim_batch_run(const struct sim_batch *batch);
+// The first failed or violated job, or NULL.
+const struct sim_job *sim_batch_first_failure(const struct sim_batch *batch);
+
+// Progress on stderr, for on_done: count, rate and time to go, where stderr is a terminal.
+struct sim_progress {
+    const char *what; // "runs"
+    size_t done, count;
+    uint64_t began_ns;
+};
+struct sim_progress sim_progress_begin(const char *what, size_t count);
+void sim_progress_step(struct sim_progress *progress);
+void sim_progress_end(const struct sim_progress *progress);
+
+#endif
