@@ -12,7 +12,9 @@
 // point that is so. An access itself is plain, as one OS thread runs all fibers; everything that
 // a load may return goes through the functions here, so that a weaker memory can be put in.
 #include "world_internal.h"
+#include "world_os.h"
 
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -127,6 +129,50 @@ void mf2_fail(const char *text, uint64_t value) {
     }
     fprintf(stderr, "hak: mf2: %s (%llu)\n", text, (unsigned long long)value);
     abort();
+}
+
+// ---------------------------------------------------------------- crashes
+
+// Where code that crashed under a run goes on; NULL if none of a run has.
+static void *crash_stack_end(void) {
+    const struct world *world = world_here;
+    if (!world || !inside_fiber(world) || world->end != WORLD_RUNNING) {
+        return NULL;
+    }
+    return (char *)world->crash_stack + WORLD_CRASH_STACK_BYTES;
+}
+
+static const char *crash_name(int number) {
+    switch (number) {
+    case SIGSEGV:
+        return "SIGSEGV";
+    case SIGBUS:
+        return "SIGBUS";
+    case SIGFPE:
+        return "SIGFPE";
+    case SIGILL:
+        return "SIGILL";
+    default:
+        return "SIGABRT";
+    }
+}
+
+// An address outside the arena is not told: it differs from run to run.
+static void land_after_crash(int number, const void *address) {
+    struct world *world = world_here;
+    const struct mf2_site *site = world->running->point.site;
+    const char *file = site ? site->file : "program";
+    uint64_t offset = address ? world_offset(world, address) : WORLD_NO_OFFSET;
+    unsigned line = site ? site->line : 0;
+    if (offset == WORLD_NO_OFFSET) {
+        world_violate(world, WORLD_ORACLE_ABORT, "%s after the access at %s:%u", crash_name(number),
+                      file, line);
+    } else {
+        world_violate(world, WORLD_ORACLE_ABORT, "%s at offset %llu, after the access at %s:%u",
+                      crash_name(number), (unsigned long long)offset, file, line);
+    }
+    end_in_violation(world);
+    abort(); // a run was under way: it has ended
 }
 
 // ---------------------------------------------------------------- pick next
@@ -608,6 +654,7 @@ void world_operation_point(struct world *world) {
 // ---------------------------------------------------------------- runs
 
 static void begin_run(struct world *world) {
+    world_os_catch_crashes(crash_stack_end, land_after_crash);
     world_here = world;
     world->end = WORLD_RUNNING;
     world->message[0] = 0;

@@ -107,6 +107,18 @@ static void *call_allocator(const struct program_operation *operation) {
     }
 }
 
+// MF2 gave a place that is none of its own: it must not be written to.
+static bool is_outside(struct program_run *run, const char *block, uint64_t size) {
+    uint64_t bytes = run->result->state->arena_bytes;
+    uint64_t offset = (uint64_t)((uintptr_t)block - (uintptr_t)run->arena);
+    bool outside = block != NULL && (offset >= bytes || size > bytes - offset);
+    if (outside)
+        world_violate(run->world, WORLD_ORACLE_BLOCK_STAMP,
+                      "a block of %llu bytes was given out that is not in the arena",
+                      (unsigned long long)size);
+    return outside;
+}
+
 // Enters an object that the recorded program now has; block NULL: here it found no memory.
 static bool enter_object(struct program_run *run, uint64_t object, uint64_t size,
                          uint8_t align_log2, const char *block) {
@@ -132,6 +144,8 @@ static void note_made(struct program_run *run, struct program_done *done, const 
 static void do_allocate(struct program_run *run, const struct program_operation *operation,
                         struct program_done *done) {
     char *block = call_allocator(operation);
+    if (is_outside(run, block, operation->size))
+        block = NULL;
     if (block != NULL && operation->op == PROGRAM_CALLOC)
         check_zero(run, block, operation->size, operation->object);
     if (block != NULL && run->options->stamps)
@@ -200,6 +214,8 @@ static void do_realloc_block(struct program_run *run, const struct program_opera
         check_stamp(run, "before its realloc", block, old->size, operation->object);
     uint64_t size = operation->size > 0 ? operation->size : 1;
     char *moved = mf2_realloc(block, size);
+    if (is_outside(run, moved, size))
+        moved = NULL;
     note_made(run, done, moved);
     if (moved == NULL) {
         enter_object(run, operation->new_object, old->size, old->align_log2, block);

@@ -37,7 +37,8 @@ static bool create_fibers(struct world *world, char *message, size_t message_siz
     world->fibers = calloc(count, sizeof *world->fibers);
     world->runnable = malloc(count * sizeof *world->runnable);
     world->driver_stack = world_os_reserve(WORLD_DRIVER_STACK_BYTES, 4096, false);
-    if (!world->fibers || !world->runnable || !world->driver_stack ||
+    world->crash_stack = world_os_reserve(WORLD_CRASH_STACK_BYTES, 4096, false);
+    if (!world->fibers || !world->runnable || !world->driver_stack || !world->crash_stack ||
         !fiber_stacks_create(&world->stacks, count, stack ? stack : STACK_BYTES_DEFAULT)) {
         return refuse(message, message_size, "no memory for the fibers");
     }
@@ -102,6 +103,9 @@ void world_destroy(struct world *world) {
     fiber_stacks_destroy(&world->stacks);
     if (world->driver_stack) {
         world_os_release(world->driver_stack, WORLD_DRIVER_STACK_BYTES);
+    }
+    if (world->crash_stack) {
+        world_os_release(world->crash_stack, WORLD_CRASH_STACK_BYTES);
     }
     world_oracle_destroy(world);
     world_memory_destroy(world);

@@ -13,6 +13,7 @@
 #define WORLD_WAIT_BUCKETS       64
 #define WORLD_NO_DEADLINE        UINT64_MAX
 #define WORLD_DRIVER_STACK_BYTES (1u << 20)
+#define WORLD_CRASH_STACK_BYTES  (64u << 10)
 
 // The identity of a thread that has no pages. Constant: MF2 never writes to it.
 #define WORLD_NO_THREAD ((struct MF2_ThreadPages *)(uintptr_t)&mf2_no_thread)
@@ -107,6 +108,7 @@ struct world {
     struct fiber root, driver;
     struct fiber_stacks stacks;
     void *driver_stack;
+    void *crash_stack; // who has crashed goes on here: its own stack may be the trouble
 
     // -- waiting
     struct fiber_list waiters[WORLD_WAIT_BUCKETS];

@@ -17,6 +17,12 @@ bool world_os_open(void *address, size_t bytes);
 // The memory behind it goes back; it reads as zero afterwards.
 void world_os_discard(void *address, size_t bytes);
 
+// A crash (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT) that `belongs` says is the world's goes on in
+// `land` on the stack whose end `belongs` returned; any other ends the process as usual. `land`
+// must not return; address is what was touched, NULL where the signal has none. Once for every OS
+// thread; the sanitizers keep these signals for their own reports, and then nothing is caught.
+void world_os_catch_crashes(void *(*belongs)(void), void (*land)(int signal, const void *address));
+
 // Writes a file. NULL, or why it could not be written: half a line that lasts until the next call.
 // A regular file appears whole or not at all, keeping what it replaces until then; a link to one is
 // followed. A pipe, a terminal or /dev/null is written as it is, and so is a file that standard
