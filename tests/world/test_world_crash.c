@@ -122,12 +122,16 @@ START_TEST(a_crash_outside_any_run_ends_the_process) {
 END_TEST
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-int main(void) {
-    puts("skipped: a sanitizer keeps crashes for its own report");
-    return 77;
-}
+enum { SANITIZED = true };
 #else
+enum { SANITIZED = false };
+#endif
+
 int main(void) {
+    if (SANITIZED) {
+        puts("skipped: a sanitizer keeps crashes for its own report");
+        return 77;
+    }
     TCase *cases = tcase_create("crash");
     tcase_add_test(cases, a_wild_read);
     tcase_add_test(cases, a_division_by_zero);
@@ -143,4 +147,3 @@ int main(void) {
     srunner_free(runner);
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
-#endif
