@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LOG2_SLOTS_AT_FIRST 10
+#define LOG2_SLOTS_AT_FIRST 7
 
 static uint64_t slot_count(const struct program_objects *objects) {
     return UINT64_C(1) << (64 - objects->shift);
