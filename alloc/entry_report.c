@@ -2,9 +2,9 @@
 // malloc_stats, malloc_trim, mallopt, and MF2_STATS at the process's end.
 //
 // Every figure comes from one walk over the pages, without a lock: other threads go on meanwhile,
-// so that a sum may be off by what they do during the walk. On routes with a graveyard, blocks freed
-// into a full page are counted by nobody, and still figure as in use. No figure is used for anything
-// but telling.
+// so that a sum may be off by what they do during the walk. On routes with a graveyard, blocks
+// freed into a full page are counted by nobody, and figure as in use. No figure is used for
+// anything but telling.
 //
 // Words of glibc's reports, here: *arena* is the memory of pages with small blocks, empty pages
 // included; *mmapped* is that of large blocks; *fordblks* is arena that no block occupies.
