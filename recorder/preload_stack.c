@@ -147,7 +147,9 @@ uint32_t rec_stack_capture(struct rec_level *level, const void *caller) {
     struct rec_scratch *scratch = rec_level_scratch(level);
     unsigned end;
     unsigned begin = frames_take(level, scratch, caller, &end);
-    if (end - begin > RING_STACK_FRAMES_MAX)
+    if (end - begin > RING_STACK_FRAMES_MAX) {
         end = begin + RING_STACK_FRAMES_MAX;
+        scratch->frames[end++] = RING_STACK_CUT;
+    }
     return stack_number(scratch->frames + begin, end - begin);
 }

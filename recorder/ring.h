@@ -43,6 +43,7 @@
 #define RING_STACK_SLOTS       (1u << 20)
 #define RING_STACK_ARENA_WORDS (1u << 23) // 64 MiB
 #define RING_STACK_FRAMES_MAX  192u
+#define RING_STACK_CUT         1u // a return address, so that the place of the call is 0
 
 #define RING_SOCKET_VARIABLE "HAKREC_SOCKET"
 
@@ -98,8 +99,8 @@ struct ring_control {
 };
 static_assert(sizeof(struct ring_control) == 192, "one cache line per writer");
 
-// A stack: its return addresses, innermost first. Written whole before its index slot or any
-// record names it, and constant from then on.
+// A stack: its return addresses, innermost first, RING_STACK_CUT behind them if it was cut. Written
+// whole before its index slot or any record names it, and constant from then on.
 struct ring_stack {
     uint64_t hash;
     uint32_t epoch;   // part of the key: another set of modules, another stack

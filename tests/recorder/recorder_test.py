@@ -747,6 +747,31 @@ def redaction():
     check(b"/home/somebody/file" in text and BUILD.encode() in text, "--no-redact")
 
 
+def frames_of(size):
+    """[(module, offset)], innermost first, of the allocation of this size."""
+    sys.path.insert(0, os.environ["HAK_SOURCE_DIR"] + "/analysis")
+    try:
+        import trace_reader
+    except ImportError:
+        raise Skip("no numpy for the trace reader in Python")
+    trace = trace_reader.Trace("t.zst")
+    nodes = [event.stack for event in trace.events() if event.size == size and event.op == 1]
+    check(len(nodes) == 1, "allocations of", size, nodes)
+    return trace.stack(nodes[0])
+
+
+def deep_stacks():
+    """A stack is whole up to 192 frames, and a deeper one says that it was cut."""
+    subject("deep", "100")
+    verified()
+    whole = frames_of(6000)
+    check(101 < len(whole) < 192 and (0, 0) not in whole, whole)
+    subject("deep", "1000", options=["-f"])
+    verified()
+    cut = frames_of(6000)
+    check(len(cut) == 193 and cut[-1] == (0, 0) and (0, 0) not in cut[:-1], cut)
+
+
 # ---------------------------------------------------------------- real programs
 
 

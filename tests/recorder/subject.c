@@ -108,6 +108,17 @@ static int churn(void) {
     return 0;
 }
 
+__attribute__((noipa)) static void *at_depth(long depth) {
+    void *volatile block = depth == 0 ? malloc(6000) : at_depth(depth - 1);
+    return block;
+}
+
+static int deep(void) // one allocation below `number` frames
+{
+    free(keep(at_depth(number)));
+    return 0;
+}
+
 static double clock_ns(clockid_t clock) {
     struct timespec now;
     clock_gettime(clock, &now);
@@ -450,6 +461,7 @@ int main(int count, char **arguments) {
     } modes[] = {
         {"calls", calls},
         {"churn", churn},
+        {"deep", deep},
         {"spin", spin},
         {"handoff", handoff},
         {"exchange", exchange},
