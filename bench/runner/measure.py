@@ -4,6 +4,7 @@ Owns: the plan of repetitions and what one row's result is. A result is, per all
 summary of each figure or its failure.
 """
 from process import RowFailure, run_row
+from programs import run_program
 from statistics_of_rows import overlap, summary
 
 MORE = 11
@@ -20,9 +21,12 @@ def _once(plan, allocator, row, mode, runs, failures, extra=()):
     if allocator.name in failures:
         return
     try:
-        runs[allocator.name].append(run_row(
-            plan.hakbench, allocator, row, [f"--mode={mode}", *plan.options, *extra],
-            plan.huge_pages))
+        if mode == "programs":
+            run = run_program(allocator, row, plan.huge_pages)
+        else:
+            run = run_row(plan.hakbench, allocator, row, [f"--mode={mode}", *plan.options, *extra],
+                          plan.huge_pages)
+        runs[allocator.name].append(run)
     except RowFailure as failure:
         failures[allocator.name] = str(failure)
 
@@ -33,6 +37,11 @@ def _rotated(allocators, by):
 
 
 def _figures(mode, runs, empty):
+    if mode == "programs":
+        return {"operations_per_second": summary([1 / r["seconds"] for r in runs]),
+                **{key: summary([r[key] for r in runs])
+                   for key in ("seconds", "cpu_seconds", "peak_rss_bytes")},
+                "checksum": runs[0]["checksum"]}
     if mode == "speed":
         return {"operations_per_second": summary([r["operations"] / r["seconds"] for r in runs])}
     figures = {"ratio": summary([(r["peak_rss_bytes"] - empty) / r["peak_live_bytes"] for r in runs]),
@@ -51,7 +60,7 @@ def idle_share(run, empty):
 
 def _close(results, mode, chosen):
     """Names whose figure's interval overlaps that of `chosen`, with medians within 10 %."""
-    key = "operations_per_second" if mode == "speed" else "ratio"
+    key = "ratio" if mode == "memory" else "operations_per_second"
     if chosen not in results or "failure" in results[chosen]:
         return []
     one = results[chosen][key]
@@ -77,7 +86,7 @@ def _empty_rss(plan, row):
 
 
 def _check_sums(results):
-    """Memory mode does the same work under every allocator: another sum is a failure."""
+    """The same work under every allocator: another sum is a failure."""
     sums = [r["checksum"] for r in results.values() if "checksum" in r]
     for name, result in list(results.items()):
         if "checksum" in result and sums.count(result["checksum"]) * 2 < len(sums):
@@ -99,6 +108,6 @@ def measure_row(plan, row, mode):
             for allocator in _rotated(again, repetition):
                 _once(plan, allocator, row, mode, runs, failures)
         results = _results(mode, plan, runs, failures, empty)
-    if mode == "memory":
+    if mode != "speed":
         _check_sums(results)
     return {"row": row, "mode": mode, "results": results}

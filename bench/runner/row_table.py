@@ -8,6 +8,8 @@ def _cell(row, name):
         return "FAILED"
     if row["mode"] == "speed":
         return f"{figure(row, name)['median'] / 1e6:.3g}"
+    if row["mode"] == "programs":
+        return f"{result['seconds']['median']:.2f}/{result['peak_rss_bytes']['median'] / 1e6:.0f}"
     return f"{figure(row, name)['median']:.2f}x/{result['idle']['median']:.2f}"
 
 
@@ -41,6 +43,7 @@ TITLES = {
     "speed": "speed: million operations a second (more is better)",
     "memory": "memory: peak RSS above an empty run ÷ peak requested bytes / share of what was freed "
               "still held a second later (less is better)",
+    "programs": "programs: seconds / peak RSS in MB; the share is of speed",
 }
 
 

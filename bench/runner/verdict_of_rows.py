@@ -9,13 +9,13 @@ LOST_BELOW = 0.85
 
 def figure(row, name):
     result = row["results"].get(name, {})
-    return result.get("operations_per_second" if row["mode"] == "speed" else "ratio")
+    return result.get("ratio" if row["mode"] == "memory" else "operations_per_second")
 
 
 def best_peer(row):
     """Name of the fastest, or leanest, allocator other than MF2; None: all failed."""
     peers = [name for name in row["results"] if name != "mf2" and figure(row, name)]
-    pick = max if row["mode"] == "speed" else min
+    pick = min if row["mode"] == "memory" else max
     return pick(peers, key=lambda name: figure(row, name)["median"]) if peers else None
 
 
@@ -51,11 +51,13 @@ def lost(rows):
 def summary(rows, names):
     speed = [row for row in rows if row["mode"] == "speed"]
     memory = [row for row in rows if row["mode"] == "memory"]
+    programs = [row for row in rows if row["mode"] == "programs"]
     speed_means, memory_means = means(speed, names), means(memory, names)
     peers = [n for n in names if n != "mf2" and speed_means[n]["geometric_mean"]]
     fastest = sorted(peers, key=lambda n: -speed_means[n]["geometric_mean"])[:3]
     lean = [n for n in fastest if memory_means[n]["geometric_mean"]]
-    return {"speed": speed_means, "memory": memory_means, "lost": lost(speed),
+    return {"speed": speed_means, "memory": memory_means,
+            "programs": means(programs, names), "lost": lost(speed),
             "three_fastest": fastest,
             "leanest_of_them": min(lean, key=lambda n: memory_means[n]["geometric_mean"])
                                if lean else None}
