@@ -7,7 +7,6 @@
 #define REAL_TEST_H
 
 #include <dlfcn.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -15,11 +14,17 @@
 #include <string.h>
 #include <unistd.h>
 
+#ifdef __cplusplus
+#include <atomic>
+static std::atomic<int> failures;
+#else
+#include <stdatomic.h>
 static _Atomic int failures;
+#endif
 
 __attribute__((unused)) static void state_fact(int holds, const char *text, const char *file,
                                                int line) {
-    if (holds || atomic_fetch_add(&failures, 1) >= 20) // twenty lines say enough
+    if (holds || failures++ >= 20) // twenty lines say enough
         return;
     // Not through stdio: that may allocate, or be closed.
     char message[300];
@@ -42,13 +47,13 @@ __attribute__((unused)) static void require_library(void) {
 
 // Fills and checks whole blocks; what is written depends on the place and on `key`.
 __attribute__((unused)) static void fill(void *block, size_t bytes, unsigned key) {
-    unsigned char *byte = block;
+    unsigned char *byte = (unsigned char *)block;
     for (size_t i = 0; i < bytes; i++)
         byte[i] = (unsigned char)(i * 7 + key);
 }
 
 __attribute__((unused)) static int is_filled(const void *block, size_t bytes, unsigned key) {
-    const unsigned char *byte = block;
+    const unsigned char *byte = (const unsigned char *)block;
     for (size_t i = 0; i < bytes; i++)
         if (byte[i] != (unsigned char)(i * 7 + key))
             return 0;
@@ -56,7 +61,7 @@ __attribute__((unused)) static int is_filled(const void *block, size_t bytes, un
 }
 
 __attribute__((unused)) static int is_zero(const void *block, size_t bytes) {
-    const unsigned char *byte = block;
+    const unsigned char *byte = (const unsigned char *)block;
     for (size_t i = 0; i < bytes; i++)
         if (byte[i])
             return 0;
