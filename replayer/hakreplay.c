@@ -3,6 +3,7 @@
 #include "replayer.h"
 
 #include "hak_version.h"
+#include "measure.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -19,6 +20,8 @@ static const struct replay_command commands[] = {
     {"repro", "repro [OPTIONS] FAIL.hks",
      "Plays a failing schedule again and prints what happened last, one column a thread.", "xaq",
      replay_command_repro},
+    {"measure", "measure [OPTIONS] trace.zst",
+     "Measures real allocators on real threads and writes NAME.measure.json.", NULL, NULL},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 
@@ -36,7 +39,7 @@ static int print_help(void) {
     puts("Usage:");
     for (int i = 0; i < COMMAND_COUNT; i++)
         printf("  hakreplay %s\n        %s\n", commands[i].usage, commands[i].summary);
-    puts("\nOptions of a replay (`hakreplay explore --help` and `repro --help` list theirs):");
+    puts("\nOptions of a replay (explore, repro and measure list theirs with --help):");
     replay_print_options(commands[0].letters);
     puts("\nExamples:\n"
          "  hakreplay trace.zst\n"
@@ -74,7 +77,8 @@ static int dispatch(int argc, char **argv) {
         return print_help();
     for (int i = 0; i < COMMAND_COUNT; i++)
         if (strcmp(argv[1], commands[i].name) == 0)
-            return run(&commands[i], argc - 1, argv + 1);
+            return commands[i].run == NULL ? measure_command(argc - 1, argv + 1)
+                                           : run(&commands[i], argc - 1, argv + 1);
     return run(&commands[0], argc, argv);
 }
 
