@@ -12,7 +12,7 @@
 // stream may thus run that many handed-over blocks ahead of the order recorded, and no further.
 //
 // What is left out, and counted: questions for the usable size of a block that another stream gives
-// up, and operations on blocks that do not live (anomalous traces).
+// up or asks about as well, and operations on blocks that do not live (anomalous traces).
 #include "measure.h"
 
 #include "program_object.h"
@@ -60,6 +60,7 @@ struct compiler {
     struct stream *streams;
     struct program_objects live;
     uint8_t *handed_over;     // bit by object
+    uint8_t *asked_elsewhere; // bit by object: its usable size, by another stream
     uint8_t *joined, *made;   // by thread: somebody has waited for it; has been created
     uint64_t *exit_milestone; // by thread, folded
     bool *has_operations;     // by thread
@@ -119,12 +120,26 @@ static bool note_made(struct compiler *compiler, uint64_t object, uint32_t strea
     return entry != NULL || no_memory(compiler);
 }
 
+static void set_bit(uint8_t *bits, uint64_t number) {
+    bits[number / 8] |= (uint8_t)(1u << number % 8);
+}
+
+static bool has_bit(const uint8_t *bits, uint64_t number) {
+    return bits[number / 8] >> number % 8 & 1;
+}
+
+static void note_asked(struct compiler *compiler, uint64_t object, uint32_t stream) {
+    const struct program_object *entry = program_objects_find(&compiler->live, object);
+    if (entry != NULL && entry->place != stream)
+        set_bit(compiler->asked_elsewhere, object);
+}
+
 static void note_given_up(struct compiler *compiler, uint64_t object, uint32_t stream) {
     struct program_object *entry = program_objects_find(&compiler->live, object);
     if (entry == NULL)
         return;
     if (entry->place != stream) {
-        compiler->handed_over[object / 8] |= (uint8_t)(1u << object % 8);
+        set_bit(compiler->handed_over, object);
         compiler->plan->handed_over++;
     }
     program_objects_remove(&compiler->live, entry);
@@ -148,6 +163,9 @@ static bool survey(struct compiler *compiler, const struct program_operation *op
     case PROGRAM_REALLOC:
         note_given_up(compiler, operation->object, stream);
         return note_made(compiler, operation->new_object, stream);
+    case PROGRAM_USABLE:
+        note_asked(compiler, operation->object, stream);
+        return true;
     case PROGRAM_CREATE:
         compiler->made[operation->peer] = true;
         return true;
@@ -321,8 +339,7 @@ static bool shared_slot(struct compiler *compiler, uint32_t *slot) {
 
 // Where the stream's next block goes: its own slot, or slot 0 on its way to a shared one.
 static uint32_t place_for(struct compiler *compiler, uint32_t index, uint64_t object) {
-    bool shared = compiler->handed_over[object / 8] >> object % 8 & 1;
-    return shared ? 0 : own_slot(&compiler->streams[index]);
+    return has_bit(compiler->handed_over, object) ? 0 : own_slot(&compiler->streams[index]);
 }
 
 static bool give(struct compiler *compiler, uint32_t index, uint32_t *slot) {
@@ -420,8 +437,8 @@ static bool move(struct compiler *compiler, uint32_t index,
 static void ask(struct compiler *compiler, uint32_t index,
                 const struct program_operation *operation) {
     struct program_object *entry = program_objects_find(&compiler->live, operation->object);
-    if (entry == NULL || entry->state == IN_SHARED_SLOT || operation->size > UINT32_MAX ||
-        entry->place >= compiler->streams[index].own.made) {
+    if (entry == NULL || entry->state == IN_SHARED_SLOT ||
+        has_bit(compiler->asked_elsewhere, operation->object)) {
         compiler->plan->left_out++;
         return;
     }
@@ -524,13 +541,15 @@ static bool prepare(struct compiler *compiler) {
     plan->streams = calloc(plan->stream_count + 1, sizeof *plan->streams);
     compiler->streams = calloc(plan->stream_count + 1, sizeof *compiler->streams);
     compiler->handed_over = calloc(compiler->source->objects / 8 + 1, 1);
+    compiler->asked_elsewhere = calloc(compiler->source->objects / 8 + 1, 1);
     compiler->joined = calloc(threads + 1, 1);
     compiler->made = calloc(threads + 1, 1);
     compiler->has_operations = calloc(threads + 1, sizeof(bool));
     compiler->exit_milestone = calloc(threads + 1, sizeof(uint64_t));
     if (plan->streams == NULL || compiler->streams == NULL || compiler->handed_over == NULL ||
-        compiler->joined == NULL || compiler->made == NULL || compiler->has_operations == NULL ||
-        compiler->exit_milestone == NULL || !program_objects_init(&compiler->live))
+        compiler->asked_elsewhere == NULL || compiler->joined == NULL || compiler->made == NULL ||
+        compiler->has_operations == NULL || compiler->exit_milestone == NULL ||
+        !program_objects_init(&compiler->live))
         return no_memory(compiler);
     for (uint32_t i = 0; i < plan->stream_count; i++)
         compiler->streams[i].own.made = 1; // slot 0 is for blocks on their way
@@ -575,6 +594,7 @@ static void dispose(struct compiler *compiler) {
         }
     free(compiler->streams);
     free(compiler->handed_over);
+    free(compiler->asked_elsewhere);
     free(compiler->joined);
     free(compiler->made);
     free(compiler->has_operations);
@@ -608,8 +628,10 @@ bool measure_plan_make(struct measure_plan *plan, struct program_source *source,
 }
 
 static bool note_operation(struct compiler *compiler, const struct program_operation *operation) {
-    if (compiler->number == compiler->place->number)
+    if (compiler->number == compiler->place->number) {
         compiler->place->operation = *operation;
+        compiler->place->found = true;
+    }
     return true;
 }
 
@@ -624,9 +646,9 @@ void measure_plan_find(struct program_source *source, const struct measure_setti
                                 .place = place,
                                 .message = message,
                                 .message_size = sizeof message};
-    place->number = UINT64_MAX;
-    place->found = compile(&compiler) && place->number != UINT64_MAX &&
-                   each_operation(&compiler, note_operation);
+    *place = (struct measure_place){.number = UINT64_MAX};
+    if (compile(&compiler))
+        each_operation(&compiler, note_operation);
     dispose(&compiler);
     measure_plan_free(&plan);
 }

@@ -64,6 +64,7 @@ static void wait_for(_Atomic uint32_t *word, uint32_t least) {
 static bool play_stream(struct player_stream *stream) {
     player_self = stream;
     bool exits = player_play(stream);
+    atomic_store_explicit(&stream->state, PLAYER_WAITING, memory_order_relaxed); // for the end
     if (atomic_fetch_sub(&player.board->unfinished, 1) == 1)
         player_os_wake(&player.board->unfinished);
     return exits;

@@ -1,0 +1,147 @@
+"""hakreplay measure: what it plays, what it says of allocators that fail, what it refuses."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+HAKREPLAY = os.path.join(os.environ["HAK_BIN_DIR"], "hakreplay")
+MAKE_TRACE = os.path.join(os.environ["HAK_BUILD_DIR"], "tests/bin/make_trace")
+CORPUS = os.path.join(os.environ["HAK_SOURCE_DIR"], "traces/corpus")
+FAULTY = sys.argv[1]
+OK, FOUND, USAGE = 0, 1, 2
+
+
+class Run:
+    def __init__(self, trace, *arguments, fault="", after=0):
+        environment = dict(os.environ, FAULT=fault, FAULT_AFTER=str(after))
+        if os.path.exists("out.json"):
+            os.remove("out.json")
+        done = subprocess.run([HAKREPLAY, "measure", "--idle=0", "--reps=1", "--quiet", "-o",
+                               "out.json", *arguments, trace], capture_output=True, text=True,
+                              env=environment)
+        self.status, self.err = done.returncode, done.stderr
+        self.result = None
+        if os.path.exists("out.json"):
+            with open("out.json") as file:
+                self.result = json.load(file)
+
+    def subject(self, name):
+        return next(s for s in self.result["subjects"] if s["name"] == name)
+
+
+def make_trace(kind, operations=6000, tweak=""):
+    path = f"{kind}{tweak}.zst"
+    subprocess.run([MAKE_TRACE, kind, path, str(operations), "1", tweak], check=True)
+    return path
+
+
+def check(condition, what):
+    assert condition, what
+
+
+def test_every_workload_plays():
+    for kind in "hand-over", "ping-pong", "larson", "mixed", "single":
+        trace = make_trace(kind)
+        for extra in [], ["--threads=1"], ["--threads=2"], ["--hold=0"], ["--touch=none"]:
+            run = Run(trace, "--allocator=glibc,mf2", *extra)
+            check(run.status == OK and run.err == "", f"{kind} {extra}: {run.status}: {run.err}")
+            for name in "null", "glibc", "mf2":
+                subject = run.subject(name)
+                check(subject["failure"] is None and len(subject["repetitions"]) == 1,
+                      f"{kind} {extra} {name}: {subject['failure']}")
+                check(subject["repetitions"][0]["wall_ns"] > 0, "no time was taken")
+
+
+def test_corpus_plays():
+    for name in "git-grep", "larson", "mailbox", "python-queue":
+        run = Run(os.path.join(CORPUS, name + ".zst"), "--allocator=glibc,mf2")
+        check(run.status == OK and run.err == "", f"{name}: {run.status}: {run.err}")
+        check(run.result["settings"]["left_out"] == 0, f"{name}: operations were left out")
+
+
+def test_memory_is_the_programs():
+    """An allocator that never frees holds what was ever asked for; glibc at least what lives."""
+    run = Run(os.path.join(CORPUS, "perl.zst"), f"--allocator=glibc,bump={FAULTY}")
+    live = run.result["trace"]["live_bytes_max"]
+    peak = {n: run.subject(n)["metrics"]["peak_bytes"]["median"] for n in ("glibc", "bump")}
+    check(live < peak["glibc"] < 1.5 * live, f"glibc holds {peak['glibc']} for {live} live bytes")
+    check(peak["bump"] > peak["glibc"], f"never freeing takes no more: {peak}")
+    untouched = Run(os.path.join(CORPUS, "larson.zst"), "--allocator=glibc", "--touch=none")
+    touched = Run(os.path.join(CORPUS, "larson.zst"), "--allocator=glibc", "--touch=all")
+    halves = [r.subject("glibc")["metrics"]["peak_bytes"]["median"] for r in (untouched, touched)]
+    check(halves[0] < 0.6 * halves[1], f"touching makes no difference: {halves}")
+
+
+def test_failures_are_the_allocators():
+    trace = make_trace("larson")
+    for fault, expected in (("crash", "crashed: Segmentation fault"), ("null", "no memory for"),
+                            ("twice", "is not what the program wrote"),
+                            ("overlap", "is not what the program wrote"), ("hang", "hangs")):
+        run = Run(trace, f"--allocator=bad={FAULTY},glibc", "--stall=2", fault=fault, after=1000)
+        failure = run.subject("bad")["failure"]
+        check(run.status == OK, f"{fault}: status {run.status}, though glibc was measured")
+        check(failure is not None and expected in failure, f"{fault}: {failure}")
+        number = re.search(r"at operation (\d+) of the trace", failure)
+        check(number and 500 < int(number.group(1)) < 6000, f"{fault}: no place in: {failure}")
+        check("bad: " in run.err and run.err.count("\n") == 1, f"{fault}: not one line: {run.err}")
+        check(run.subject("glibc")["failure"] is None, f"{fault}: glibc was not measured")
+    alone = Run(trace, f"--allocator=bad={FAULTY}", fault="crash", after=1000)
+    check(alone.status == FOUND, f"nothing could be measured, and the status is {alone.status}")
+
+
+def test_pace():
+    trace = os.path.join(CORPUS, "mailbox.zst")
+    info = subprocess.run([os.path.join(os.environ["HAK_BIN_DIR"], "haktrace"), "info", "--json",
+                           trace], capture_output=True, text=True, check=True)
+    seconds = json.loads(info.stdout)["duration_seconds"]
+    run = Run(trace, "--allocator=glibc", "--time=recorded")
+    wall = run.subject("glibc")["repetitions"][0]["wall_ns"] / 1e9
+    check(run.status == OK and wall > 0.9 * seconds, f"played in {wall} s what took {seconds} s")
+
+
+def test_sweep():
+    run = Run(make_trace("single"), "--allocator=glibc", "--sweep-env=MALLOC_ARENA_MAX=1,2")
+    names = [s["name"] for s in run.result["subjects"]]
+    check(names == ["null", "glibc 1", "glibc 2"], names)
+    check(run.subject("glibc 2")["variable"] == "MALLOC_ARENA_MAX=2", "the variable is not named")
+
+
+def test_refusals():
+    trace = make_trace("single")
+    no_allocator = subprocess.run(["ldconfig", "-p"], capture_output=True, text=True,
+                                  env=dict(os.environ, PATH="/sbin:/usr/sbin:" + os.environ["PATH"]))
+    libm = re.search(r"libm\.so\.6 .*x86-64.* => (\S+)", no_allocator.stdout).group(1)
+    anomalous = make_trace("mixed", tweak="anomaly")
+    with open("text.zst", "w") as file:
+        file.write("this is no trace\n")
+    for arguments, expected in (([f"--allocator=m={libm}", trace], "expected an allocator"),
+                                (["--allocator=nobody", trace], "unknown allocator"),
+                                (["--allocator=x=missing.so", trace], "missing.so"),
+                                (["--allocator=glibc,glibc", trace], "twice"),
+                                (["--threads=0", trace], "--threads"),
+                                (["--touch=some", trace], "--touch"),
+                                (["--sweep-env=A=1,2", "--allocator=glibc,mf2", trace], "VAR="),
+                                (["--allocator=glibc", anomalous], "anomal"),
+                                (["--allocator=glibc", "text.zst"], "text.zst"),
+                                (["--allocator=glibc", "missing.zst"], "missing.zst")):
+        run = Run(arguments[-1], *arguments[:-1])
+        check(run.status == USAGE, f"{arguments}: status {run.status}")
+        check(expected in run.err and run.err.count("\n") == 1, f"{arguments}: {run.err}")
+
+
+def main():
+    failed = 0
+    for name, test in list(globals().items()):
+        if name.startswith("test_"):
+            try:
+                test()
+                print(f"ok   {name}", flush=True)
+            except AssertionError as error:
+                failed += 1
+                print(f"FAIL {name}: {error}", flush=True)
+    sys.exit(1 if failed else 0)
+
+
+main()
