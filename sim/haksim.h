@@ -33,8 +33,73 @@ int haksim_write(const struct haksim_output *output, const struct program_routes
 
 // ---------------------------------------------------------------- haksim_options.c
 
-// optarg as a number; name is the option's, for the error. HAKSIM_OK or HAKSIM_USAGE.
-int haksim_take_number(const char *name, uint64_t least, uint64_t most, uint64_t *number);
+enum haksim_option_kind { HAKSIM_FLAG, HAKSIM_TEXT, HAKSIM_NUMBER, HAKSIM_CALL };
+struct haksim_option {
+    const char *name;
+    char letter; // 0: none
+    enum haksim_option_kind kind;
+    void *target;         // bool, const char *, uint64_t; for CALL what `take` knows
+    uint64_t least, most; // NUMBER
+    int (*take)(const char *text, void *target); // CALL: HAKSIM_OK or HAKSIM_USAGE
+};
+// HAKSIM_OK or HAKSIM_USAGE, after one line. `command` is the subcommand's name, for errors.
+int haksim_take_options(const char *command, int argc, char **argv,
+                        const struct haksim_option *options, size_t count);
+
+#define HAKSIM_OUTPUT_OPTIONS(command)                                                             \
+    {"output", 'o', HAKSIM_TEXT, &(command)->output.path, 0, 0, NULL},                             \
+        {"json", 0, HAKSIM_FLAG, &(command)->output.json, 0, 0, NULL},                             \
+        {"quiet", 0, HAKSIM_FLAG, &(command)->output.quiet, 0, 0, NULL}, {                         \
+        "help", 'h', HAKSIM_FLAG, &(command)->help, 0, 0, NULL                                     \
+    }
+
+// ---------------------------------------------------------------- haksim_job.c
+
+#define HAKSIM_THREADS_MAX     4096
+#define HAKSIM_THREADS_DEFAULT 4
+
+// What the subcommands that run one workload are told.
+struct haksim_command {
+    const char *workload, *route, *geometry, *machine;
+    uint64_t threads; // 0: not given
+    uint64_t cores, seed, pace_ns;
+    bool help;
+    struct haksim_output output;
+};
+// The seed is Larson's, as the seed document ran it.
+#define HAKSIM_COMMAND_DEFAULTS                                                                    \
+    {                                                                                              \
+        .route = MF2_ROUTE_DEFAULT, .geometry = "default", .machine = SIM_MACHINE_DEFAULT,         \
+        .seed = 12345                                                                              \
+    }
+#define HAKSIM_JOB_OPTIONS(command)                                                                \
+    {"workload", 'w', HAKSIM_TEXT, &(command)->workload, 0, 0, NULL},                              \
+        {"route", 'r', HAKSIM_TEXT, &(command)->route, 0, 0, NULL},                                \
+        {"geometry", 'g', HAKSIM_TEXT, &(command)->geometry, 0, 0, NULL},                          \
+        {"machine", 'm', HAKSIM_TEXT, &(command)->machine, 0, 0, NULL},                            \
+        {"threads", 't', HAKSIM_NUMBER, &(command)->threads, 1, HAKSIM_THREADS_MAX, NULL},         \
+        {"cores", 'c', HAKSIM_NUMBER, &(command)->cores, 1, SIM_CORE_LIMIT, NULL},                 \
+        {"seed", 's', HAKSIM_NUMBER, &(command)->seed, 0, INT64_MAX, NULL},                        \
+        {"pace", 'p', HAKSIM_NUMBER, &(command)->pace_ns, 1, 1000000000, NULL},                    \
+        HAKSIM_OUTPUT_OPTIONS(command)
+
+// All that the runs need, in the order of making.
+struct haksim_job {
+    struct sim_machine machine;
+    struct program_routes routes;
+    struct sim_request request;
+    struct sim_outcome *outcomes; // of routes, as far as done
+    size_t done;
+    const struct haksim_output *output;
+    size_t chains;  // of domino: how many are shown
+    char name[256]; // of the workload, for file names
+    char message[512];
+};
+// HAKSIM_OK or HAKSIM_USAGE after one line; to be closed in either case.
+int haksim_job_open(const struct haksim_command *command, struct haksim_job *job);
+void haksim_job_close(struct haksim_job *job);
+// One run after the other; each is shown when it is done. The worst status.
+int haksim_job_run(struct haksim_job *job, void (*show)(const struct haksim_job *job, size_t i));
 
 // ---------------------------------------------------------------- haksim_report.c
 
@@ -53,6 +118,11 @@ int haksim_seed_table_command(int argc, char **argv);
 // ---------------------------------------------------------------- haksim_run.c
 
 int haksim_run_command(int argc, char **argv);
-void haksim_print_run_help(void);
+void haksim_print_workloads(void);
+void haksim_print_machines(void);
+
+// ---------------------------------------------------------------- haksim_domino.c
+
+int haksim_domino_command(int argc, char **argv);
 
 #endif

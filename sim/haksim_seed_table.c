@@ -4,7 +4,6 @@
 #include "seed_table.h"
 #include "sim_os.h"
 
-#include <getopt.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,22 +12,6 @@
 #define SEEDS_DEFAULT 30
 #define SEEDS_MAX     1000
 #define REPORT_PATH   "seed-table.sim.json"
-
-static const struct option long_options[] = {
-    {"seeds", required_argument, NULL, 'n'},
-    {"pace", required_argument, NULL, 'p'},
-    {"operations", required_argument, NULL, 'O'},
-    {"chunks", required_argument, NULL, 'C'},
-    {"cores", required_argument, NULL, 'c'},
-    {"machine", required_argument, NULL, 'm'},
-    {"seed", required_argument, NULL, 's'},
-    {"jobs", required_argument, NULL, 'J'},
-    {"output", required_argument, NULL, 'o'},
-    {"json", no_argument, NULL, 'j'},
-    {"quiet", no_argument, NULL, 'q'},
-    {"help", no_argument, NULL, 'h'},
-    {0},
-};
 
 struct command {
     struct sim_seed_options options;
@@ -76,71 +59,41 @@ static void print_help(void) {
 
 // ---------------------------------------------------------------- options
 
-static int take_pace(struct command *command) {
-    bool all = strcmp(optarg, "all") == 0, found = all;
+static int take_pace(const char *text, void *target) {
+    bool *paces = target;
+    bool all = strcmp(text, "all") == 0, found = all;
     for (enum sim_seed_pace pace = 0; pace < SIM_SEED_PACE_COUNT; pace++) {
-        bool named = strcmp(optarg, sim_seed_pace_name(pace)) == 0;
-        command->paces[pace] = command->paces[pace] || all || named;
+        bool named = strcmp(text, sim_seed_pace_name(pace)) == 0;
+        paces[pace] = paces[pace] || all || named;
         found = found || named;
     }
     return found ? HAKSIM_OK
                  : haksim_fail("--pace: expected seed, modelled, halved, doubled or all, found "
                                "'%s'",
-                               optarg);
-}
-
-static int take_option(int letter, struct command *command) {
-    switch (letter) {
-    case 'n':
-        return haksim_take_number("seeds", 2, SEEDS_MAX, &command->seeds);
-    case 'p':
-        return take_pace(command);
-    case 'O':
-        return haksim_take_number("operations", 1, UINT64_C(1) << 32, &command->options.operations);
-    case 'C':
-        return haksim_take_number("chunks", 1, 1000000, &command->options.chunks);
-    case 'c':
-        return haksim_take_number("cores", 1, SIM_CORE_LIMIT, &command->cores);
-    case 's':
-        return haksim_take_number("seed", 0, INT64_MAX / 2, &command->options.first_seed);
-    case 'J':
-        return haksim_take_number("jobs", 1, SIM_OS_THREADS_MAX, &command->jobs);
-    case 'm':
-        command->machine = optarg;
-        return HAKSIM_OK;
-    case 'o':
-        command->output.path = optarg;
-        return HAKSIM_OK;
-    case 'j':
-        command->output.json = true;
-        return HAKSIM_OK;
-    case 'q':
-        command->output.quiet = true;
-        return HAKSIM_OK;
-    case 'h':
-        command->help = true;
-        return HAKSIM_OK;
-    default:
-        return HAKSIM_USAGE; // getopt has said what is wrong
-    }
+                               text);
 }
 
 static int take_options(int argc, char **argv, struct command *command) {
-    int letter;
-    while ((letter = getopt_long(argc, argv, "n:p:c:m:s:o:", long_options, NULL)) != -1) {
-        int status = take_option(letter, command);
-        if (status != HAKSIM_OK || command->help)
-            return status;
-    }
-    if (optind < argc)
-        return haksim_fail("seed-table: unexpected argument '%s'", argv[optind]);
+    const struct haksim_option options[] = {
+        {"seeds", 'n', HAKSIM_NUMBER, &command->seeds, 2, SEEDS_MAX, NULL},
+        {"pace", 'p', HAKSIM_CALL, command->paces, 0, 0, take_pace},
+        {"operations", 0, HAKSIM_NUMBER, &command->options.operations, 1, UINT64_C(1) << 32, NULL},
+        {"chunks", 0, HAKSIM_NUMBER, &command->options.chunks, 1, 1000000, NULL},
+        {"seed", 's', HAKSIM_NUMBER, &command->options.first_seed, 0, INT64_MAX / 2, NULL},
+        {"cores", 'c', HAKSIM_NUMBER, &command->cores, 1, SIM_CORE_LIMIT, NULL},
+        {"machine", 'm', HAKSIM_TEXT, &command->machine, 0, 0, NULL},
+        {"jobs", 0, HAKSIM_NUMBER, &command->jobs, 1, SIM_OS_THREADS_MAX, NULL},
+        HAKSIM_OUTPUT_OPTIONS(command),
+    };
+    int status =
+        haksim_take_options("seed-table", argc, argv, options, sizeof options / sizeof options[0]);
     bool any = false;
     for (enum sim_seed_pace pace = 0; pace < SIM_SEED_PACE_COUNT; pace++)
         any = any || command->paces[pace];
     if (!any)
         command->paces[SIM_SEED_PACE_SEED] = command->paces[SIM_SEED_PACE_MODELLED] = true;
     command->options.cores = (uint32_t)command->cores;
-    return HAKSIM_OK;
+    return status;
 }
 
 // ---------------------------------------------------------------- running

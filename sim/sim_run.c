@@ -222,6 +222,13 @@ static int make_json(struct run *run, struct sim_outcome *outcome) {
 
 // ---------------------------------------------------------------- the run
 
+static int watch_domino(struct run *run, struct sim_outcome *outcome) {
+    outcome->domino = sim_domino_new(run->world);
+    run->options.on_done = sim_domino_on_done;
+    run->options.on_done_self = outcome->domino;
+    return outcome->domino ? 0 : fail(run, "out of memory for chains");
+}
+
 static int run_program(struct run *run, struct sim_outcome *outcome) {
     run->options = (struct program_options){
         .order = PROGRAM_DATAFLOW,
@@ -229,10 +236,14 @@ static int run_program(struct run *run, struct sim_outcome *outcome) {
         .brief = run->request->brief,
         .stop = run->request->stop,
     };
+    if (run->request->domino && watch_domino(run, outcome))
+        return -1;
     uint64_t began_ns = sim_os_clock_ns();
     int failed =
         run->request->source ? run_trace(run, &outcome->end) : run_workload(run, &outcome->end);
     outcome->wall_ns = sim_os_clock_ns() - began_ns;
+    if (!failed && outcome->domino && sim_domino_out_of_memory(outcome->domino))
+        return fail(run, "out of memory for chains");
     return failed;
 }
 
@@ -282,4 +293,6 @@ int sim_run(const struct sim_request *request, struct sim_outcome *outcome, char
 void sim_outcome_free(struct sim_outcome *outcome) {
     free(outcome->json);
     outcome->json = NULL;
+    sim_domino_free(outcome->domino);
+    outcome->domino = NULL;
 }

@@ -2,6 +2,7 @@
 #ifndef SIM_RUN_H
 #define SIM_RUN_H
 
+#include "domino.h"
 #include "program.h"
 #include "sim.h"
 #include "workload.h"
@@ -22,6 +23,7 @@ struct sim_request {
     struct program_source *source;
     const volatile sig_atomic_t *stop; // ends the run early; may be NULL
     struct world_schedule *recording;  // the run's choices are kept here; may be NULL
+    bool domino;                       // the outcome has one
     bool brief;                        // no JSON and no timeline, so that no page is seen stranded
 };
 
@@ -32,6 +34,7 @@ struct sim_outcome {
     uint64_t digest, steps, points, wall_ns;
     uint64_t end_ps; // virtual time at which the last thread stopped
     struct sim_time_totals totals;
+    struct sim_domino *domino; // NULL unless asked for; sim_outcome_free frees it
     struct workload_count counts[WORKLOAD_COUNT_MAX];
     size_t count_count;
     enum world_end end;

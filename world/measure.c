@@ -377,6 +377,8 @@ struct program_result *program_meter_begin(struct world *world,
     result->geometry = result->state->geometry;
     result->route = result->state->route;
     result->brief = options->brief;
+    result->on_done = options->on_done;
+    result->on_done_self = options->on_done_self;
     result->steps_per_row = (operations + PROGRAM_ROWS_MAX - 1) / PROGRAM_ROWS_MAX;
     if (result->steps_per_row == 0)
         result->steps_per_row = 1;
@@ -432,6 +434,8 @@ bool program_meter_operation(struct program_result *result, const struct program
     result->steps_done++;
     add_up_pages(result);
     digest_operation(result, done);
+    if (result->on_done)
+        result->on_done(result->on_done_self, result->world, done);
     return result->steps_done < result->next_row_step || take_row(result);
 }
 

@@ -83,6 +83,8 @@ struct program_source *program_open_memory(const struct program_operation *opera
                                            uint32_t threads, uint64_t objects);
 void program_close(struct program_source *source);
 
+struct program_done;
+
 enum program_order { PROGRAM_STRICT, PROGRAM_WINDOW, PROGRAM_DATAFLOW };
 
 struct program_options {
@@ -94,6 +96,10 @@ struct program_options {
     // Told at each operation begun, before it runs; NULL if nobody asks.
     void (*on_operation)(void *self, struct world *world, const struct program_operation *op);
     void *on_operation_self;
+    // Told of each operation that has been done, by the fiber (or acting thread) that did it, also
+    // by a meter without a source. May be NULL.
+    void (*on_done)(void *self, struct world *world, const struct program_done *done);
+    void *on_done_self;
     // Dataflow: told by a thread's fiber that waits for nobody any more, before the point at which
     // it begins the operation. The simulator charges the program's own time here. May be NULL.
     void (*on_turn)(void *self, struct world *world, const struct program_operation *op);

@@ -114,6 +114,8 @@ struct program_result {
     struct mf2_route route;
     bool brief, interrupted;
     enum world_end end;
+    void (*on_done)(void *self, struct world *world, const struct program_done *done);
+    void *on_done_self;
 
     // -- digest
     XXH3_state_t *hash;
