@@ -13,12 +13,14 @@ static const struct {
     {"run", "one workload under one or more routes", haksim_run_command},
     {"domino", "pages that adoption took from their owners, and what that led to",
      haksim_domino_command},
+    {"ablate", "what each of the seed's flaws costs, alone and with the others",
+     haksim_ablate_command},
     {"seed-table", "the seed document's table, run again and judged", haksim_seed_table_command},
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 
 // Named in the documents, and not in this version.
-static const char *const planned[] = {"ablate", "calibrate", "validate", "sweep"};
+static const char *const planned[] = {"calibrate", "validate", "sweep"};
 
 int haksim_fail(const char *format, ...) {
     va_list arguments;

@@ -72,16 +72,18 @@ struct haksim_command {
         .route = MF2_ROUTE_DEFAULT, .geometry = "default", .machine = SIM_MACHINE_DEFAULT,         \
         .seed = 12345                                                                              \
     }
-#define HAKSIM_JOB_OPTIONS(command)                                                                \
-    {"workload", 'w', HAKSIM_TEXT, &(command)->workload, 0, 0, NULL},                              \
-        {"route", 'r', HAKSIM_TEXT, &(command)->route, 0, 0, NULL},                                \
-        {"geometry", 'g', HAKSIM_TEXT, &(command)->geometry, 0, 0, NULL},                          \
+// Where and how, for any subcommand that runs workloads; what, for those that run one.
+#define HAKSIM_PLACE_OPTIONS(command)                                                              \
+    {"geometry", 'g', HAKSIM_TEXT, &(command)->geometry, 0, 0, NULL},                              \
         {"machine", 'm', HAKSIM_TEXT, &(command)->machine, 0, 0, NULL},                            \
         {"threads", 't', HAKSIM_NUMBER, &(command)->threads, 1, HAKSIM_THREADS_MAX, NULL},         \
         {"cores", 'c', HAKSIM_NUMBER, &(command)->cores, 1, SIM_CORE_LIMIT, NULL},                 \
         {"seed", 's', HAKSIM_NUMBER, &(command)->seed, 0, INT64_MAX, NULL},                        \
         {"pace", 'p', HAKSIM_NUMBER, &(command)->pace_ns, 1, 1000000000, NULL},                    \
         HAKSIM_OUTPUT_OPTIONS(command)
+#define HAKSIM_JOB_OPTIONS(command)                                                                \
+    {"workload", 'w', HAKSIM_TEXT, &(command)->workload, 0, 0, NULL},                              \
+        {"route", 'r', HAKSIM_TEXT, &(command)->route, 0, 0, NULL}, HAKSIM_PLACE_OPTIONS(command)
 
 // All that the runs need, in the order of making.
 struct haksim_job {
@@ -124,5 +126,9 @@ void haksim_print_machines(void);
 // ---------------------------------------------------------------- haksim_domino.c
 
 int haksim_domino_command(int argc, char **argv);
+
+// ---------------------------------------------------------------- haksim_ablate.c
+
+int haksim_ablate_command(int argc, char **argv);
 
 #endif
