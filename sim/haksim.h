@@ -62,7 +62,7 @@ int haksim_take_options(const char *command, int argc, char **argv,
 struct haksim_command {
     const char *workload, *route, *geometry, *machine;
     uint64_t threads; // 0: not given
-    uint64_t cores, seed, pace_ns;
+    uint64_t cores, seed, pace_ns, cost_percent;
     bool help;
     struct haksim_output output;
 };
@@ -70,7 +70,7 @@ struct haksim_command {
 #define HAKSIM_COMMAND_DEFAULTS                                                                    \
     {                                                                                              \
         .route = MF2_ROUTE_DEFAULT, .geometry = "default", .machine = SIM_MACHINE_DEFAULT,         \
-        .seed = 12345                                                                              \
+        .seed = 12345, .cost_percent = 100                                                         \
     }
 // Where and how, for any subcommand that runs workloads; what, for those that run one.
 #define HAKSIM_PLACE_OPTIONS(command)                                                              \
@@ -80,6 +80,7 @@ struct haksim_command {
         {"cores", 'c', HAKSIM_NUMBER, &(command)->cores, 1, SIM_CORE_LIMIT, NULL},                 \
         {"seed", 's', HAKSIM_NUMBER, &(command)->seed, 0, INT64_MAX, NULL},                        \
         {"pace", 'p', HAKSIM_NUMBER, &(command)->pace_ns, 1, 1000000000, NULL},                    \
+        {"costs", 0, HAKSIM_NUMBER, &(command)->cost_percent, 1, 10000, NULL},                     \
         HAKSIM_OUTPUT_OPTIONS(command)
 #define HAKSIM_JOB_OPTIONS(command)                                                                \
     {"workload", 'w', HAKSIM_TEXT, &(command)->workload, 0, 0, NULL},                              \

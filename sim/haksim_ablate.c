@@ -20,7 +20,7 @@
 
 // Costs as they are, halved and doubled.
 enum band { BAND_PLAIN, BAND_HALVED, BAND_DOUBLED, BAND_COUNT };
-static const double band_costs[BAND_COUNT] = {1, 0.5, 2};
+static const uint32_t band_percent[BAND_COUNT] = {100, 50, 200};
 
 struct command {
     struct haksim_command job;
@@ -61,7 +61,7 @@ static void print_help(void) {
          "  -n, --seeds=N       seeds, the same for every combination, 2 or more (3)\n"
          "      --band          also with costs halved and doubled; an effect whose sign does not\n"
          "                      hold is undecided\n"
-         "  -t, -c, -g, -s, -p, -m, --json, --quiet   as in haksim run; geometry: seed\n"
+         "  -t, -c, -g, -s, -p, -m, --costs, --json, --quiet   as in haksim run; geometry: seed\n"
          "      --jobs=N        runs side by side (one for each core here)\n"
          "  -o, --output=FILE   write the report there (" REPORT_PATH ")\n"
          "      --help          print this help\n"
@@ -383,7 +383,8 @@ static int open_all(struct ablation *all) {
     for (enum band band = 0; band < BAND_COUNT; band++) {
         if (sim_machine_load(command->job.machine, &all->machines[band], message, sizeof message))
             return haksim_fail("%s", message);
-        sim_machine_scale(&all->machines[band], band_costs[band]);
+        sim_machine_scale(&all->machines[band],
+                          (uint32_t)command->job.cost_percent * band_percent[band] / 100);
     }
     all->subjects = calloc(command->workload_count, sizeof *all->subjects);
     return all->subjects ? HAKSIM_OK : haksim_fail("out of memory");

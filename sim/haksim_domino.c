@@ -23,7 +23,7 @@ static void print_help(void) {
         "Run MF2 in virtual time and find the seed's story in what it did: a page of A is put to\n"
         "work by C, and A takes a fresh page. All figures are modelled.\n"
         "\n"
-        "  -w, -r, -t, -c, -g, -s, -p, -m, --json, --quiet   as in haksim run\n"
+        "  -w, -r, -t, -c, -g, -s, -p, -m, --costs, --json, --quiet   as in haksim run\n"
         "      --chains=N      longest chains shown for each route (1)\n"
         "  -o, --output=FILE   write the report there (" REPORT_PATH ")\n"
         "      --help          print this help\n"

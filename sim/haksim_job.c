@@ -62,6 +62,7 @@ int haksim_job_open(const struct haksim_command *command, struct haksim_job *job
                            command->geometry);
     if (sim_machine_load(command->machine, &job->machine, job->message, sizeof job->message))
         return haksim_fail("%s", job->message);
+    sim_machine_scale(&job->machine, (uint32_t)command->cost_percent);
     if (!program_routes_parse(command->route, &job->routes, job->message, sizeof job->message))
         return haksim_fail("%s%s", job->routes.refused ? "" : "--route: ", job->message);
     job->outcomes = calloc(job->routes.count, sizeof *job->outcomes);

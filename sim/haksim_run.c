@@ -38,6 +38,7 @@ static void print_help(void) {
          "  -s, --seed=N        seed of the workload (12345)\n"
          "  -p, --pace=NS       the program's own time between two operations (the machine's)\n"
          "  -m, --machine=M     a machine's name or file (" SIM_MACHINE_DEFAULT ")\n"
+         "      --costs=P       costs in per cent of the table's, but the program's own (100)\n"
          "  -o, --output=FILE   write one file (WORKLOAD.ROUTE.sim.json for each route)\n"
          "      --json          print the results as JSON instead of the table\n"
          "      --quiet         print nothing but errors\n"

@@ -5,14 +5,16 @@
 // between cores goes through the line one after the other: a line is one server, in the order of
 // the requests (first come, first served), busy until the last request is done.
 //
-// Kept in a hash table by line number, because the lines touched are few among those that exist.
+// What a move costs goes by the distance: reading takes the line from the nearest core that has it,
+// writing waits for the farthest one that must give it up. Siblings share their caches.
 //
-// Sharers are one bit a core up to 64 cores; above, cores that are equal modulo 64 stand for each
-// other, so that some reads that would miss are taken for hits.
+// Kept in a hash table by line number, because the lines touched are few among those that exist. A
+// slot has one bit for each core, so its size is the table's to know.
 #include "sim.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define LINE_NONE   UINT64_MAX
 #define OWNER_NONE  UINT32_MAX
@@ -22,31 +24,53 @@
 struct line {
     uint64_t number; // offset / SIM_LINE_BYTES; LINE_NONE: an empty slot
     uint64_t busy_until_ps;
-    uint64_t sharers;
-    uint32_t owner; // who may write without asking; OWNER_NONE once somebody else has read
+    uint32_t owner;     // who may write without asking; OWNER_NONE once somebody else has read
+    uint32_t sharing;   // bits in sharers
+    uint64_t sharers[]; // a bit each core
 };
 
 struct sim_lines {
-    struct line *slots;
+    char *slots;
+    size_t slot_bytes;
     size_t slot_count; // a power of two
     size_t used;
     uint64_t moves;
+    uint32_t cores;
+    uint32_t smt, l3, socket; // group sizes, none of them 0
 };
 
-static struct line *slots_new(size_t count) {
-    struct line *slots = malloc(count * sizeof *slots);
-    if (slots)
-        for (size_t i = 0; i < count; i++)
-            slots[i] = (struct line){.number = LINE_NONE, .owner = OWNER_NONE};
-    return slots;
+static struct line *slot(const struct sim_lines *lines, size_t i) {
+    return (struct line *)(void *)(lines->slots + i * lines->slot_bytes);
 }
 
-struct sim_lines *sim_lines_new(void) {
+static void empty_slots(struct sim_lines *lines) {
+    memset(lines->slots, 0, lines->slot_count * lines->slot_bytes);
+    for (size_t i = 0; i < lines->slot_count; i++) {
+        slot(lines, i)->number = LINE_NONE;
+        slot(lines, i)->owner = OWNER_NONE;
+    }
+}
+
+static bool make_slots(struct sim_lines *lines, size_t count) {
+    lines->slots = malloc(count * lines->slot_bytes);
+    lines->slot_count = count;
+    if (lines->slots)
+        empty_slots(lines);
+    return lines->slots != NULL;
+}
+
+struct sim_lines *sim_lines_new(const struct sim_topology *topology, uint32_t cores) {
     struct sim_lines *lines = malloc(sizeof *lines);
     if (!lines)
         return NULL;
-    *lines = (struct sim_lines){.slots = slots_new(FIRST_SLOTS), .slot_count = FIRST_SLOTS};
-    if (lines->slots)
+    *lines = (struct sim_lines){
+        .slot_bytes = sizeof(struct line) + (cores + 63) / 64 * sizeof(uint64_t),
+        .cores = cores,
+        .smt = topology->smt ? topology->smt : 1,
+        .l3 = topology->l3 ? topology->l3 : cores,
+        .socket = topology->socket ? topology->socket : cores,
+    };
+    if (make_slots(lines, FIRST_SLOTS))
         return lines;
     free(lines);
     return NULL;
@@ -60,8 +84,7 @@ void sim_lines_free(struct sim_lines *lines) {
 }
 
 void sim_lines_clear(struct sim_lines *lines) {
-    for (size_t i = 0; i < lines->slot_count; i++)
-        lines->slots[i] = (struct line){.number = LINE_NONE, .owner = OWNER_NONE};
+    empty_slots(lines);
     lines->used = 0;
     lines->moves = 0;
 }
@@ -75,26 +98,23 @@ static size_t slot_of(const struct sim_lines *lines, uint64_t number) {
     return (size_t)((number * 0x9E3779B97F4A7C15u) >> 20) & (lines->slot_count - 1);
 }
 
-static struct line *probe(struct sim_lines *lines, uint64_t number) {
-    size_t slot = slot_of(lines, number);
-    while (lines->slots[slot].number != number && lines->slots[slot].number != LINE_NONE)
-        slot = (slot + 1) & (lines->slot_count - 1);
-    return &lines->slots[slot];
+static struct line *probe(const struct sim_lines *lines, uint64_t number) {
+    size_t i = slot_of(lines, number);
+    while (slot(lines, i)->number != number && slot(lines, i)->number != LINE_NONE)
+        i = (i + 1) & (lines->slot_count - 1);
+    return slot(lines, i);
 }
 
 static void grow(struct sim_lines *lines) {
-    struct sim_lines wider = {.slots = slots_new(2 * lines->slot_count),
-                              .slot_count = 2 * lines->slot_count,
-                              .used = lines->used,
-                              .moves = lines->moves};
-    if (!wider.slots) {
+    struct sim_lines wider = *lines;
+    if (!make_slots(&wider, 2 * lines->slot_count)) {
         // A run cannot go on without its cost model; nothing has been written yet.
         fputs("haksim: out of memory for the table of cache lines\n", stderr);
         abort();
     }
     for (size_t i = 0; i < lines->slot_count; i++)
-        if (lines->slots[i].number != LINE_NONE)
-            *probe(&wider, lines->slots[i].number) = lines->slots[i];
+        if (slot(lines, i)->number != LINE_NONE)
+            memcpy(probe(&wider, slot(lines, i)->number), slot(lines, i), lines->slot_bytes);
     free(lines->slots);
     *lines = wider;
 }
@@ -112,6 +132,61 @@ static struct line *find_or_add(struct sim_lines *lines, uint64_t number) {
     return line;
 }
 
+// ---------------------------------------------------------------- distances
+
+static bool has(const struct line *line, uint32_t core) {
+    return line->sharers[core / 64] >> core % 64 & 1;
+}
+
+// How many of the cores from..to − 1 have the line.
+static uint32_t sharing(const struct line *line, uint32_t from, uint32_t to) {
+    uint32_t count = 0;
+    while (from < to) {
+        uint32_t bits = 64 - from % 64 < to - from ? 64 - from % 64 : to - from;
+        uint64_t word = line->sharers[from / 64] >> from % 64;
+        count +=
+            (uint32_t)__builtin_popcountll(bits < 64 ? word & ((UINT64_C(1) << bits) - 1) : word);
+        from += bits;
+    }
+    return count;
+}
+
+// How many of the core's group of this size have the line.
+static uint32_t sharing_group(const struct sim_lines *lines, const struct line *line, uint32_t core,
+                              uint32_t size) {
+    uint32_t from = core / size * size;
+    return sharing(line, from, from + size < lines->cores ? from + size : lines->cores);
+}
+
+// From the nearest core that has it.
+static uint64_t fetch_cost(const struct sim_lines *lines, const struct sim_costs *costs,
+                           const struct line *line, uint32_t core) {
+    if (line->sharing == 0)
+        return costs->line_memory_ps;
+    if (lines->smt > 1 && sharing_group(lines, line, core, lines->smt))
+        return costs->line_same_core_ps;
+    if (sharing_group(lines, line, core, lines->l3))
+        return costs->line_other_core_ps;
+    return sharing_group(lines, line, core, lines->socket) ? costs->line_other_l3_ps
+                                                           : costs->line_other_socket_ps;
+}
+
+// Until the farthest of the others has given it up.
+static uint64_t take_cost(const struct sim_lines *lines, const struct sim_costs *costs,
+                          const struct line *line, uint32_t core) {
+    if (line->sharing == 0)
+        return costs->line_memory_ps;
+    if (sharing_group(lines, line, core, lines->socket) < line->sharing)
+        return costs->line_other_socket_ps;
+    if (sharing_group(lines, line, core, lines->l3) < line->sharing)
+        return costs->line_other_l3_ps;
+    if (sharing_group(lines, line, core, lines->smt) < line->sharing)
+        return costs->line_other_core_ps;
+    return costs->line_same_core_ps;
+}
+
+// ---------------------------------------------------------------- accesses
+
 static uint64_t max_u64(uint64_t a, uint64_t b) {
     return a > b ? a : b;
 }
@@ -124,22 +199,15 @@ static uint64_t serve(struct sim_lines *lines, struct line *line, uint64_t begin
     return line->busy_until_ps;
 }
 
-static uint64_t core_bit(uint32_t core) {
-    return UINT64_C(1) << (core % 64);
-}
-
-static uint64_t move_cost(const struct sim_costs *costs, const struct line *line) {
-    return line->sharers ? costs->line_other_core_ps : costs->line_memory_ps;
-}
-
 static uint64_t read_line(struct sim_lines *lines, struct line *line, const struct sim_costs *costs,
                           uint32_t core, uint64_t begin_ps) {
-    if (line->sharers & core_bit(core))
+    if (has(line, core))
         return begin_ps + costs->line_same_core_ps;
-    uint64_t end_ps = serve(lines, line, begin_ps, move_cost(costs, line));
+    uint64_t end_ps = serve(lines, line, begin_ps, fetch_cost(lines, costs, line, core));
     // Whoever reads a line that nobody has may write it without asking; a second reader ends that.
-    line->owner = line->sharers ? OWNER_NONE : core;
-    line->sharers |= core_bit(core);
+    line->owner = line->sharing ? OWNER_NONE : core;
+    line->sharers[core / 64] |= UINT64_C(1) << core % 64;
+    line->sharing++;
     return end_ps;
 }
 
@@ -148,9 +216,11 @@ static uint64_t write_line(struct sim_lines *lines, struct line *line,
                            uint64_t extra_ps) {
     if (line->owner == core)
         return begin_ps + costs->line_same_core_ps + extra_ps;
-    uint64_t end_ps = serve(lines, line, begin_ps, move_cost(costs, line) + extra_ps);
+    uint64_t end_ps = serve(lines, line, begin_ps, take_cost(lines, costs, line, core) + extra_ps);
+    memset(line->sharers, 0, lines->slot_bytes - sizeof *line);
+    line->sharers[core / 64] = UINT64_C(1) << core % 64;
     line->owner = core;
-    line->sharers = core_bit(core);
+    line->sharing = 1;
     return end_ps;
 }
 

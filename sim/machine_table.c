@@ -122,13 +122,55 @@ static int read_identity(json_t *root, struct sim_machine *machine, const struct
     return 0;
 }
 
+// A number of the topology; `absent` where it is not given.
+static int read_group(json_t *topology, const char *name, uint32_t least, uint32_t most,
+                      uint32_t absent, uint32_t *group, const struct report *report) {
+    json_t *value = json_object_get(topology, name);
+    *group = absent;
+    if (!value)
+        return 0;
+    if (!json_is_integer(value) || json_integer_value(value) < least ||
+        json_integer_value(value) > most)
+        return fail(report, "topology: '%s': expected a number from %u to %u", name, least, most);
+    *group = (uint32_t)json_integer_value(value);
+    return 0;
+}
+
+static int read_topology(json_t *root, struct sim_topology *topology, const struct report *report) {
+    static const char *const known[] = {"smt", "l3", "socket", "smt_slowdown_permille", "source"};
+    json_t *object = json_object_get(root, "topology");
+    *topology = (struct sim_topology){.smt_slowdown_permille = 1000};
+    if (!object)
+        return 0;
+    if (!json_is_object(object))
+        return fail(report, "expected 'topology' as an object");
+    if (refuse_unknown_keys(object, "topology", known, sizeof known / sizeof known[0], report))
+        return -1;
+    const char *source = json_string_value(json_object_get(object, "source"));
+    if (!source || !*source)
+        return fail(report, "topology: expected its source as a text");
+    if (read_group(object, "smt", 1, 8, 1, &topology->smt, report) ||
+        read_group(object, "l3", 1, SIM_CORE_LIMIT, 0, &topology->l3, report) ||
+        read_group(object, "socket", 1, SIM_CORE_LIMIT, 0, &topology->socket, report) ||
+        read_group(object, "smt_slowdown_permille", 1000, 10000, 1000,
+                   &topology->smt_slowdown_permille, report))
+        return -1;
+    bool nested = (!topology->l3 || topology->l3 % topology->smt == 0) &&
+                  (!topology->socket || !topology->l3 || topology->socket % topology->l3 == 0);
+    return nested ? 0
+                  : fail(report, "topology: expected whole cores in an L3 group, and whole L3 "
+                                 "groups in a socket");
+}
+
 static int read_machine(json_t *root, struct sim_machine *machine, const struct report *report) {
-    static const char *const known[] = {"schema", "version", "name", "cores", "note", "costs"};
+    static const char *const known[] = {"schema", "version", "name",    "cores",
+                                        "note",   "costs",   "topology"};
     if (!json_is_object(root))
         return fail(report, "expected a JSON object");
     if (refuse_unknown_keys(root, "the machine", known, sizeof known / sizeof known[0], report))
         return -1;
-    if (read_identity(root, machine, report))
+    machine->cost_percent = 100;
+    if (read_identity(root, machine, report) || read_topology(root, &machine->topology, report))
         return -1;
     return read_costs(root, &machine->costs, report);
 }
@@ -147,15 +189,16 @@ static int parse_machine(const char *text, size_t size, struct sim_machine *mach
     return result;
 }
 
-void sim_machine_scale(struct sim_machine *machine, double factor) {
+void sim_machine_scale(struct sim_machine *machine, uint32_t percent) {
     uint64_t program_ps = machine->costs.program_ps, time_slice_ps = machine->costs.time_slice_ps;
     uint64_t figures[COST_COUNT];
     memcpy(figures, &machine->costs, sizeof figures);
     for (size_t i = 0; i < COST_COUNT; i++)
-        figures[i] = (uint64_t)llround((double)figures[i] * factor);
+        figures[i] = (figures[i] * percent + 50) / 100;
     memcpy(&machine->costs, figures, sizeof figures);
     machine->costs.program_ps = program_ps;
     machine->costs.time_slice_ps = time_slice_ps;
+    machine->cost_percent = machine->cost_percent * percent / 100;
 }
 
 const char *sim_machine_name(size_t i) {

@@ -60,9 +60,9 @@ const char *sim_seed_pace_name(enum sim_seed_pace pace) {
     return names[pace];
 }
 
-double sim_seed_pace_costs(enum sim_seed_pace pace) {
-    static const double factors[] = {1, 1, 0.5, 2};
-    return factors[pace];
+uint32_t sim_seed_pace_costs(enum sim_seed_pace pace) {
+    static const uint32_t percents[] = {100, 100, 50, 200};
+    return percents[pace];
 }
 
 // More than the operations need.

@@ -48,7 +48,7 @@ enum sim_seed_pace {
     SIM_SEED_PACE_COUNT
 };
 const char *sim_seed_pace_name(enum sim_seed_pace pace);
-double sim_seed_pace_costs(enum sim_seed_pace pace); // by what costs are multiplied
+uint32_t sim_seed_pace_costs(enum sim_seed_pace pace); // in per cent
 
 struct sim_seed_options {
     uint64_t operations, chunks;

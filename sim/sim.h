@@ -10,7 +10,8 @@
 //                becomes ready, a core becomes free
 //   actor        who an event belongs to: a fiber (its number) or a core (fiber_limit + number)
 //   line         64 bytes of the arena
-//   core         runs one fiber at a time; a fiber without a core is ready or blocked
+//   core         runs one fiber at a time; a fiber without a core is ready or blocked. Where a
+//                machine has siblings (SMT), each of them is a core here
 //
 // Units: virtual time is in picoseconds inside the simulator (`_ps`), because costs are fractions
 // of a nanosecond; what clocks read, and every result, is in nanoseconds.
@@ -34,16 +35,18 @@
 // X(name, meaning): every figure of a machine's file, in nanoseconds. All must be there.
 #define SIM_COSTS(X)                                                                               \
     X(line_same_core, "an access to a line that the core has in the state needed")                 \
-    X(line_other_core, "moving or sharing a line that another core has, or taking it from it")     \
+    X(line_other_core, "moving or sharing a line that another core of the same L3 group has")      \
+    X(line_other_l3, "the same, from another L3 group of the same socket")                         \
+    X(line_other_socket, "the same, from another socket")                                          \
     X(line_memory, "the first access of all to a line")                                            \
     X(read_modify_write, "an atomic read-modify-write, beside the access to its line")             \
     X(fence, "a full fence")                                                                       \
     X(pause, "one turn of a waiting loop")                                                         \
     X(clock_read, "reading the clock")                                                             \
-    X(commit_call, "asking the OS for memory, without its page faults")                            \
-    X(page_fault, "the first touch of 4 KiB of memory")                                            \
-    X(purge_call, "giving memory back, without its pages")                                         \
-    X(purge_page, "giving 4 KiB of memory back")                                                   \
+    X(commit_call, "asking the OS for memory, without its page faults; one at a time")             \
+    X(page_fault, "the first touch of 4 KiB of memory, beside the access")                         \
+    X(purge_call, "giving memory back, without its pages; one at a time")                          \
+    X(purge_page, "giving 4 KiB of touched memory back")                                           \
     X(futex_wait, "the call that puts a thread to sleep")                                          \
     X(futex_wake, "the call that wakes one, for the caller")                                       \
     X(wake_latency, "from the wake until the woken thread is ready to run")                        \
@@ -59,9 +62,22 @@ struct sim_costs {
 #undef X
 };
 
+// Which cores stand close: groups of so many, by number from 0. 0: no such groups (no siblings; all
+// cores in one L3 group, in one socket).
+struct sim_topology {
+    uint32_t smt;    // cores that are threads of one physical core
+    uint32_t l3;     // cores that share a last-level cache
+    uint32_t socket; // cores of one socket
+    // How much slower a core's own work goes while a sibling works, in thousandths; 1000: not at
+    // all.
+    uint32_t smt_slowdown_permille;
+};
+
 struct sim_machine {
     char name[64];
-    uint32_t cores; // unless the caller asks for another number
+    uint32_t cores;        // unless the caller asks for another number
+    uint32_t cost_percent; // by what the costs were scaled, see sim_machine_scale; 100 in a file
+    struct sim_topology topology;
     struct sim_costs costs;
     char hash[17]; // XXH3-64 of the file's bytes: names the table in results
 };
@@ -69,8 +85,8 @@ struct sim_machine {
 // A machine that is built in, by name, or one in a file: what contains a '/' or a '.' is a file.
 int sim_machine_load(const char *name_or_path, struct sim_machine *machine, char *message,
                      size_t message_size);
-// All costs but the program's own times the factor; the time slice stays.
-void sim_machine_scale(struct sim_machine *machine, double factor);
+// All costs but the program's own, in per cent; the time slice stays.
+void sim_machine_scale(struct sim_machine *machine, uint32_t percent);
 // Name of built-in machine i; NULL past the last one.
 const char *sim_machine_name(size_t i);
 #define SIM_MACHINE_DEFAULT "desktop"
@@ -81,7 +97,7 @@ enum sim_access { SIM_READ, SIM_WRITE, SIM_READ_MODIFY_WRITE };
 
 // Who has which line, and until when a line that moves is busy. Grows with the lines touched.
 struct sim_lines;
-struct sim_lines *sim_lines_new(void);
+struct sim_lines *sim_lines_new(const struct sim_topology *topology, uint32_t cores);
 void sim_lines_free(struct sim_lines *lines);
 void sim_lines_clear(struct sim_lines *lines);
 // Accesses that had to move a line from another core or from memory.

@@ -173,6 +173,8 @@ static char *machine_json(const struct sim_request *request, const struct sim_ou
     set_number(machine, "cores", request->cores ? request->cores : from->cores);
     json_object_set_new(table, "name", json_string(from->name));
     json_object_set_new(table, "hash", json_string(from->hash));
+    if (from->cost_percent != 100)
+        set_number(table, "percent", from->cost_percent);
     json_object_set_new(machine, "cost_table", table);
     set_number(machine, "end_ns", outcome->end_ps / SIM_PS_PER_NS);
     set_number(machine, "busy_ns", outcome->totals.busy_ps / SIM_PS_PER_NS);

@@ -24,7 +24,9 @@
 #include "sim.h"
 #include "state.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define NONE          UINT32_MAX
 #define OS_PAGE_BYTES 4096u
@@ -44,6 +46,7 @@ struct virtual_fiber {
     uint64_t core_since_ps;
     uint64_t touch_offset; // the program's access since its last point; WORLD_NO_OFFSET: none
     uint32_t core;
+    uint32_t last_core; // NONE: it has had none
     uint32_t next_queued;
     uint8_t place; // enum place
     bool owes;     // the point at which it stands is to be charged; not after a wait, which was
@@ -57,7 +60,10 @@ struct sim_time {
     uint32_t fiber_count;
     uint32_t sequence;
     uint64_t *idle_cores; // a bit each
-    uint32_t core_count;
+    uint32_t core_count, smt;
+    uint64_t *resident; // a bit for each 4 KiB of the arena that has been touched
+    uint64_t resident_words;
+    uint64_t memory_busy_ps; // until when somebody holds the kernel's lock of the address space
     uint32_t queue_first, queue_last;
     uint32_t running; // chosen last
     uint64_t now_ps, end_ps;
@@ -73,7 +79,7 @@ static uint32_t core_words(const struct sim_time *time) {
 static bool allocate(struct sim_time *time) {
     time->fibers = calloc(time->fiber_count, sizeof *time->fibers);
     time->idle_cores = calloc(core_words(time), sizeof *time->idle_cores);
-    time->lines = sim_lines_new();
+    time->lines = sim_lines_new(&time->machine.topology, time->core_count);
     // Every fiber and every core has at most one event.
     return time->fibers && time->idle_cores && time->lines &&
            sim_heap_reserve(&time->heap, (size_t)time->fiber_count + time->core_count);
@@ -87,6 +93,7 @@ struct sim_time *sim_time_new(const struct sim_machine *machine, uint32_t cores,
     time->machine = *machine;
     time->core_count = cores ? cores : machine->cores;
     time->fiber_count = fiber_limit + 1;
+    time->smt = machine->topology.smt ? machine->topology.smt : 1;
     if (allocate(time))
         return time;
     sim_time_free(time);
@@ -98,6 +105,7 @@ void sim_time_free(struct sim_time *time) {
         return;
     free(time->fibers);
     free(time->idle_cores);
+    free(time->resident);
     sim_lines_free(time->lines);
     sim_heap_free(&time->heap);
     free(time);
@@ -109,14 +117,40 @@ static void push(struct sim_time *time, uint64_t time_ps, uint32_t actor) {
     sim_heap_push(&time->heap, (struct sim_event){time_ps, actor, time->sequence++});
 }
 
-static uint32_t take_idle_core(struct sim_time *time) {
+static bool is_idle(const struct sim_time *time, uint32_t core) {
+    return time->idle_cores[core / 64] >> core % 64 & 1;
+}
+
+static bool has_idle_siblings(const struct sim_time *time, uint32_t core) {
+    uint32_t first = core / time->smt * time->smt;
+    for (uint32_t i = first; i < first + time->smt && i < time->core_count; i++)
+        if (!is_idle(time, i))
+            return false;
+    return true;
+}
+
+// The lowest; where cores have siblings, the lowest whose siblings are idle as well, if there is
+// one.
+static uint32_t lowest_idle_core(const struct sim_time *time) {
+    uint32_t lowest = NONE;
     for (uint32_t word = 0; word < core_words(time); word++)
-        if (time->idle_cores[word]) {
-            uint32_t bit = (uint32_t)__builtin_ctzll(time->idle_cores[word]);
-            time->idle_cores[word] &= ~(UINT64_C(1) << bit);
-            return 64 * word + bit;
+        for (uint64_t bits = time->idle_cores[word]; bits; bits &= bits - 1) {
+            uint32_t core = 64 * word + (uint32_t)__builtin_ctzll(bits);
+            if (has_idle_siblings(time, core))
+                return core;
+            lowest = lowest == NONE ? core : lowest;
         }
-    return NONE;
+    return lowest;
+}
+
+// A fiber comes back to the core that it had, where its lines are.
+static uint32_t take_idle_core(struct sim_time *time, const struct virtual_fiber *fiber) {
+    uint32_t core = fiber->last_core != NONE && is_idle(time, fiber->last_core)
+                        ? fiber->last_core
+                        : lowest_idle_core(time);
+    if (core != NONE)
+        time->idle_cores[core / 64] &= ~(UINT64_C(1) << core % 64);
+    return core;
 }
 
 static void enqueue(struct sim_time *time, uint32_t fiber) {
@@ -143,7 +177,7 @@ static uint32_t dequeue(struct sim_time *time) {
 static void give_core(struct sim_time *time, uint32_t number, uint32_t core) {
     struct virtual_fiber *fiber = &time->fibers[number];
     fiber->place = PLACE_CORE;
-    fiber->core = core;
+    fiber->core = fiber->last_core = core;
     fiber->core_since_ps = time->now_ps;
     fiber->time_ps = time->now_ps + time->machine.costs.context_switch_ps;
     fiber->slice_end_ps = fiber->time_ps + time->machine.costs.time_slice_ps;
@@ -167,7 +201,7 @@ static void on_core_free(struct sim_time *time, uint32_t core) {
 }
 
 static void on_ready(struct sim_time *time, uint32_t fiber) {
-    uint32_t core = take_idle_core(time);
+    uint32_t core = take_idle_core(time, &time->fibers[fiber]);
     if (core == NONE)
         enqueue(time, fiber);
     else
@@ -205,17 +239,74 @@ static uint32_t next_fiber(struct sim_time *time) {
 
 // ---------------------------------------------------------------- costs
 
+static void reach_resident(struct sim_time *time, uint64_t word) {
+    if (word < time->resident_words)
+        return;
+    uint64_t wanted = time->resident_words ? time->resident_words : 1024;
+    while (wanted <= word)
+        wanted *= 2;
+    uint64_t *larger = realloc(time->resident, wanted * sizeof *larger);
+    if (!larger) {
+        // As for the table of lines.
+        fputs("haksim: out of memory for the table of touched pages\n", stderr);
+        abort();
+    }
+    memset(larger + time->resident_words, 0, (wanted - time->resident_words) * sizeof *larger);
+    time->resident = larger;
+    time->resident_words = wanted;
+}
+
+// What the first touch of 4 KiB costs, beside the access.
+static uint64_t fault(struct sim_time *time, uint64_t offset) {
+    uint64_t page = offset / OS_PAGE_BYTES;
+    reach_resident(time, page / 64);
+    uint64_t bit = UINT64_C(1) << page % 64;
+    if (time->resident[page / 64] & bit)
+        return 0;
+    time->resident[page / 64] |= bit;
+    return time->machine.costs.page_fault_ps;
+}
+
 static uint64_t access(struct sim_time *time, const struct virtual_fiber *fiber, uint64_t offset,
                        enum sim_access kind) {
     const struct sim_costs *costs = &time->machine.costs;
     if (offset == WORLD_NO_OFFSET) // constants, which every core has
         return fiber->time_ps + costs->line_same_core_ps;
-    return sim_lines_access(time->lines, costs, offset, fiber->core, kind, fiber->time_ps);
+    uint64_t begin_ps = fiber->time_ps;
+    uint64_t fault_ps = fault(time, offset);
+    return fault_ps + sim_lines_access(time->lines, costs, offset, fiber->core, kind, begin_ps);
 }
 
-// `pages` of MF2 in pages of the OS.
-static uint64_t os_pages(const struct world *world, uint64_t pages) {
-    return ((pages << world_mf2(world)->page_shift) + OS_PAGE_BYTES - 1) / OS_PAGE_BYTES;
+// Makes the touched ones of these pages of MF2 untouched; their number, in pages of the OS.
+static uint64_t forget_pages(struct sim_time *time, const struct world *world, uint64_t offset,
+                             uint64_t pages) {
+    uint64_t first = offset / OS_PAGE_BYTES, touched = 0;
+    uint64_t end = first + (pages << world_mf2(world)->page_shift) / OS_PAGE_BYTES;
+    reach_resident(time, end / 64);
+    for (uint64_t page = first; page < end; page++) {
+        uint64_t bit = UINT64_C(1) << page % 64;
+        touched += (time->resident[page / 64] & bit) != 0;
+        time->resident[page / 64] &= ~bit;
+    }
+    return touched;
+}
+
+// Changing a mapping is for one at a time.
+static uint64_t change_mapping(struct sim_time *time, uint64_t begin_ps) {
+    if (begin_ps < time->memory_busy_ps)
+        begin_ps = time->memory_busy_ps;
+    time->memory_busy_ps = begin_ps + time->machine.costs.commit_call_ps;
+    return time->memory_busy_ps;
+}
+
+// Giving memory back waits for that, and holds up nobody.
+static uint64_t purge(struct sim_time *time, const struct world *world, uint64_t begin_ps,
+                      const struct world_point *point) {
+    const struct sim_costs *costs = &time->machine.costs;
+    uint64_t touched = forget_pages(time, world, point->offset, point->operand);
+    if (begin_ps < time->memory_busy_ps)
+        begin_ps = time->memory_busy_ps;
+    return begin_ps + costs->purge_call_ps + costs->purge_page_ps * touched;
 }
 
 // When the fiber has done what it stands before.
@@ -241,11 +332,9 @@ static uint64_t charge(struct sim_time *time, const struct world *world,
     case MF2_POINT_CLOCK:
         return fiber->time_ps + costs->clock_read_ps;
     case MF2_POINT_COMMIT:
-        return fiber->time_ps + costs->commit_call_ps +
-               costs->page_fault_ps * os_pages(world, point->operand);
+        return change_mapping(time, fiber->time_ps);
     case MF2_POINT_PURGE:
-        return fiber->time_ps + costs->purge_call_ps +
-               costs->purge_page_ps * os_pages(world, point->operand);
+        return purge(time, world, fiber->time_ps, point);
     case MF2_POINT_FUTEX_WAIT:
         return fiber->time_ps + costs->futex_wait_ps;
     case MF2_POINT_FUTEX_WAKE:
@@ -294,7 +383,11 @@ static void begin(void *self, struct world *world, uint64_t seed) {
     struct sim_time *time = self;
     (void)seed; // nothing is left to chance
     for (uint32_t i = 0; i < time->fiber_count; i++)
-        time->fibers[i] = (struct virtual_fiber){.touch_offset = WORLD_NO_OFFSET, .core = NONE};
+        time->fibers[i] = (struct virtual_fiber){
+            .touch_offset = WORLD_NO_OFFSET, .core = NONE, .last_core = NONE};
+    if (time->resident)
+        memset(time->resident, 0, time->resident_words * sizeof *time->resident);
+    time->memory_busy_ps = 0;
     for (uint32_t i = 0; i < time->core_count; i++)
         time->idle_cores[i / 64] |= UINT64_C(1) << (i % 64);
     sim_lines_clear(time->lines);
@@ -307,9 +400,20 @@ static void begin(void *self, struct world *world, uint64_t seed) {
         come(time, world_runnable(world, i), world_clock_ns(world) * SIM_PS_PER_NS);
 }
 
+// A sibling works at the same time: both are slower.
+static uint64_t slowed(const struct sim_time *time, const struct virtual_fiber *fiber) {
+    if (time->smt == 1 || fiber->core == NONE)
+        return fiber->spent_ps;
+    uint32_t first = fiber->core / time->smt * time->smt;
+    for (uint32_t i = first; i < first + time->smt && i < time->core_count; i++)
+        if (i != fiber->core && !is_idle(time, i))
+            return fiber->spent_ps * time->machine.topology.smt_slowdown_permille / 1000;
+    return fiber->spent_ps;
+}
+
 // Own work since the last point, up to now.
 static void settle(struct sim_time *time, struct virtual_fiber *fiber) {
-    fiber->time_ps += fiber->spent_ps;
+    fiber->time_ps += slowed(time, fiber);
     fiber->spent_ps = 0;
     note_end(time, fiber->time_ps);
 }

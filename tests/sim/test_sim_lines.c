@@ -4,16 +4,18 @@
 
 #include <check.h>
 
-enum { SAME = 1, OTHER = 20, MEMORY = 100, MODIFY = 5 };
+enum { SAME = 1, OTHER = 20, OTHER_L3 = 50, OTHER_SOCKET = 200, MEMORY = 100, MODIFY = 5 };
 
 static const struct sim_costs costs = {.line_same_core_ps = SAME,
                                        .line_other_core_ps = OTHER,
+                                       .line_other_l3_ps = OTHER_L3,
+                                       .line_other_socket_ps = OTHER_SOCKET,
                                        .line_memory_ps = MEMORY,
                                        .read_modify_write_ps = MODIFY};
 static struct sim_lines *lines;
 
 static void setup(void) {
-    lines = sim_lines_new();
+    lines = sim_lines_new(&(struct sim_topology){0}, 64);
     ck_assert_ptr_nonnull(lines);
 }
 
@@ -98,6 +100,51 @@ START_TEST(clearing_forgets) {
 }
 END_TEST
 
+// 2 sockets of 2 L3 groups of 2 cores of 2 siblings: 16 cores.
+static const struct sim_topology nested = {.smt = 2, .l3 = 4, .socket = 8};
+
+START_TEST(distance_is_from_the_nearest_for_readers) {
+    sim_lines_free(lines);
+    lines = sim_lines_new(&nested, 16);
+    cost(0, 15, SIM_WRITE);
+    ck_assert_uint_eq(cost(0, 0, SIM_READ), OTHER_SOCKET);
+    ck_assert_uint_eq(cost(0, 7, SIM_READ), OTHER_L3); // from core 0
+    ck_assert_uint_eq(cost(0, 3, SIM_READ), OTHER);    // from core 0
+    ck_assert_uint_eq(cost(0, 1, SIM_READ), SAME);     // from its sibling 0
+    ck_assert_uint_eq(cost(0, 1, SIM_READ), SAME);
+}
+END_TEST
+
+START_TEST(distance_is_to_the_farthest_for_writers) {
+    sim_lines_free(lines);
+    lines = sim_lines_new(&nested, 16);
+    cost(0, 0, SIM_WRITE);
+    ck_assert_uint_eq(cost(0, 1, SIM_WRITE), SAME); // its sibling had it
+    cost(0, 2, SIM_READ);
+    ck_assert_uint_eq(cost(0, 1, SIM_WRITE), OTHER);
+    cost(0, 2, SIM_READ);
+    cost(0, 4, SIM_READ);
+    ck_assert_uint_eq(cost(0, 1, SIM_WRITE), OTHER_L3);
+    cost(0, 2, SIM_READ);
+    cost(0, 12, SIM_READ);
+    ck_assert_uint_eq(cost(0, 1, SIM_WRITE), OTHER_SOCKET);
+}
+END_TEST
+
+START_TEST(cores_above_64_are_themselves) {
+    sim_lines_free(lines);
+    lines = sim_lines_new(&(struct sim_topology){.l3 = 100}, 200);
+    cost(0, 3, SIM_WRITE);
+    ck_assert_uint_eq(cost(0, 67, SIM_READ), OTHER); // not core 3, which is 67 modulo 64
+    ck_assert_uint_eq(cost(0, 131, SIM_READ), OTHER_L3);
+    ck_assert_uint_eq(cost(0, 195, SIM_READ), OTHER);
+    for (uint32_t core = 0; core < 200; core++)
+        cost(64, core, SIM_READ);
+    ck_assert_uint_eq(cost(64, 199, SIM_WRITE), OTHER_L3);
+    ck_assert_uint_eq(cost(64, 100, SIM_READ), OTHER);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("sim_lines");
     TCase *cases = tcase_create("lines");
@@ -110,6 +157,9 @@ int main(void) {
     tcase_add_test(cases, contenders_are_served_in_turn);
     tcase_add_test(cases, many_lines_are_kept_apart);
     tcase_add_test(cases, clearing_forgets);
+    tcase_add_test(cases, distance_is_from_the_nearest_for_readers);
+    tcase_add_test(cases, distance_is_to_the_farthest_for_writers);
+    tcase_add_test(cases, cores_above_64_are_themselves);
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

@@ -124,6 +124,57 @@ START_TEST(cores_out_of_range) {
 }
 END_TEST
 
+static void set_topology(const char *text) {
+    json_t *topology = json_loads(text, 0, NULL);
+    ck_assert_ptr_nonnull(topology);
+    json_object_set_new(root, "topology", topology);
+}
+
+START_TEST(topology_is_optional_and_checked) {
+    struct sim_machine machine;
+    ck_assert_int_eq(load(&machine), 0);
+    ck_assert_uint_eq(machine.topology.l3, 0);
+    ck_assert_uint_eq(machine.topology.smt_slowdown_permille, 1000);
+    set_topology("{\"smt\": 2, \"l3\": 8, \"socket\": 16, \"source\": \"here\"}");
+    ck_assert_int_eq(load(&machine), 0);
+    ck_assert_uint_eq(machine.topology.smt, 2);
+    ck_assert_uint_eq(machine.topology.socket, 16);
+    set_topology("{\"smt\": 2, \"l3\": 8}");
+    refused("topology: expected its source");
+    set_topology("{\"smt\": 2, \"l3\": 7, \"source\": \"here\"}");
+    refused("topology: expected whole cores");
+    set_topology("{\"dies\": 2, \"source\": \"here\"}");
+    refused("unknown key 'dies'");
+    set_topology("{\"smt\": 0, \"source\": \"here\"}");
+    refused("'smt'");
+}
+END_TEST
+
+START_TEST(every_built_in_machine_loads) {
+    struct sim_machine machine;
+    size_t count = 0;
+    for (; sim_machine_name(count); count++) {
+        ck_assert_msg(!sim_machine_load(sim_machine_name(count), &machine, message, sizeof message),
+                      "%s", message);
+        ck_assert_str_eq(machine.name, sim_machine_name(count));
+    }
+    ck_assert_uint_ge(count, 4);
+}
+END_TEST
+
+START_TEST(scaling_leaves_the_program_alone) {
+    struct sim_machine machine, twice;
+    ck_assert_int_eq(load(&machine), 0);
+    twice = machine;
+    sim_machine_scale(&twice, 200);
+    ck_assert_uint_eq(twice.costs.fence_ps, 2 * machine.costs.fence_ps);
+    ck_assert_uint_eq(twice.costs.page_fault_ps, 2 * machine.costs.page_fault_ps);
+    ck_assert_uint_eq(twice.costs.program_ps, machine.costs.program_ps);
+    ck_assert_uint_eq(twice.costs.time_slice_ps, machine.costs.time_slice_ps);
+    ck_assert_uint_eq(twice.cost_percent, 200);
+}
+END_TEST
+
 START_TEST(no_json) {
     struct sim_machine machine;
     FILE *file = fopen("broken.json", "w");
@@ -152,6 +203,9 @@ int main(void) {
     tcase_add_test(cases, foreign_and_newer_files);
     tcase_add_test(cases, cores_out_of_range);
     tcase_add_test(cases, no_json);
+    tcase_add_test(cases, topology_is_optional_and_checked);
+    tcase_add_test(cases, every_built_in_machine_loads);
+    tcase_add_test(cases, scaling_leaves_the_program_alone);
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

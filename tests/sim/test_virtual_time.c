@@ -18,6 +18,8 @@ enum {
     PAUSE = 14,
     CLOCK = 22,
     COMMIT = 400,
+    PURGE = 300,
+    PURGE_PAGE = 70,
     FAULT = 500,
     FUTEX_WAIT = 600,
     FUTEX_WAKE = 900,
@@ -40,7 +42,6 @@ static const struct sim_machine machine = {
               .pause_ps = NS(PAUSE),
               .clock_read_ps = NS(CLOCK),
               .commit_call_ps = NS(COMMIT),
-              .page_fault_ps = NS(FAULT),
               .futex_wait_ps = NS(FUTEX_WAIT),
               .futex_wake_ps = NS(FUTEX_WAKE),
               .wake_latency_ps = NS(WAKE),
@@ -52,9 +53,9 @@ static const struct sim_machine machine = {
 static struct world *world;
 static struct sim_time *virtual_time;
 
-static void open_with(uint32_t cores) {
+static void open_machine(const struct sim_machine *on, uint32_t cores) {
     char message[256];
-    virtual_time = sim_time_new(&machine, cores, 16);
+    virtual_time = sim_time_new(on, cores, 16);
     ck_assert_ptr_nonnull(virtual_time);
     struct world_options options = {.mf2 = {.geometry = mf2_geometry_find("scenario"),
                                             .arena_bytes = 1 << 20,
@@ -65,6 +66,10 @@ static void open_with(uint32_t cores) {
     ck_assert(mf2_route_parse("best", &options.mf2.route, message, sizeof message));
     world = world_create(&options, message, sizeof message);
     ck_assert_msg(world != NULL, "%s", message);
+}
+
+static void open_with(uint32_t cores) {
+    open_machine(&machine, cores);
 }
 
 static void close_all(void) {
@@ -125,12 +130,70 @@ static void commit_three(void *unused) {
     ck_assert(mf2_commit(state, state->page_count - 3, 3));
 }
 
-START_TEST(commit_costs_a_call_and_the_faults) {
-    open_with(2);
-    world_spawn(world, commit_three, NULL);
+START_TEST(mappings_change_one_at_a_time) {
+    open_with(4);
+    for (int i = 0; i < 3; i++)
+        world_spawn(world, commit_three, NULL);
     run();
+    ck_assert_uint_eq(end_ns(), SWITCH + 3 * COMMIT);
+    close_all();
+}
+END_TEST
+
+// Three pages, two of them touched; then all given back and one touched again.
+static void touch_and_purge(void *unused) {
+    (void)unused;
+    struct mf2_state *state = world_mf2(world);
+    uint32_t first = state->page_count - 3;
+    uint64_t offset = (uint64_t)first << state->page_shift;
+    ck_assert(mf2_commit(state, first, 3));
+    for (int i = 0; i < 4; i++) {
+        sim_time_touch(virtual_time, world_fiber(world), offset + (uint64_t)(i % 2) * 4096);
+        world_operation_point(world);
+    }
+    mf2_purge(state, first, 3);
+    sim_time_touch(virtual_time, world_fiber(world), offset);
+    world_operation_point(world);
+    world_operation_point(world);
+}
+
+START_TEST(a_page_faults_when_it_is_touched_first) {
+    struct sim_machine faulting = machine;
+    faulting.costs.page_fault_ps = NS(FAULT);
+    faulting.costs.purge_call_ps = NS(PURGE);
+    faulting.costs.purge_page_ps = NS(PURGE_PAGE);
+    open_machine(&faulting, 2);
     ck_assert_uint_eq(world_mf2(world)->page_shift, 12); // one of MF2's pages is one of the OS's
-    ck_assert_uint_eq(end_ns(), SWITCH + COMMIT + 3 * FAULT);
+    world_spawn(world, touch_and_purge, NULL);
+    run();
+    // The lines of the two pages stay where they are: what is given back is memory.
+    ck_assert_uint_eq(end_ns(), SWITCH + COMMIT + 2 * (FAULT + MEMORY) + 2 * SAME + PURGE +
+                                    2 * PURGE_PAGE + FAULT + SAME);
+    close_all();
+}
+END_TEST
+
+static void work_alone(void *unused) {
+    (void)unused;
+    spend_ns(10000);
+    world_operation_point(world);
+}
+
+START_TEST(siblings_slow_each_other) {
+    struct sim_machine smt = machine;
+    smt.topology = (struct sim_topology){.smt = 2, .smt_slowdown_permille = 1500};
+    // Four cores are two pairs: two fibers get a pair each, the third one joins the first.
+    open_machine(&smt, 4);
+    for (int i = 0; i < 2; i++)
+        world_spawn(world, work_alone, NULL);
+    run();
+    ck_assert_uint_eq(end_ns(), SWITCH + 10000);
+    close_all();
+    open_machine(&smt, 4);
+    for (int i = 0; i < 3; i++)
+        world_spawn(world, work_alone, NULL);
+    run();
+    ck_assert_uint_eq(end_ns(), SWITCH + 15000);
     close_all();
 }
 END_TEST
@@ -331,7 +394,8 @@ START_TEST(nobody_left_to_wake_is_a_deadlock) {
 }
 END_TEST
 
-CHECK_MAIN("virtual_time", each_point_costs_what_the_table_says, commit_costs_a_call_and_the_faults,
+CHECK_MAIN("virtual_time", each_point_costs_what_the_table_says, mappings_change_one_at_a_time,
+           a_page_faults_when_it_is_touched_first, siblings_slow_each_other,
            the_programs_own_access_is_charged_once,
            equal_times_go_by_thread_and_the_line_serves_in_turn, the_earliest_event_is_next,
            enough_cores_and_nobody_waits, more_threads_than_cores_take_turns,
