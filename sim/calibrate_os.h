@@ -28,8 +28,8 @@ struct sim_calibration {
 };
 
 // malloc_path: a shared library whose malloc and free are MF2's, for the cost `operation`; NULL: it
-// stays the default machine's. The cost `program` is the caller's to measure (sim_calibrate_program).
-// 0, or -1 with one line in message.
+// stays the default machine's. The cost `program` is the caller's to measure
+// (sim_calibrate_program). 0, or -1 with one line in message.
 int sim_calibrate(const char *malloc_path, struct sim_calibration *calibration, char *message,
                   size_t message_size);
 
