@@ -23,6 +23,8 @@ static bool is_lost(struct mf2_state *state, struct MidPage *page) {
 // A page whose mark has been cleared but whose remote frees were not taken is announced again.
 static void announce_again(struct mf2_state *state, struct MF2_ThreadPages *self,
                            struct MidPage *page) {
+    if (state->route.full == MF2_FULL_SHARED)
+        return; // who holds it looks when it gives it up
     uint32_t remotes = mf2_protocol_remotes_unmarked(state, page);
     if (remotes < state->route.notify)
         return;
@@ -67,15 +69,16 @@ static bool claim_and_drain(struct mf2_state *state, struct MF2_ThreadPages *sel
         bool claimed = mf2_protocol_claim(state, page, self->slot);
         if (!claimed) {
             if (chain.count) {
-                enum mf2_notice notice = mf2_protocol_push(state, page, chain, false);
+                unsigned notice = mf2_protocol_push(state, page, chain, false);
                 bool lost = is_lost(state, page);
-                if (notice == MF2_NOTICE_QUEUE && !lost)
+                if ((notice & MF2_NOTICE_QUEUE) && !lost)
                     mf2_pending_notify(state, self, page);
             }
             return false;
         }
     }
     count_drain(state, self, chain.count);
+    mf2_orphan_was_taken(state, page, chain.count);
     mf2_page_merge(state, page, chain);
     return true;
 }

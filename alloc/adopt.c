@@ -151,7 +151,7 @@ bool mf2_try_adopt_pending(struct mf2_state *state, struct MF2_ThreadPages *self
 
 bool mf2_try_adopt_orphan(struct mf2_state *state, struct MF2_ThreadPages *self,
                           uint32_t class_index) {
-    if (state->route.orphans == MF2_ORPHANS_STRAND)
+    if (state->route.orphans == MF2_ORPHANS_STRAND && state->route.full == MF2_FULL_HOME)
         return false;
     for (uint32_t i = 0; i < state->route.budget; i++) {
         struct MidPage *page = mf2_orphan_pop(state, class_index);

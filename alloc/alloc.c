@@ -1,9 +1,13 @@
-// alloc.c: allocation. The fast path takes a block of the active page, one that was freed or one
-// never given out; everything else is behind mf2_alloc_slow, which is the order of reuse read from
-// top to bottom.
+// alloc.c: allocation. The fast path pops a block of the thread's front. Behind it stand the pages:
+// the active page gives blocks that were freed or never given out, and what makes another page the
+// active one is `refill`, the order of reuse read from top to bottom.
+#include "fast.h"
 #include "internal.h"
 
 #include <string.h>
+
+#define REAP_PAGES 16 // emptied pages worth a look, beside 1/REAP_PART of those held
+#define REAP_PART  32
 
 // ---------------------------------------------------------------- one block of a page with blocks
 
@@ -30,23 +34,39 @@ static inline void *take_block(struct mf2_state *state, struct MidPage *page, bo
 
 // ---------------------------------------------------------------- the slow path
 
+// Pages that the frees of others have emptied wait among the orphans of their class. Before memory
+// grows for another class, they are looked for, if there are enough of them to pay for it.
+static void reap_if_many(struct mf2_state *state, struct MF2_ThreadPages *self) {
+    uint32_t many = REAP_PAGES + state->held_pages / REAP_PART;
+    uint32_t empties = mf2_load_relaxed(&state->orphan_empties_sum);
+    if (empties < many)
+        return;
+    for (uint32_t k = 0; k < state->geometry->class_count; k++) {
+        uint32_t of_class = mf2_load_relaxed(&state->orphan_empties[k]);
+        if (of_class >= many / 4)
+            mf2_orphan_reap(state, self, k);
+    }
+}
+
 static struct MidPage *mf2_alloc_new_page(struct mf2_state *state, struct MF2_ThreadPages *self,
                                           uint32_t class_index) {
-    bool zeroed, recycled;
-    uint32_t number = mf2_heap_take(state, 1, &zeroed, &recycled);
+    uint32_t count = 1u << state->geometry->span_shift[class_index];
+    bool recycled;
+    reap_if_many(state, self);
+    uint32_t number = mf2_heap_take(state, count, count, &recycled);
     if (!number)
         return NULL;
     struct mf2_class_counters *counters = &self->classes[class_index];
     if (recycled) {
-        self->counters.recycled_pages++;
-        counters->recycled_pages++;
+        self->counters.recycled_pages += count;
+        counters->recycled_pages += count;
     } else {
-        self->counters.new_page_count++;
-        counters->new_pages++;
+        self->counters.new_page_count += count;
+        counters->new_pages += count;
         if (state->route.must_reuse)
-            self->counters.new_page_forced++;
+            self->counters.new_page_forced += count;
     }
-    mf2_page_format(state, &state->pages[number], class_index, self->slot, zeroed);
+    mf2_page_format(state, &state->pages[number], class_index, self->slot, !recycled);
     return &state->pages[number];
 }
 
@@ -95,8 +115,8 @@ static bool reuse_partial(struct mf2_state *state, struct MF2_ThreadPages *self,
     return true;
 }
 
-// Makes the bin's active page one that has a block. False: there is no memory.
-static bool refill(struct mf2_state *state, struct MF2_ThreadPages *self, uint32_t class_index) {
+// Makes the bin's active page one that has a block, of what there is already.
+static bool reuse(struct mf2_state *state, struct MF2_ThreadPages *self, uint32_t class_index) {
     const struct mf2_route *route = &state->route;
     if (route->partial && reuse_partial(state, self, class_index))
         return true;
@@ -108,7 +128,12 @@ static bool refill(struct mf2_state *state, struct MF2_ThreadPages *self, uint32
     }
     if (mf2_try_adopt_orphan(state, self, class_index))
         return true;
-    if (mf2_try_adopt_pending(state, self, class_index))
+    return mf2_try_adopt_pending(state, self, class_index);
+}
+
+// The same, or of a page that is new or recycled. False: there is no memory.
+static bool refill(struct mf2_state *state, struct MF2_ThreadPages *self, uint32_t class_index) {
+    if (reuse(state, self, class_index))
         return true;
     struct MidPage *page = mf2_alloc_new_page(state, self, class_index);
     if (!page)
@@ -117,61 +142,117 @@ static bool refill(struct mf2_state *state, struct MF2_ThreadPages *self, uint32
     return true;
 }
 
-static MF2_NOINLINE void *mf2_alloc_slow(struct mf2_state *state, uint32_t class_index,
-                                         bool *zeroed) {
-    struct MF2_ThreadPages *self = mf2_thread_ensure(state);
-    if (!self) // every slot is taken: pages of its own for this block
-        return mf2_large_alloc(state, state->geometry->block_bytes[class_index], 1);
+static void enter_slow(struct mf2_state *state, struct MF2_ThreadPages *self) {
     self->counters.slow_paths++;
-    if (state->route.helper)
-        mf2_helper_start_if_wanted(state);
     if (state->clock_wanted) {
         uint64_t now_ns = mf2_clock_ns();
         mf2_store_relaxed(&self->last_slow_ns, now_ns);
     }
+}
+
+// ---------------------------------------------------------------- blocks for a front
+
+// Takes up to `count` blocks of the page: freed ones first.
+static uint32_t take_blocks(struct mf2_state *state, struct MidPage *page, void **blocks,
+                            uint32_t count) {
+    uint32_t taken = 0;
+    uint16_t unit = page->free;
+    for (; taken < count && unit != MF2_UNIT_NONE; unit = mf2_page_link(state, page, unit))
+        blocks[taken++] = mf2_page_block(state, page, unit);
+    page->free = unit;
+    for (unit = page->fresh_unit; taken < count && unit != page->end_unit;
+         unit = (uint16_t)(unit + page->stride_units))
+        blocks[taken++] = mf2_page_block(state, page, unit);
+    page->fresh_unit = unit;
+    page->used = (uint16_t)(page->used + taken);
+    return taken;
+}
+
+uint32_t mf2_alloc_from_pages(struct mf2_state *state, struct MF2_ThreadPages *self,
+                              uint32_t class_index, void **blocks, uint32_t count) {
+    struct mf2_bin *bin = &self->bins[class_index];
+    uint32_t taken = 0;
+    if (bin->active != &mf2_no_page)
+        taken = take_blocks(state, bin->active, blocks, count);
+    if (taken == count)
+        return taken;
+    enter_slow(state, self);
+    // What there is may serve the rest; a page that nobody has used yet is for an empty hand only.
+    while (taken < count) {
+        bool more = taken ? reuse(state, self, class_index) : refill(state, self, class_index);
+        if (!more)
+            break;
+        taken += take_blocks(state, bin->active, blocks + taken, count - taken);
+    }
+    return taken;
+}
+
+// ---------------------------------------------------------------- one block, without a front
+
+static MF2_NOINLINE void *mf2_alloc_slow(struct mf2_state *state, struct MF2_ThreadPages *self,
+                                         uint32_t class_index, bool *zeroed) {
+    enter_slow(state, self);
     bool refilled = refill(state, self, class_index);
     return refilled ? take_block(state, self->bins[class_index].active, zeroed) : NULL;
 }
 
-// ---------------------------------------------------------------- the fast path
-
-static inline void *mf2_alloc_fast(struct mf2_state *state, uint32_t class_index, bool *zeroed) {
-    void *block = take_block(state, mf2_self()->bins[class_index].active, zeroed);
-    return MF2_LIKELY(block != NULL) ? block : mf2_alloc_slow(state, class_index, zeroed);
+static void *alloc_of_class(struct mf2_state *state, struct MF2_ThreadPages *self,
+                            uint32_t class_index, bool *zeroed) {
+    struct mf2_front *front = &self->fronts[class_index + 1];
+    *zeroed = false;
+    void *block = mf2_front_pop(front);
+    if (block)
+        return block;
+    if (front->end != self->bins[class_index].bottom)
+        return mf2_front_refill(state, self, class_index);
+    block = take_block(state, self->bins[class_index].active, zeroed);
+    return MF2_LIKELY(block != NULL) ? block : mf2_alloc_slow(state, self, class_index, zeroed);
 }
 
-static MF2_NOINLINE void *alloc_uncommon(size_t bytes, size_t alignment, bool *zeroed) {
+static uint32_t aligned_class(const struct mf2_state *state, size_t bytes, size_t alignment) {
+    uint32_t fits = mf2_class_of_bytes(state, bytes);
+    if (fits == 0 || alignment <= MF2_UNIT_BYTES)
+        return fits;
+    uint32_t k = mf2_geometry_class(state->geometry, fits - 1, bytes, alignment);
+    return k < state->geometry->class_count ? k + 1 : 0;
+}
+
+// Everything but a pop of a front. Nothing of MF2 is half done here: the helper may be started.
+static void *alloc_uncommon(size_t bytes, size_t alignment, bool *zeroed) {
     struct mf2_state *state = mf2_state_ensure();
     if (!state)
         return NULL;
-    uint32_t class_index = state->geometry->class_count;
-    if (bytes <= state->class_bytes_max)
-        class_index = mf2_geometry_class(state->geometry, bytes, alignment);
-    if (class_index < state->geometry->class_count)
-        return mf2_alloc_fast(state, class_index, zeroed);
-    *zeroed = true;
-    return mf2_large_alloc(state, bytes, alignment);
+    if (state->helper_wanted)
+        mf2_helper_start_if_wanted(state);
+    uint32_t class_plus_one = aligned_class(state, bytes, alignment);
+    if (class_plus_one == 0)
+        return mf2_large_alloc(state, bytes, alignment, zeroed);
+    struct MF2_ThreadPages *self = mf2_thread_ensure(state);
+    if (!self) // every slot is taken: pages of its own for this block
+        return mf2_large_alloc(state, bytes, alignment, zeroed);
+    return alloc_of_class(state, self, class_plus_one - 1, zeroed);
 }
 
-static inline void *alloc_bytes(size_t bytes, bool *zeroed) {
-    struct mf2_state *state = mf2_state();
-    if (MF2_UNLIKELY(bytes > state->class_bytes_max || mf2_self()->slot == MF2_SLOT_NONE))
-        return alloc_uncommon(bytes, 1, zeroed);
-    uint32_t class_index = state->class_of_unit[(bytes + MF2_UNIT_BYTES - 1) / MF2_UNIT_BYTES];
-    return mf2_alloc_fast(state, class_index, zeroed);
+MF2_NOINLINE void *mf2_malloc_uncommon(size_t bytes) {
+    bool zeroed;
+    return alloc_uncommon(bytes, 1, &zeroed);
 }
+
+// ---------------------------------------------------------------- what the rest calls
 
 void *mf2_malloc(size_t bytes) {
-    bool zeroed;
-    return alloc_bytes(bytes, &zeroed);
+    void *block = mf2_malloc_fast(bytes);
+    return MF2_LIKELY(block != NULL) ? block : mf2_malloc_uncommon(bytes);
 }
 
 void *mf2_calloc(size_t count, size_t bytes) {
     size_t total;
-    bool zeroed;
+    bool zeroed = false;
     if (__builtin_mul_overflow(count, bytes, &total))
         return NULL;
-    void *block = alloc_bytes(total, &zeroed);
+    void *block = mf2_malloc_fast(total);
+    if (MF2_UNLIKELY(!block))
+        block = alloc_uncommon(total, 1, &zeroed);
     if (block && !zeroed)
         memset(block, 0, total);
     return block;
@@ -179,7 +260,5 @@ void *mf2_calloc(size_t count, size_t bytes) {
 
 void *mf2_aligned_alloc(size_t alignment, size_t bytes) {
     bool zeroed;
-    if (alignment <= MF2_UNIT_BYTES)
-        return alloc_bytes(bytes, &zeroed);
     return alloc_uncommon(bytes, alignment, &zeroed);
 }

@@ -2,13 +2,6 @@
 // that checks every invariant of state.h. Reads only; nothing here is a point.
 #include "internal.h"
 
-// Plain looks at atomics: the world stands still, or a torn sum is harmless.
-#ifdef MF2_VIRTUAL
-#define LOOK(p) ((p)->value)
-#else
-#define LOOK(p) mf2_load_relaxed(p)
-#endif
-
 static bool is_formatted(const struct MidPage *page) {
     return page->state >= MF2_PAGE_ACTIVE && page->state <= MF2_PAGE_ORPHAN;
 }
@@ -32,12 +25,12 @@ static uint32_t chain_length(struct mf2_state *state, const struct MidPage *page
 static struct page_marks marks_of(struct mf2_state *state, const struct MidPage *page) {
     struct page_marks marks;
     if (state->route.protocol == MF2_PROTOCOL_WORD) {
-        uint64_t word = LOOK(&page->word);
+        uint64_t word = MF2_LOOK(&page->word);
         marks.remotes = (uint32_t)(word >> 16) & 0xFFFFu;
         marks.marked = (word >> 33) & 1;
     } else {
-        marks.remotes = chain_length(state, page, (uint16_t)LOOK(&page->remote_head));
-        marks.marked = LOOK(&page->in_remote_pending);
+        marks.remotes = chain_length(state, page, (uint16_t)MF2_LOOK(&page->remote_head));
+        marks.marked = MF2_LOOK(&page->in_remote_pending);
     }
     return marks;
 }
@@ -47,76 +40,84 @@ static struct page_marks marks_of(struct mf2_state *state, const struct MidPage 
 static void count_stranded(struct mf2_state *state, const struct MidPage *page,
                            const struct page_marks *marks, uint64_t now_ns,
                            struct mf2_census *census) {
-    struct MF2_ThreadPages *home = mf2_thread_of_slot(state, LOOK(&page->home));
+    struct MF2_ThreadPages *home = mf2_thread_of_slot(state, MF2_LOOK(&page->home));
     uint32_t local = page->capacity - page->used;
     if (local + marks->remotes == 0)
         return;
-    bool exited = LOOK(&home->status) == MF2_THREAD_EXITED;
-    uint64_t last_slow_ns = LOOK(&home->last_slow_ns);
+    bool exited = MF2_LOOK(&home->status) == MF2_THREAD_EXITED;
+    uint64_t last_slow_ns = MF2_LOOK(&home->last_slow_ns);
     bool idle = now_ns > last_slow_ns && now_ns - last_slow_ns > state->route.idle_ns;
     if (exited) {
         // On routes that look for orphans, a marked page is found by the next slow path.
         if (state->route.orphans == MF2_ORPHANS_STRAND || !marks->marked)
-            census->stranded_owner_exited++;
+            census->stranded_owner_exited += page->run_pages;
     } else if (page->state == MF2_PAGE_ACTIVE || page->state == MF2_PAGE_PARTIAL) {
         if (idle)
-            census->stranded_owner_idle++;
+            census->stranded_owner_idle += page->run_pages;
     } else if (marks->marked) {
         if (idle)
-            census->stranded_owner_idle++;
+            census->stranded_owner_idle += page->run_pages;
         else
-            census->stranded_pending_undrained++;
+            census->stranded_pending_undrained += page->run_pages;
     } else if (marks->remotes > 0 && state->route.notify > 1 &&
                marks->remotes < state->route.notify) {
-        census->stranded_below_threshold++;
+        census->stranded_below_threshold += page->run_pages;
     } else {
-        census->stranded_full_forgotten++;
+        census->stranded_full_forgotten += page->run_pages;
     }
 }
 
 static void count_page(struct mf2_state *state, const struct MidPage *page, uint64_t now_ns,
                        struct mf2_census *census) {
     struct page_marks marks = marks_of(state, page);
-    struct MF2_ThreadPages *home = mf2_thread_of_slot(state, LOOK(&page->home));
+    struct MF2_ThreadPages *home = mf2_thread_of_slot(state, MF2_LOOK(&page->home));
     census->free_blocks += page->capacity - page->used + marks.remotes;
     census->remote_blocks += marks.remotes;
     if (page->used == 0 && page->state != MF2_PAGE_ACTIVE)
-        census->empty++;
-    else if (LOOK(&home->status) == MF2_THREAD_EXITED)
-        census->orphan++;
+        census->empty += page->run_pages;
+    else if (MF2_LOOK(&home->status) == MF2_THREAD_EXITED)
+        census->orphan += page->run_pages;
     else if (page->state == MF2_PAGE_ACTIVE)
-        census->active++;
+        census->active += page->run_pages;
     else if (marks.remotes > 0)
-        census->pending++;
+        census->pending += page->run_pages;
     else if (page->state == MF2_PAGE_PARTIAL)
-        census->partial++;
+        census->partial += page->run_pages;
     else
-        census->full++;
+        census->full += page->run_pages;
     count_stranded(state, page, &marks, now_ns, census);
+}
+
+static void count_cached(void *argument, void *block) {
+    (void)block;
+    ++*(uint64_t *)argument;
 }
 
 void mf2_census(struct mf2_state *state, uint64_t now_ns, struct mf2_census *census) {
     *census = (struct mf2_census){0};
-    for (uint32_t number = state->first_page; number < state->fresh_page; number++) {
+    for (uint32_t number = state->first_page; number < state->fresh_page;
+         number = mf2_page_after(state, number)) {
         const struct MidPage *page = &state->pages[number];
-        if (page->state == MF2_PAGE_POOLED) {
-            census->held++;
-            census->empty++;
+        uint32_t count = page->run_pages;
+        if (page->state == MF2_PAGE_DIRTY) {
+            census->held += count;
+            census->empty += count;
         } else if (page->state == MF2_PAGE_LARGE) {
-            census->held += page->run_pages;
-            census->large += page->run_pages;
+            census->held += count;
+            census->large += count;
         } else if (is_formatted(page)) {
-            census->held++;
+            census->held += count;
             count_page(state, page, now_ns, census);
         }
     }
+    mf2_front_each(state, count_cached, &census->cached_blocks);
 }
 
 void mf2_counters_sum(struct mf2_state *state, struct mf2_counters *sum) {
     uint64_t *totals = (uint64_t *)(void *)sum;
     for (size_t i = 0; i < MF2_COUNTER_COUNT; i++)
-        totals[i] = LOOK(&state->shared_counters[i]);
-    for (uint32_t slot = 1; slot <= LOOK(&state->thread_high); slot++) {
+        totals[i] = MF2_LOOK(&state->shared_counters[i]);
+    for (uint32_t slot = 1; slot <= MF2_LOOK(&state->thread_high); slot++) {
         const uint64_t *counters =
             (const uint64_t *)(const void *)&mf2_thread_of_slot(state, slot)->counters;
         for (size_t i = 0; i < MF2_COUNTER_COUNT; i++)
@@ -138,8 +139,12 @@ static const char *check_page(struct mf2_state *state, const struct MidPage *pag
         return "used + free + never given out differs from a page's capacity";
     if (marks.remotes > page->used)
         return "a page has more remote frees than blocks in use";
+    uint32_t number = mf2_page_number(state, page);
+    for (uint32_t i = 0; i < page->run_pages; i++)
+        if (state->page_class[number + i] != page->class_index + 1)
+            return "a page's class and that of its places disagree";
     bool held = page->state == MF2_PAGE_ACTIVE || page->state == MF2_PAGE_PARTIAL;
-    if (held != (LOOK(&page->holder) != 0))
+    if (held != (MF2_LOOK(&page->holder) != 0))
         return "a page's state and its holder disagree";
     return NULL;
 }
@@ -148,14 +153,14 @@ static const char *check_bin(struct mf2_state *state, const struct MF2_ThreadPag
                              uint32_t class_index) {
     const struct mf2_bin *bin = &thread->bins[class_index];
     if (bin->active && bin->active != &mf2_no_page) {
-        if (LOOK(&bin->active->holder) != thread->slot || bin->active->state != MF2_PAGE_ACTIVE)
+        if (MF2_LOOK(&bin->active->holder) != thread->slot || bin->active->state != MF2_PAGE_ACTIVE)
             return "an active page is not held by its thread";
     }
     uint32_t count = 0;
     uint32_t previous = 0;
     for (uint32_t number = bin->partial_head; number; number = state->pages[number].list_next) {
         const struct MidPage *page = &state->pages[number];
-        if (LOOK(&page->holder) != thread->slot || page->state != MF2_PAGE_PARTIAL)
+        if (MF2_LOOK(&page->holder) != thread->slot || page->state != MF2_PAGE_PARTIAL)
             return "a page of a partial list is not held by its thread";
         if (page->list_prev != previous)
             return "a partial list's links disagree";
@@ -163,7 +168,7 @@ static const char *check_bin(struct mf2_state *state, const struct MF2_ThreadPag
             return "a partial list runs in a circle";
         previous = number;
     }
-    if (count != LOOK(&bin->partial_count))
+    if (count != MF2_LOOK(&bin->partial_count))
         return "a partial list's length and its count disagree";
     return NULL;
 }
@@ -172,7 +177,7 @@ static const char *check_bin(struct mf2_state *state, const struct MF2_ThreadPag
 static const char *check_stack(struct mf2_state *state, uint64_t head, uint32_t class_index) {
     uint32_t count = 0;
     for (uint32_t number = (uint32_t)head; number;
-         number = LOOK(&state->pages[number].pending_next)) {
+         number = MF2_LOOK(&state->pages[number].pending_next)) {
         const struct MidPage *page = &state->pages[number];
         if (!is_formatted(page) || page->class_index != class_index)
             return "a page on a pending queue or orphan stack is not of its class";
@@ -188,28 +193,30 @@ static const char *check_stack(struct mf2_state *state, uint64_t head, uint32_t 
 const char *mf2_check(struct mf2_state *state) {
     const char *wrong = NULL;
     uint32_t held = 0;
-    for (uint32_t number = state->first_page; number < state->fresh_page && !wrong; number++) {
+    uint32_t dirty = 0;
+    for (uint32_t number = state->first_page; number < state->fresh_page && !wrong;
+         number = mf2_page_after(state, number)) {
         const struct MidPage *page = &state->pages[number];
-        if (is_formatted(page)) {
+        if (is_formatted(page))
             wrong = check_page(state, page);
-            held++;
-        } else if (page->state == MF2_PAGE_LARGE) {
+        if (page->state != MF2_PAGE_CLEAN)
             held += page->run_pages;
-        } else if (page->state == MF2_PAGE_POOLED) {
-            held++;
-        }
+        if (page->state == MF2_PAGE_DIRTY)
+            dirty += page->run_pages;
     }
+    if (!wrong && dirty != state->dirty_pages)
+        wrong = "the count of dirty pages is not that of the dirty runs";
     if (!wrong && held != state->held_pages)
         wrong = "the count of held pages is not that of the pages";
-    for (uint32_t slot = 1; slot <= LOOK(&state->thread_high) && !wrong; slot++) {
+    for (uint32_t slot = 1; slot <= MF2_LOOK(&state->thread_high) && !wrong; slot++) {
         const struct MF2_ThreadPages *thread = mf2_thread_of_slot(state, slot);
         for (uint32_t k = 0; k < state->geometry->class_count && !wrong; k++) {
             wrong = check_bin(state, thread, k);
             if (!wrong)
-                wrong = check_stack(state, LOOK(&thread->pending[k]), k);
+                wrong = check_stack(state, MF2_LOOK(&thread->pending[k]), k);
         }
     }
     for (uint32_t k = 0; k < state->geometry->class_count && !wrong; k++)
-        wrong = check_stack(state, LOOK(&state->orphans[k]), k);
+        wrong = check_stack(state, MF2_LOOK(&state->orphans[k]), k);
     return wrong;
 }

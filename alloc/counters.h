@@ -12,6 +12,10 @@
 // clang-format off
 #define MF2_COUNTERS(X)                                                                          \
     X(slow_paths, "calls", "entries of mf2_alloc_slow")                                          \
+    X(front_refills, "times", "empty fronts that got blocks from the depot or from pages")       \
+    X(front_spills, "times", "full fronts that gave their older half to the depot or to pages")  \
+    X(depot_put, "batches", "batches of blocks that fronts put into the depot")                  \
+    X(depot_taken, "batches", "batches that fronts took from it")                                \
     X(new_page_count, "pages", "pages whose memory came from the OS")                            \
     X(new_page_forced, "pages", "new pages made although the must-reuse gate was asked first")   \
     X(recycled_pages, "pages", "cached empty pages formatted again")                             \
@@ -34,6 +38,7 @@
     X(adoption_blocked_remotes, "times", "adoptions refused for too few remote frees")           \
     X(owner_changes, "pages", "pages whose home thread changed, for whatever reason")            \
     X(orphans_adopted, "pages", "pages of exited owners taken over on the slow path")            \
+    X(orphans_reaped, "pages", "orphans without a live block given up while looking for memory") \
     X(orphans_reclaimed, "pages", "pages of exited owners taken over by a thread that freed")    \
     X(remote_frees, "blocks", "frees that took the page's remote stack")                         \
     X(remote_owner_running, "blocks", "remote frees whose page's owner was running")             \

@@ -4,6 +4,7 @@
 //
 // Where the standards leave a choice, this is glibc's: malloc(0) gives a block of its own,
 // realloc(p, 0) frees p and returns NULL, memalign rounds an odd alignment up.
+#include "fast.h"
 #include "mf2.h"
 #include "platform.h"
 #include "state.h"
@@ -32,12 +33,19 @@ static bool is_power_of_two(size_t value) {
 
 // ---------------------------------------------------------------- C
 
+// Behind the fast path; apart, so that malloc has no frame and jumps here.
+static MF2_NOINLINE void *malloc_uncommon(size_t bytes) {
+    return or_no_memory(mf2_malloc_uncommon(bytes));
+}
+
 EXPORT void *malloc(size_t bytes) {
-    return or_no_memory(mf2_malloc(bytes));
+    void *block = mf2_malloc_fast(bytes);
+    return MF2_LIKELY(block != NULL) ? block : malloc_uncommon(bytes);
 }
 
 EXPORT void free(void *block) {
-    mf2_free(block);
+    if (MF2_UNLIKELY(!mf2_free_fast(block)))
+        mf2_free_uncommon(block);
 }
 
 EXPORT void *calloc(size_t count, size_t bytes) {

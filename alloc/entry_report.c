@@ -58,25 +58,48 @@ static void summarise_page(struct mf2_state *state, struct MidPage *page,
     summary->live_bytes += live * state->geometry->block_bytes[class_index];
 }
 
+// Blocks in fronts and batches are in use for their pages only.
+static void summarise_cached(struct mf2_state *state, struct heap_summary *summary) {
+    uint32_t high = MF2_LOOK(&state->thread_high);
+    for (uint32_t k = 0; k < state->geometry->class_count; k++) {
+        size_t batch_blocks = mf2_front_capacity(state->geometry, &state->route, k) / 2;
+        size_t cached = MF2_LOOK(&state->depot_count[k]) * batch_blocks;
+        for (uint32_t slot = 1; slot <= high; slot++) {
+            struct MF2_ThreadPages *thread = mf2_thread_of_slot(state, slot);
+            void **bottom = GLANCE(thread->bins[k].bottom);
+            void **top = GLANCE(thread->fronts[k + 1].top);
+            cached += bottom && top > bottom ? (size_t)(top - bottom) : 0;
+        }
+        struct class_summary *of_class = &summary->classes[k];
+        size_t moved = cached < of_class->live_blocks ? cached : of_class->live_blocks;
+        of_class->live_blocks -= moved;
+        of_class->free_blocks += moved;
+        summary->live_bytes -= moved * state->geometry->block_bytes[k];
+    }
+}
+
 static void summarise(struct mf2_state *state, struct heap_summary *summary) {
     *summary = (struct heap_summary){.page_bytes = (size_t)1 << state->page_shift};
     uint32_t end = GLANCE(state->fresh_page);
-    for (uint32_t number = state->first_page; number < end; number++) {
+    uint32_t count;
+    for (uint32_t number = state->first_page; number < end; number += count) {
         struct MidPage *page = &state->pages[number];
+        count = GLANCE(page->run_pages);
+        count = count && count <= end - number ? count : 1; // in the middle of a change
         switch (GLANCE(page->state)) {
         case MF2_PAGE_LARGE:
             summary->large_blocks++;
-            summary->large_pages += GLANCE(page->run_pages);
+            summary->large_pages += count;
             break;
-        case MF2_PAGE_POOLED:
-            summary->cached_pages++;
-            summary->held_pages++;
+        case MF2_PAGE_DIRTY:
+            summary->cached_pages += count;
+            summary->held_pages += count;
             break;
         case MF2_PAGE_ACTIVE:
         case MF2_PAGE_PARTIAL:
         case MF2_PAGE_FULL:
         case MF2_PAGE_ORPHAN:
-            summary->held_pages++;
+            summary->held_pages += count;
             summarise_page(state, page, summary);
             break;
         default:
@@ -84,6 +107,8 @@ static void summarise(struct mf2_state *state, struct heap_summary *summary) {
         }
     }
     summary->held_pages += summary->large_pages;
+    if (state->geometry) // else nothing was ever allocated
+        summarise_cached(state, summary);
 }
 
 static size_t arena_bytes(const struct heap_summary *summary) {
@@ -220,10 +245,10 @@ EXPORT int mallopt(int parameter, int value) {
     return 0;
 }
 
-// The helper of the page heap decides what is worth keeping; nothing is given back by request.
+// What to keep is glibc's idea of a top of the heap, which MF2 has not: all that can go, goes.
 EXPORT int malloc_trim(size_t keep_bytes) {
     (void)keep_bytes;
-    return 0;
+    return mf2_trim();
 }
 
 // ---------------------------------------------------------------- MF2_STATS

@@ -1,22 +1,63 @@
-// free.c: free, realloc and usable size. The fast path is a free into a page that the calling
-// thread holds; every other page is shared, and takes its remote stack.
+// free.c: free, realloc and usable size. The fast path pushes the block on the thread's front.
+// Behind it stand the pages: one that the calling thread holds takes the block on its free list;
+// every other page is shared, and takes it on its remote stack.
+//
+// What malloc did not return is caught on the way, always: a pointer outside the arena, into a page
+// without blocks, between two blocks, or the one freed last. A block that was freed before others
+// and is freed again is not seen in a front; its page may see it later.
+#include "fast.h"
 #include "internal.h"
 
+#include <stdio.h>
 #include <string.h>
+
+// ---------------------------------------------------------------- what malloc did not return
+
+static const char *describe(struct mf2_state *state, uint64_t offset) {
+    static const char *const names[MF2_PAGE_STATE_COUNT] = {
+        [MF2_PAGE_NONE] = "no page in use",        [MF2_PAGE_CLEAN] = "a free page",
+        [MF2_PAGE_DIRTY] = "a free page",          [MF2_PAGE_ACTIVE] = "an active page",
+        [MF2_PAGE_PARTIAL] = "a partial page",     [MF2_PAGE_FULL] = "a full page",
+        [MF2_PAGE_ORPHAN] = "a page of no thread", [MF2_PAGE_LARGE] = "a large block",
+    };
+    if (offset >= state->arena_bytes)
+        return "outside of all pages";
+    uint64_t number = offset >> state->page_shift;
+    uint32_t class_plus_one = state->page_class[number];
+    if (class_plus_one) { // the head of its span says what it is
+        uint32_t span_shift = state->geometry->span_shift[class_plus_one - 1];
+        number = number >> span_shift << span_shift;
+    }
+    return names[state->pages[number].state];
+}
+
+MF2_NORETURN static MF2_NOINLINE void fail_at(struct mf2_state *state, const char *text,
+                                              const void *block) {
+    char line[96];
+    uint64_t offset = (uint64_t)((uintptr_t)block - (uintptr_t)state);
+    snprintf(line, sizeof line, "%s, %s", text, describe(state, offset));
+    mf2_fail(line, MF2_SHOWN(state, block));
+}
+
+// ---------------------------------------------------------------- where a block is
 
 struct place {
     struct MidPage *page;
     uint16_t unit;
 };
 
-// Where a block is. The process ends if MF2 cannot have given it out.
-static inline struct place place_of(struct mf2_state *state, const void *block) {
+// Of a block in a class page. The process ends if no block starts there.
+static struct place place_of(struct mf2_state *state, const void *block, uint32_t class_index) {
     uint64_t offset = (uint64_t)((uintptr_t)block - (uintptr_t)state);
-    if (MF2_UNLIKELY(offset >= state->arena_bytes))
-        mf2_fail("free of a pointer that malloc did not return", (uintptr_t)block);
-    uint64_t within = offset & (((uint64_t)1 << state->page_shift) - 1);
-    return (struct place){&state->pages[offset >> state->page_shift],
-                          (uint16_t)(within / MF2_UNIT_BYTES)};
+    uint32_t span_shift = state->geometry->span_shift[class_index];
+    uint32_t shift = state->page_shift + span_shift;
+    uint64_t within = offset & (((uint64_t)1 << shift) - 1);
+    struct MidPage *page = &state->pages[offset >> shift << span_shift];
+    uint64_t unit = within >> page->unit_shift;
+    if (MF2_UNLIKELY(unit << page->unit_shift != within || unit % page->stride_units != 0 ||
+                     unit >= page->end_unit))
+        fail_at(state, "free inside a block", block);
+    return (struct place){page, (uint16_t)unit};
 }
 
 // ---------------------------------------------------------------- a page that the caller holds
@@ -35,22 +76,25 @@ static MF2_NOINLINE void page_emptied(struct mf2_state *state, struct MF2_Thread
 }
 
 static inline void free_held(struct mf2_state *state, struct MF2_ThreadPages *self,
-                             struct MidPage *page, uint16_t unit) {
-    mf2_page_set_link(state, page, unit, page->free);
-    page->free = unit;
-    page->used--;
+                             struct MidPage *page, struct mf2_chain chain) {
+    if (MF2_UNLIKELY(chain.first == page->free || page->used < chain.count))
+        fail_at(state, "double free", mf2_page_block(state, page, chain.first));
+    mf2_page_set_link(state, page, chain.last, page->free);
+    page->free = chain.first;
+    page->used = (uint16_t)(page->used - chain.count);
     if (MF2_UNLIKELY(page->used == 0))
         page_emptied(state, self, page);
 }
 
 // ---------------------------------------------------------------- a shared page
 
-static void count_remote(struct mf2_state *state, struct MF2_ThreadPages *self, uint32_t home) {
-    MF2_COUNT(state, self, remote_frees);
+static void count_remote(struct mf2_state *state, struct MF2_ThreadPages *self, uint32_t home,
+                         uint32_t blocks) {
+    MF2_COUNT_BY(state, self, remote_frees, blocks);
     if (!state->count_owner_states)
         return;
     if (home == self->slot) {
-        MF2_COUNT(state, self, remote_no_owner);
+        MF2_COUNT_BY(state, self, remote_no_owner, blocks);
         return;
     }
     struct MF2_ThreadPages *owner = mf2_thread_of_slot(state, home);
@@ -58,27 +102,24 @@ static void count_remote(struct mf2_state *state, struct MF2_ThreadPages *self, 
     uint64_t now_ns = mf2_clock_ns();
     bool idle = mf2_thread_is_idle(state, owner, now_ns);
     if (status == MF2_THREAD_EXITED)
-        MF2_COUNT(state, self, remote_owner_exited);
+        MF2_COUNT_BY(state, self, remote_owner_exited, blocks);
     else if (idle)
-        MF2_COUNT(state, self, remote_owner_idle);
+        MF2_COUNT_BY(state, self, remote_owner_idle, blocks);
     else
-        MF2_COUNT(state, self, remote_owner_running);
+        MF2_COUNT_BY(state, self, remote_owner_running, blocks);
 }
 
 static void push_remote(struct mf2_state *state, struct MF2_ThreadPages *self, struct MidPage *page,
-                        uint16_t unit, bool quiet) {
-    struct mf2_chain one = {unit, unit, 1};
-    enum mf2_notice notice = mf2_protocol_push(state, page, one, quiet);
-    if (notice == MF2_NOTICE_QUEUE)
-        mf2_pending_notify(state, self, page);
-    if (state->route.helper)
-        mf2_helper_start_if_wanted(state);
+                        struct mf2_chain chain, bool quiet) {
+    uint32_t class_index = page->class_index; // once the blocks are pushed, the page is others'
+    unsigned notice = mf2_protocol_push(state, page, chain, quiet);
+    mf2_page_tell(state, self, page, class_index, notice);
 }
 
-// The caller takes the shared page over, with the block that it frees, and keeps it on its partial
+// The caller takes the shared page over, with the blocks that it frees, and keeps it on its partial
 // list. False: somebody else holds it.
 static bool take_over(struct mf2_state *state, struct MF2_ThreadPages *self, struct MidPage *page,
-                      uint16_t unit) {
+                      struct mf2_chain chain) {
     bool claimed = mf2_protocol_claim(state, page, self->slot);
     if (!claimed) {
         MF2_COUNT(state, self, claim_failures);
@@ -88,7 +129,7 @@ static bool take_over(struct mf2_state *state, struct MF2_ThreadPages *self, str
     MF2_COUNT_BY(state, self, drained_blocks, drained);
     mf2_page_take_home(state, self, page);
     mf2_partial_push(state, self, page);
-    free_held(state, self, page, unit);
+    free_held(state, self, page, chain);
     return true;
 }
 
@@ -100,83 +141,166 @@ static bool home_has_exited(struct mf2_state *state, uint32_t home) {
 
 // The caller's own page, which it put away as full.
 static void free_own_full(struct mf2_state *state, struct MF2_ThreadPages *self,
-                          struct MidPage *page, uint16_t unit) {
+                          struct MidPage *page, struct mf2_chain chain) {
     if (state->route.full_free == MF2_FULL_FREE_PARTIAL) {
-        bool taken = take_over(state, self, page, unit);
+        bool taken = take_over(state, self, page, chain);
         if (taken)
             return;
     }
     bool quiet = state->route.full_free == MF2_FULL_FREE_GRAVEYARD;
-    count_remote(state, self, self->slot);
-    push_remote(state, self, page, unit, quiet);
+    count_remote(state, self, self->slot, chain.count);
+    push_remote(state, self, page, chain, quiet);
 }
 
 static MF2_NOINLINE void free_shared(struct mf2_state *state, struct MF2_ThreadPages *self,
-                                     struct MidPage *page, uint16_t unit) {
-    if (page->class_index == MF2_CLASS_LARGE) {
-        if (page->state != MF2_PAGE_LARGE || unit != 0)
-            mf2_fail("free of a place inside a large block, or of one already freed",
-                     mf2_page_number(state, page));
-        mf2_large_free(state, page);
-        return;
-    }
+                                     struct MidPage *page, struct mf2_chain chain) {
     uint32_t home = mf2_load_relaxed(&page->home);
-    if (home == 0) // a page that was never given to a thread
-        mf2_fail("free of a place that malloc did not return, in page",
-                 mf2_page_number(state, page));
     if (home == self->slot) {
-        free_own_full(state, self, page, unit);
+        free_own_full(state, self, page, chain);
         return;
     }
-    count_remote(state, self, home);
+    count_remote(state, self, home, chain.count);
     bool may_reclaim = state->route.orphans == MF2_ORPHANS_RECLAIM && self->slot != MF2_SLOT_NONE;
     if (may_reclaim && home_has_exited(state, home)) {
-        bool taken = take_over(state, self, page, unit);
+        bool taken = take_over(state, self, page, chain);
         if (taken) {
             MF2_COUNT(state, self, orphans_reclaimed);
             return;
         }
     }
-    push_remote(state, self, page, unit, false);
+    push_remote(state, self, page, chain, false);
 }
 
-void mf2_free(void *block) {
-    if (MF2_UNLIKELY(!block))
+static inline void free_chain(struct mf2_state *state, struct MF2_ThreadPages *self,
+                              struct MidPage *page, struct mf2_chain chain) {
+    // Relaxed: only this thread writes its own slot there, so that finding it needs no ordering.
+    uint32_t holder = mf2_load_relaxed(&page->holder);
+    if (MF2_LIKELY(holder == self->slot))
+        free_held(state, self, page, chain);
+    else
+        free_shared(state, self, page, chain);
+}
+
+// ---------------------------------------------------------------- many blocks
+
+// Blocks of one page are freed with one step. The pages of the last few blocks are remembered; one
+// that must make room has its blocks freed.
+#define CHAINS 32
+
+struct page_chain {
+    struct MidPage *page; // NULL: none
+    struct mf2_chain chain;
+};
+
+static void add_block(struct mf2_state *state, struct page_chain *slot, uint16_t unit) {
+    if (unit == slot->chain.first)
+        fail_at(state, "double free", mf2_page_block(state, slot->page, unit));
+    mf2_page_set_link(state, slot->page, unit, slot->chain.first);
+    slot->chain.first = unit;
+    slot->chain.count++;
+}
+
+void mf2_free_to_pages(struct mf2_state *state, struct MF2_ThreadPages *self, uint32_t class_index,
+                       void *const *blocks, uint32_t count) {
+    struct page_chain chains[CHAINS] = {0};
+    for (uint32_t i = 0; i < count; i++) {
+        struct place place = place_of(state, blocks[i], class_index);
+        uint32_t number = mf2_page_number(state, place.page);
+        uint32_t span_shift = state->geometry->span_shift[class_index];
+        struct page_chain *slot = &chains[(number >> span_shift) % CHAINS];
+        if (slot->page == place.page) {
+            add_block(state, slot, place.unit);
+            continue;
+        }
+        if (slot->page)
+            free_chain(state, self, slot->page, slot->chain);
+        *slot = (struct page_chain){place.page, {place.unit, place.unit, 1}};
+    }
+    for (uint32_t i = 0; i < CHAINS; i++)
+        if (chains[i].page)
+            free_chain(state, self, chains[i].page, chains[i].chain);
+}
+
+// ---------------------------------------------------------------- one block
+
+static void free_large(struct mf2_state *state, void *block) {
+    uint64_t offset = (uint64_t)((uintptr_t)block - (uintptr_t)state);
+    struct MidPage *page = &state->pages[offset >> state->page_shift];
+    bool starts = (offset & (((uint64_t)1 << state->page_shift) - 1)) == 0;
+    if (page->state != MF2_PAGE_LARGE || !starts)
+        fail_at(state, "free of a place where no block is", block);
+    mf2_large_free(state, page);
+}
+
+// Everything but a push on a front with room.
+MF2_NOINLINE void mf2_free_uncommon(void *block) {
+    if (!block)
         return;
     struct mf2_state *state = mf2_state();
     struct MF2_ThreadPages *self = mf2_self();
-    struct place place = place_of(state, block);
-    // Relaxed: only this thread writes its own slot there, so that finding it needs no ordering.
-    uint32_t holder = mf2_load_relaxed(&place.page->holder);
-    if (MF2_LIKELY(holder == self->slot))
-        free_held(state, self, place.page, place.unit);
-    else
-        free_shared(state, self, place.page, place.unit);
+    uint64_t offset = (uint64_t)((uintptr_t)block - (uintptr_t)state);
+    if (offset >= state->arena_bytes)
+        fail_at(state, "free of a pointer that malloc did not return", block);
+    uint32_t class_plus_one = state->page_class[offset >> state->page_shift];
+    if (class_plus_one == 0) {
+        free_large(state, block);
+    } else {
+        const struct mf2_front *front = &self->fronts[class_plus_one];
+        struct place place = place_of(state, block, class_plus_one - 1);
+        if (front->top[-1] == block)
+            fail_at(state, "double free", block);
+        bool has_front =
+            self->slot != MF2_SLOT_NONE && front->end != self->bins[class_plus_one - 1].bottom;
+        if (has_front)
+            mf2_front_spill(state, self, class_plus_one - 1, block);
+        else
+            free_chain(state, self, place.page, (struct mf2_chain){place.unit, place.unit, 1});
+    }
+}
+
+void mf2_free(void *block) {
+    if (MF2_UNLIKELY(!mf2_free_fast(block)))
+        mf2_free_uncommon(block);
 }
 
 // ---------------------------------------------------------------- sizes
 
+// The class, plus 1, of the block's page; 0: it is a large block, *page.
+static uint32_t class_of_block(struct mf2_state *state, const void *block, struct MidPage **page) {
+    uint64_t offset = (uint64_t)((uintptr_t)block - (uintptr_t)state);
+    if (offset >= state->arena_bytes)
+        fail_at(state, "use of a pointer that malloc did not return", block);
+    *page = &state->pages[offset >> state->page_shift];
+    uint32_t class_plus_one = state->page_class[offset >> state->page_shift];
+    if (class_plus_one == 0 && (*page)->state != MF2_PAGE_LARGE)
+        fail_at(state, "use of a place where no block is", block);
+    return class_plus_one;
+}
+
 size_t mf2_usable_size(const void *block) {
     struct mf2_state *state = mf2_state();
-    struct place place = place_of(state, block);
-    if (place.page->class_index == MF2_CLASS_LARGE)
-        return (size_t)place.page->run_pages << state->page_shift;
-    return state->geometry->block_bytes[place.page->class_index];
+    struct MidPage *page;
+    uint32_t class_plus_one = class_of_block(state, block, &page);
+    if (class_plus_one == 0)
+        return (size_t)page->run_pages << state->page_shift;
+    return state->geometry->block_bytes[class_plus_one - 1];
 }
 
 // In place where the block would be of the same class, or a large block keeps its pages.
-static bool resize_in_place(struct mf2_state *state, struct MidPage *page, size_t bytes) {
-    if (page->class_index == MF2_CLASS_LARGE)
-        return bytes > state->class_bytes_max && mf2_large_resize(state, page, bytes);
-    if (bytes > state->class_bytes_max)
+static bool resize_in_place(struct mf2_state *state, void *block, size_t bytes) {
+    struct MidPage *page;
+    uint32_t class_plus_one = class_of_block(state, block, &page);
+    uint32_t wanted = mf2_class_of_bytes(state, bytes);
+    if (class_plus_one == 0)
+        return wanted == 0 && mf2_large_resize(state, page, bytes);
+    if (wanted == 0 || wanted > class_plus_one)
         return false;
-    return state->class_of_unit[(bytes + MF2_UNIT_BYTES - 1) / MF2_UNIT_BYTES] == page->class_index;
+    return wanted == class_plus_one || bytes > mf2_usable_size(block) / 2;
 }
 
 void *mf2_realloc(void *old, size_t bytes) {
     struct mf2_state *state = mf2_state();
-    struct place place = place_of(state, old);
-    if (resize_in_place(state, place.page, bytes))
+    if (resize_in_place(state, old, bytes))
         return old;
     void *block = mf2_malloc(bytes);
     if (!block)

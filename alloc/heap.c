@@ -1,20 +1,32 @@
-// heap.c: pages from the OS and back. Owns the free runs, the cache of empty pages and the count
-// of held pages, all under heap_lock. Does not know what a page is used for.
+// heap.c: pages from the OS and back. Owns the free runs and the count of held pages, all under
+// heap_lock. Does not know what a page is used for.
 //
-//   never used    from fresh_page on; made usable ("committed") in batches
-//   free runs     adjacent pages without memory behind them: reading as zero when used again.
-//                 Linked in bins by length; first and last page of a run are marked and hold its
-//                 length, so that neighbours join in constant time
-//   cache         single empty pages that keep their memory, newest first
+//   never used   from fresh_page on; made usable ("committed") in batches
+//   clean runs   adjacent pages without memory behind them: reading as zero when used again
+//   dirty runs   adjacent pages that keep their memory, until they are used again or purged
+//
+// Runs are linked in bins by length. The first and the last page of a run are marked and hold its
+// length, so that neighbours of the same kind join in constant time. Only a run's head says what
+// it is: nothing is written to the metadata of the pages between.
 //
 // Memory is given back to the OS outside the lock, before its run becomes visible; only the making
 // usable of a fresh batch, one system call in 4 MiB, is done inside.
 #include "internal.h"
 
-#define COMMIT_BATCH 64 // pages made usable at a time: 4 MiB at 64 KiB
+#define COMMIT_BATCH     64 // pages made usable at a time: 4 MiB at 64 KiB
+#define ALIGNED_TRIES    16 // runs of a bin looked at for an aligned part
+#define DIRTY_PAGES_KEPT 64 // dirty pages that growth tolerates, beside 1/16 of those held
 
 static uint32_t bin_of(uint32_t count) {
     return count < MF2_RUN_BINS ? count - 1 : MF2_RUN_BINS - 1;
+}
+
+static uint32_t *bins_of(struct mf2_state *state, uint8_t kind) {
+    return kind == MF2_PAGE_DIRTY ? state->dirty_bins : state->clean_bins;
+}
+
+static uint32_t round_up(uint32_t page, uint32_t align) {
+    return (page + align - 1) / align * align;
 }
 
 // ---------------------------------------------------------------- free runs; lock taken
@@ -26,19 +38,21 @@ static void mark_ends(struct mf2_state *state, uint32_t page, uint32_t count, ui
 
 static void run_unlink(struct mf2_state *state, uint32_t page) {
     struct MidPage *run = &state->pages[page];
+    uint32_t *bins = bins_of(state, run->run_end);
     mark_ends(state, page, run->run_pages, 0);
     if (run->list_prev)
         state->pages[run->list_prev].list_next = run->list_next;
     else
-        state->run_bins[bin_of(run->run_pages)] = run->list_next;
+        bins[bin_of(run->run_pages)] = run->list_next;
     if (run->list_next)
         state->pages[run->list_next].list_prev = run->list_prev;
 }
 
-static void run_link(struct mf2_state *state, uint32_t page, uint32_t count) {
+static void run_link(struct mf2_state *state, uint32_t page, uint32_t count, uint8_t kind) {
     struct MidPage *run = &state->pages[page];
-    uint32_t *bin = &state->run_bins[bin_of(count)];
-    mark_ends(state, page, count, 1);
+    uint32_t *bin = &bins_of(state, kind)[bin_of(count)];
+    mark_ends(state, page, count, kind);
+    run->state = kind;
     run->run_pages = count;
     state->pages[page + count - 1].run_pages = count;
     run->list_prev = 0;
@@ -48,43 +62,45 @@ static void run_link(struct mf2_state *state, uint32_t page, uint32_t count) {
     *bin = page;
 }
 
-// The run that ends right before `page`, 0 if there is none.
-static uint32_t run_before(struct mf2_state *state, uint32_t page) {
-    const struct MidPage *last = &state->pages[page - 1];
-    return last->run_end ? page - last->run_pages : 0;
-}
-
-static void run_insert(struct mf2_state *state, uint32_t page, uint32_t count) {
-    for (uint32_t i = 0; i < count; i++)
-        state->pages[page + i].state = MF2_PAGE_RUN;
-    uint32_t before = run_before(state, page);
-    if (before) {
-        run_unlink(state, before);
-        count += page - before;
-        page = before;
+static void run_insert(struct mf2_state *state, uint32_t page, uint32_t count, uint8_t kind) {
+    const struct MidPage *before = &state->pages[page - 1];
+    if (before->run_end == kind) {
+        uint32_t first = page - before->run_pages;
+        run_unlink(state, first);
+        count += page - first;
+        page = first;
     }
     uint32_t after = page + count;
-    if (after < state->page_count && state->pages[after].run_end) {
+    if (after < state->page_count && state->pages[after].run_end == kind) {
+        uint32_t more = state->pages[after].run_pages;
         run_unlink(state, after);
-        count += state->pages[after].run_pages;
+        count += more;
     }
-    run_link(state, page, count);
+    run_link(state, page, count, kind);
 }
 
-// The first `count` pages of the first run that is long enough: only the last bin's runs differ in
-// length.
-static uint32_t run_take(struct mf2_state *state, uint32_t count) {
+// Cuts pages first .. first + count − 1 out of a run.
+static void run_cut(struct mf2_state *state, uint32_t run, uint32_t first, uint32_t count) {
+    uint8_t kind = state->pages[run].run_end;
+    uint32_t end = run + state->pages[run].run_pages;
+    run_unlink(state, run);
+    if (first > run)
+        run_link(state, run, first - run, kind);
+    if (end > first + count)
+        run_link(state, first + count, end - first - count, kind);
+}
+
+// `count` pages, aligned, of a run of this kind: the first that fits, shorter runs first.
+static uint32_t run_take(struct mf2_state *state, uint8_t kind, uint32_t count, uint32_t align) {
+    const uint32_t *bins = bins_of(state, kind);
     for (uint32_t bin = bin_of(count); bin < MF2_RUN_BINS; bin++) {
-        for (uint32_t run = state->run_bins[bin]; run; run = state->pages[run].list_next) {
-            uint32_t length = state->pages[run].run_pages;
-            if (length < count)
+        uint32_t tries = align > 1 && bin < MF2_RUN_BINS - 1 ? ALIGNED_TRIES : UINT32_MAX;
+        for (uint32_t run = bins[bin]; run && tries; run = state->pages[run].list_next, tries--) {
+            uint32_t first = round_up(run, align);
+            if (first + count > run + state->pages[run].run_pages)
                 continue;
-            run_unlink(state, run);
-            if (length > count)
-                run_link(state, run + count, length - count);
-            for (uint32_t i = 0; i < count; i++)
-                state->pages[run + i].state = MF2_PAGE_NONE;
-            return run;
+            run_cut(state, run, first, count);
+            return first;
         }
     }
     return 0;
@@ -110,79 +126,156 @@ static bool commit_to(struct mf2_state *state, uint32_t end) {
     return usable;
 }
 
-static uint32_t fresh_take(struct mf2_state *state, uint32_t count) {
-    uint32_t first = state->fresh_page;
-    if (count > state->page_count - first)
+static uint32_t fresh_take(struct mf2_state *state, uint32_t count, uint32_t align) {
+    uint32_t first = round_up(state->fresh_page, align);
+    if (first > state->page_count || count > state->page_count - first)
         return 0;
     bool usable = commit_to(state, first + count);
     if (!usable)
         return 0;
+    uint32_t skipped = state->fresh_page;
     state->fresh_page = first + count;
+    if (first > skipped)
+        run_insert(state, skipped, first - skipped, MF2_PAGE_CLEAN);
     return first;
 }
 
-// ---------------------------------------------------------------- the cache; lock taken
+// ---------------------------------------------------------------- dirty pages; lock taken
 
-static uint32_t cache_pop(struct mf2_state *state) {
-    uint32_t page = state->pool_head;
-    if (page) {
-        state->pool_head = state->pages[page].list_next;
-        state->pool_count--;
-    }
-    return page;
+static void dirty_less(struct mf2_state *state, uint32_t count) {
+    state->dirty_pages -= count;
+    if (state->dirty_pages < state->dirty_pages_low)
+        state->dirty_pages_low = state->dirty_pages;
 }
 
-// Gives every cached page back, so that runs can join. Returns whether there was one.
-static bool cache_flush(struct mf2_state *state) {
-    bool any = false;
-    for (;;) {
-        mf2_lock(&state->heap_lock);
-        uint32_t page = cache_pop(state);
-        mf2_unlock(&state->heap_lock);
-        if (!page)
-            return any;
-        any = true;
-        mf2_heap_give(state, page, 1);
+// A dirty run of at most `most` pages, taken out; 0 if there is none. The longest bin first: one
+// system call for many pages.
+static uint32_t dirty_take_some(struct mf2_state *state, uint32_t most, uint32_t *count) {
+    for (uint32_t bin = MF2_RUN_BINS; bin-- > 0;) {
+        uint32_t run = state->dirty_bins[bin];
+        if (!run)
+            continue;
+        uint32_t length = state->pages[run].run_pages;
+        *count = length < most ? length : most;
+        run_cut(state, run, run, *count);
+        dirty_less(state, *count);
+        state->pages[run].state = MF2_PAGE_NONE;
+        state->pages[run].run_pages = *count;
+        return run;
     }
+    return 0;
 }
 
 // ---------------------------------------------------------------- what the rest calls
 
-static uint32_t take_once(struct mf2_state *state, uint32_t count, bool *recycled) {
+struct taken {
+    uint32_t first; // 0: there was none
+    bool recycled;
+    bool much_dirty; // dirty pages that do not fit abound: the OS should not give more beside them
+};
+
+static struct taken take_once(struct mf2_state *state, uint32_t count, uint32_t align) {
+    struct taken taken = {0, true, false};
     mf2_lock(&state->heap_lock);
-    uint32_t page = count == 1 ? cache_pop(state) : 0;
-    *recycled = page != 0;
-    if (!page)
-        page = run_take(state, count);
-    if (!page)
-        page = fresh_take(state, count);
-    if (page && !*recycled)
-        state->held_pages += count;
+    taken.first = run_take(state, MF2_PAGE_DIRTY, count, align);
+    if (taken.first) {
+        dirty_less(state, count);
+    } else {
+        taken.recycled = false;
+        taken.much_dirty = state->dirty_pages > DIRTY_PAGES_KEPT + state->held_pages / 16;
+        taken.first = run_take(state, MF2_PAGE_CLEAN, count, align);
+        if (!taken.first)
+            taken.first = fresh_take(state, count, align);
+        if (taken.first)
+            state->held_pages += count;
+    }
+    if (taken.first) {
+        state->pages[taken.first].state = MF2_PAGE_NONE;
+        state->pages[taken.first].run_pages = count;
+    }
     mf2_unlock(&state->heap_lock);
-    return page;
+    return taken;
 }
 
-uint32_t mf2_heap_take(struct mf2_state *state, uint32_t count, bool *zeroed, bool *recycled) {
-    uint32_t page = take_once(state, count, recycled);
-    if (!page && cache_flush(state))
-        page = take_once(state, count, recycled);
-    *zeroed = !*recycled;
-    return page;
+uint32_t mf2_heap_take(struct mf2_state *state, uint32_t count, uint32_t align, bool *recycled) {
+    struct taken taken = take_once(state, count, align);
+    if (taken.much_dirty)
+        mf2_heap_purge(state, count);
+    if (!taken.first) {
+        uint32_t purged = mf2_heap_purge(state, UINT32_MAX);
+        if (purged)
+            taken = take_once(state, count, align);
+    }
+    *recycled = taken.recycled;
+    return taken.first;
 }
 
-void mf2_heap_cache(struct mf2_state *state, uint32_t page) {
+void mf2_heap_keep(struct mf2_state *state, uint32_t page, uint32_t count) {
     mf2_lock(&state->heap_lock);
-    state->pages[page].state = MF2_PAGE_POOLED;
-    state->pages[page].list_next = state->pool_head;
-    state->pool_head = page;
-    state->pool_count++;
+    state->dirty_pages += count;
+    run_insert(state, page, count, MF2_PAGE_DIRTY);
     mf2_unlock(&state->heap_lock);
+    if (state->route.purge_ns)
+        mf2_helper_tick_wanted(state);
 }
 
 void mf2_heap_give(struct mf2_state *state, uint32_t page, uint32_t count) {
     mf2_purge(state, page, count);
     mf2_lock(&state->heap_lock);
     state->held_pages -= count;
-    run_insert(state, page, count);
+    run_insert(state, page, count, MF2_PAGE_CLEAN);
     mf2_unlock(&state->heap_lock);
+}
+
+uint32_t mf2_heap_purge(struct mf2_state *state, uint32_t wanted) {
+    uint32_t purged = 0;
+    while (purged < wanted) {
+        uint32_t count;
+        mf2_lock(&state->heap_lock);
+        uint32_t page = dirty_take_some(state, wanted - purged, &count);
+        mf2_unlock(&state->heap_lock);
+        if (!page)
+            break;
+        mf2_heap_give(state, page, count);
+        purged += count;
+    }
+    return purged;
+}
+
+bool mf2_heap_extend(struct mf2_state *state, uint32_t page, uint32_t count, uint32_t more) {
+    uint32_t after = page + count;
+    bool taken = false;
+    mf2_lock(&state->heap_lock);
+    uint8_t kind = after < state->page_count ? state->pages[after].run_end : 0;
+    if (kind && state->pages[after].run_pages >= more) {
+        run_cut(state, after, after, more);
+        taken = true;
+    } else if (after == state->fresh_page) {
+        taken = fresh_take(state, more, 1) != 0;
+    }
+    if (taken) {
+        state->pages[page].run_pages = count + more;
+        if (kind == MF2_PAGE_DIRTY)
+            dirty_less(state, more);
+        else
+            state->held_pages += more;
+    }
+    mf2_unlock(&state->heap_lock);
+    return taken;
+}
+
+uint32_t mf2_heap_dirty(struct mf2_state *state) {
+    mf2_lock(&state->heap_lock);
+    uint32_t dirty = state->dirty_pages;
+    mf2_unlock(&state->heap_lock);
+    return dirty;
+}
+
+uint32_t mf2_heap_tick(struct mf2_state *state) {
+    mf2_lock(&state->heap_lock);
+    uint32_t unused = state->dirty_pages_low;
+    state->dirty_pages_low = state->dirty_pages;
+    mf2_unlock(&state->heap_lock);
+    mf2_heap_purge(state, unused);
+    return mf2_heap_dirty(state);
 }

@@ -1,15 +1,34 @@
-// helper.c: the one helper thread, which drains pages of idle owners (Route S, phase 3).
+// helper.c: the one helper thread. It drains pages of idle owners (Route S, phase 3), and gives
+// memory that nobody needs back to the OS.
 //
-// A futex cannot wake an owner that sleeps in the program's own code. So the thread that makes the
-// 0→1 edge on an idle owner's page wakes the helper, which claims the page, drains it and releases
-// it: emptied pages leave the owner, the others wait on its queue with their blocks ready. The
-// owner is never woken.
+// Purging: while there is dirty memory, or something that would become dirty, the helper looks
+// every purge_ns. What lay unused since it looked last goes: first batches of the depot, then pages
+// emptied by other threads, then dirty pages. When nothing is left it sleeps until it is told of
+// more; what it does not do costs no time.
+//
+// Idle owners: // A futex cannot wake an owner that sleeps in the program's own code. So the thread
+// that makes the 0→1 edge on an idle owner's page wakes the helper, which claims the page, drains
+// it and releases it: emptied pages leave the owner, the others wait on its queue with their blocks
+// ready. The owner is never woken.
 #include "internal.h"
 
 void mf2_helper_wake(struct mf2_state *state, struct MF2_ThreadPages *self) {
     MF2_COUNT(state, self, helper_wakes);
     mf2_fetch_add_acq_rel(&state->helper_word, 1);
     mf2_futex_wake(&state->helper_word, 1);
+}
+
+void mf2_helper_tick_wanted(struct mf2_state *state) {
+    // Looked at first: most calls find it set. Who sees an old 1 while the helper goes to sleep is
+    // seen by the helper, which looks once more after it has cleared it (sleep_unless_dirty).
+    uint32_t ticking = mf2_load_relaxed(&state->helper_ticking);
+    if (ticking)
+        return;
+    uint32_t before = mf2_exchange_acq_rel(&state->helper_ticking, 1);
+    if (before == 0) {
+        mf2_fetch_add_acq_rel(&state->helper_word, 1);
+        mf2_futex_wake(&state->helper_word, 1);
+    }
 }
 
 void mf2_helper_start_if_wanted(struct mf2_state *state) {
@@ -64,17 +83,99 @@ static void tend_owner(struct mf2_state *state, struct MF2_ThreadPages *owner) {
     }
 }
 
+// ---------------------------------------------------------------- purging
+
+static bool anything_left(struct mf2_state *state, uint32_t dirty) {
+    if (dirty)
+        return true;
+    for (uint32_t k = 0; k < state->geometry->class_count; k++) {
+        uint32_t batches = mf2_load_relaxed(&state->depot_count[k]);
+        uint32_t empties = mf2_load_relaxed(&state->orphan_empties[k]);
+        if (batches || empties)
+            return true;
+    }
+    return false;
+}
+
+// One look at everything that may be given back. Returns whether there is more to look for.
+static bool tick(struct mf2_state *state) {
+    struct MF2_ThreadPages *counts = (struct MF2_ThreadPages *)(uintptr_t)&mf2_no_thread;
+    for (uint32_t k = 0; k < state->geometry->class_count; k++) {
+        mf2_depot_tick(state, counts, k);
+        uint32_t empties = mf2_load_relaxed(&state->orphan_empties[k]);
+        if (empties)
+            mf2_orphan_reap(state, counts, k);
+    }
+    uint32_t dirty = mf2_heap_tick(state);
+    return anything_left(state, dirty);
+}
+
+bool mf2_trim(void) {
+    struct mf2_state *state = mf2_state();
+    struct MF2_ThreadPages *self = mf2_self();
+    if (self->slot != MF2_SLOT_NONE) {
+        mf2_front_end(state, self);
+        mf2_front_begin(state, self);
+    }
+    if (!state->geometry) // nothing was ever allocated
+        return false;
+    for (uint32_t k = 0; k < state->geometry->class_count; k++) {
+        mf2_depot_tick(state, self, k); // what waits now is "unused" for
+        mf2_depot_tick(state, self, k); // the second look
+        mf2_orphan_reap(state, self, k);
+    }
+    return mf2_heap_purge(state, UINT32_MAX) > 0;
+}
+
+// The helper will not look again by itself. True: somebody has left something just before that was
+// said, and relies on the helper to look.
+static bool stop_ticking(struct mf2_state *state) {
+    mf2_exchange_acq_rel(&state->helper_ticking, 0);
+    mf2_fence_seq_cst();
+    uint32_t dirty = mf2_heap_dirty(state);
+    if (!anything_left(state, dirty))
+        return false;
+    mf2_exchange_acq_rel(&state->helper_ticking, 1);
+    return true;
+}
+
+static void tend_idle_owners(struct mf2_state *state) {
+    uint32_t high = mf2_load_acquire(&state->thread_high);
+    uint64_t now_ns = mf2_clock_ns();
+    for (uint32_t slot = 1; slot <= high; slot++) {
+        struct MF2_ThreadPages *owner = mf2_thread_of_slot(state, slot);
+        bool idle = mf2_thread_is_idle(state, owner, now_ns);
+        if (idle)
+            tend_owner(state, owner);
+    }
+}
+
+// Looks if it is time. Returns for how long the helper may sleep.
+static uint64_t purge_when_due(struct mf2_state *state, uint64_t *due_ns) {
+    uint32_t ticking = mf2_load_acquire(&state->helper_ticking);
+    if (!ticking)
+        return MF2_WAIT_FOREVER;
+    uint64_t now_ns = mf2_clock_ns();
+    if (*due_ns == 0)
+        *due_ns = now_ns + state->route.purge_ns;
+    if (now_ns < *due_ns)
+        return *due_ns - now_ns;
+    bool more = tick(state);
+    if (!more)
+        more = stop_ticking(state);
+    *due_ns = more ? now_ns + state->route.purge_ns : 0;
+    return more ? state->route.purge_ns : MF2_WAIT_FOREVER;
+}
+
 void mf2_helper_main(struct mf2_state *state) {
+    uint64_t due_ns = 0;
     for (;;) {
         uint32_t asked = mf2_load_acquire(&state->helper_word);
-        uint32_t high = mf2_load_acquire(&state->thread_high);
-        uint64_t now_ns = mf2_clock_ns();
-        for (uint32_t slot = 1; slot <= high; slot++) {
-            struct MF2_ThreadPages *owner = mf2_thread_of_slot(state, slot);
-            bool idle = mf2_thread_is_idle(state, owner, now_ns);
-            if (idle)
-                tend_owner(state, owner);
-        }
-        mf2_futex_wait(&state->helper_word, asked, MF2_WAIT_FOREVER);
+        if (state->route.helper)
+            tend_idle_owners(state);
+        uint64_t sleep_ns = MF2_WAIT_FOREVER;
+        if (state->route.purge_ns)
+            sleep_ns = purge_when_due(state, &due_ns);
+        mf2_futex_wait(&state->helper_word, asked, sleep_ns);
     }
 }

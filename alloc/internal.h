@@ -35,13 +35,21 @@ void mf2_unlock(mf2_atomic_u32 *word);
 
 // ---------------------------------------------------------------- heap.c: pages from the OS
 
-// The first of `count` adjacent pages; 0 if there are none. *zeroed: they read as zero. *recycled:
-// they came from the cache of empties (count 1 only).
-uint32_t mf2_heap_take(struct mf2_state *state, uint32_t count, bool *zeroed, bool *recycled);
-// One empty page goes to the cache; its memory stays.
-void mf2_heap_cache(struct mf2_state *state, uint32_t page);
-// Pages go back: their memory to the OS, their addresses to the free runs.
+// The first of `count` adjacent pages, at a multiple of `align` pages; 0 if there are none.
+// *recycled: they are dirty; else they read as zero.
+uint32_t mf2_heap_take(struct mf2_state *state, uint32_t count, uint32_t align, bool *recycled);
+// Pages go back to the free runs; their memory stays.
+void mf2_heap_keep(struct mf2_state *state, uint32_t page, uint32_t count);
+// Pages go back to the free runs, their memory to the OS.
 void mf2_heap_give(struct mf2_state *state, uint32_t page, uint32_t count);
+// Gives memory of up to `wanted` dirty pages to the OS; returns how many.
+uint32_t mf2_heap_purge(struct mf2_state *state, uint32_t wanted);
+// The `more` pages after page .. page + count − 1, if they are free. They may be dirty.
+bool mf2_heap_extend(struct mf2_state *state, uint32_t page, uint32_t count, uint32_t more);
+// Pages in dirty runs.
+uint32_t mf2_heap_dirty(struct mf2_state *state);
+// Purges the dirty pages that nobody needed since the last call; returns how many others there are.
+uint32_t mf2_heap_tick(struct mf2_state *state);
 
 // ---------------------------------------------------------------- page.c: one page
 
@@ -52,10 +60,29 @@ static inline bool mf2_page_has_free(const struct MidPage *page) {
 }
 // The holder takes the page's remote frees into its free list. Returns how many.
 uint32_t mf2_drain_remote_frees(struct mf2_state *state, struct MidPage *page);
+// `count` remote frees were taken from a page that was shared until now.
+static inline void mf2_orphan_was_taken(struct mf2_state *state, const struct MidPage *page,
+                                        uint32_t count) {
+    if (state->route.full == MF2_FULL_SHARED && count == page->capacity) {
+        mf2_fetch_sub_relaxed(&state->orphan_empties[page->class_index], 1);
+        mf2_fetch_sub_relaxed(&state->orphan_empties_sum, 1);
+    }
+}
 // The holder puts a chain that it has taken on the free list.
 void mf2_page_merge(struct mf2_state *state, struct MidPage *page, struct mf2_chain chain);
-uint16_t mf2_page_link(struct mf2_state *state, struct MidPage *page, uint16_t unit);
-void mf2_page_set_link(struct mf2_state *state, struct MidPage *page, uint16_t unit, uint16_t next);
+// Links are plain: the stack or list that a block is on orders them.
+static inline uint16_t mf2_page_link(struct mf2_state *state, struct MidPage *page, uint16_t unit) {
+    if (page->links_inside)
+        return mf2_plain_read((uint16_t *)(void *)mf2_page_block(state, page, unit));
+    return mf2_plain_read(&page->links[unit / MF2_LINK_UNITS]);
+}
+static inline void mf2_page_set_link(struct mf2_state *state, struct MidPage *page, uint16_t unit,
+                                     uint16_t next) {
+    if (page->links_inside)
+        mf2_plain_write((uint16_t *)(void *)mf2_page_block(state, page, unit), next);
+    else
+        mf2_plain_write(&page->links[unit / MF2_LINK_UNITS], next);
+}
 // Shared or unlisted held page without live blocks: away as the route says. The caller holds it;
 // false: the route keeps it, and it is still held.
 bool mf2_page_dispose_empty(struct mf2_state *state, struct MF2_ThreadPages *self,
@@ -63,6 +90,10 @@ bool mf2_page_dispose_empty(struct mf2_state *state, struct MF2_ThreadPages *sel
 // The holder gives the page up as full (or as an orphan), and announces what came meanwhile.
 void mf2_page_put_away(struct mf2_state *state, struct MF2_ThreadPages *self, struct MidPage *page,
                        enum mf2_page_state page_state);
+// Does what the notices of a push or release of the page ask for. The page is others' already: only
+// who has to queue it may be sure that it is still formatted.
+void mf2_page_tell(struct mf2_state *state, struct MF2_ThreadPages *self, struct MidPage *page,
+                   uint32_t class_index, unsigned notice);
 // The page's home becomes the caller, who has claimed it.
 void mf2_page_take_home(struct mf2_state *state, struct MF2_ThreadPages *self,
                         struct MidPage *page);
@@ -98,6 +129,9 @@ void mf2_pending_queue(struct mf2_state *state, struct MF2_ThreadPages *owner,
                        struct MidPage *page);
 void mf2_orphan_push(struct mf2_state *state, struct MidPage *page);
 struct MidPage *mf2_orphan_pop(struct mf2_state *state, uint32_t class_index);
+// Disposes of the orphans of a class that have no live block; returns how many pages they were.
+uint32_t mf2_orphan_reap(struct mf2_state *state, struct MF2_ThreadPages *self,
+                         uint32_t class_index);
 // Moves everything on an exited thread's queue to the orphans.
 void mf2_orphan_rescue(struct mf2_state *state, struct MF2_ThreadPages *owner,
                        uint32_t class_index);
@@ -142,9 +176,51 @@ enum mf2_gate mf2_gate(const struct mf2_route *route, const struct mf2_gate_fact
 struct MF2_ThreadPages *mf2_thread_ensure(struct mf2_state *state);
 bool mf2_thread_is_idle(struct mf2_state *state, struct MF2_ThreadPages *thread, uint64_t now_ns);
 
+// ---------------------------------------------------------------- front.c, depot.c
+
+// Sizes of a thread's fronts: blocks that one of this class may ever hold; 0 = it has none.
+uint32_t mf2_front_capacity(const struct mf2_geometry *geometry, const struct mf2_route *route,
+                            uint32_t class_index);
+// Bytes of a MF2_ThreadPages with its fronts.
+uint64_t mf2_thread_bytes(const struct mf2_geometry *geometry, const struct mf2_route *route);
+// Makes all fronts of a thread that has got its slot.
+void mf2_front_begin(struct mf2_state *state, struct MF2_ThreadPages *self);
+// Blocks for an empty front that has room; one of them is returned, NULL: no memory.
+void *mf2_front_refill(struct mf2_state *state, struct MF2_ThreadPages *self, uint32_t class_index);
+// Puts a block on a full front that has room, which grows, or gives blocks away.
+void mf2_front_spill(struct mf2_state *state, struct MF2_ThreadPages *self, uint32_t class_index,
+                     void *block);
+// The thread gives all blocks of its fronts away.
+void mf2_front_end(struct mf2_state *state, struct MF2_ThreadPages *self);
+
+// Batches of a class that may wait: at least two, if the route has a depot and the class a front.
+uint32_t mf2_depot_batches(const struct mf2_geometry *geometry, const struct mf2_route *route,
+                           uint32_t class_index);
+// A batch of `count` blocks for whoever wants them; false: there is no room.
+bool mf2_depot_put(struct mf2_state *state, uint32_t class_index, void *const *blocks,
+                   uint32_t count);
+// Takes a batch out; returns its blocks' number, 0: there is none.
+uint32_t mf2_depot_take(struct mf2_state *state, uint32_t class_index, void **blocks);
+// Gives the batches of a class that nobody took since the last call back to their pages.
+void mf2_depot_tick(struct mf2_state *state, struct MF2_ThreadPages *self, uint32_t class_index);
+
+// ---------------------------------------------------------------- free.c
+
+// Blocks of one class go back to their pages.
+void mf2_free_to_pages(struct mf2_state *state, struct MF2_ThreadPages *self, uint32_t class_index,
+                       void *const *blocks, uint32_t count);
+
+// ---------------------------------------------------------------- alloc.c
+
+// Up to `count` blocks of one class from the pages, in the order in which they are best given out.
+// Returns how many; 0: no memory.
+uint32_t mf2_alloc_from_pages(struct mf2_state *state, struct MF2_ThreadPages *self,
+                              uint32_t class_index, void **blocks, uint32_t count);
+
 // ---------------------------------------------------------------- large.c: runs of pages
 
-void *mf2_large_alloc(struct mf2_state *state, size_t bytes, size_t alignment);
+// *zeroed: the block reads as zero.
+void *mf2_large_alloc(struct mf2_state *state, size_t bytes, size_t alignment, bool *zeroed);
 void mf2_large_free(struct mf2_state *state, struct MidPage *page);
 // Shrinks or grows in place within its run; false: it must move.
 bool mf2_large_resize(struct mf2_state *state, struct MidPage *page, size_t bytes);
@@ -153,8 +229,11 @@ bool mf2_large_resize(struct mf2_state *state, struct MidPage *page, size_t byte
 
 // A page of an idle owner has become pending.
 void mf2_helper_wake(struct mf2_state *state, struct MF2_ThreadPages *self);
+// There is memory that the helper should purge unless it is used soon.
+void mf2_helper_tick_wanted(struct mf2_state *state);
 // Starts the helper if it has been woken and does not run. Starting a thread may allocate: only
-// where nothing of MF2 is half done.
+// where nothing of MF2 is half done; and never in a free, which the C library calls with the lock
+// taken that starting a thread takes.
 void mf2_helper_start_if_wanted(struct mf2_state *state);
 
 #endif

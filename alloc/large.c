@@ -1,5 +1,5 @@
 // large.c: blocks that no class holds, or that must be aligned as no class can: runs of whole
-// pages. Their memory goes back to the OS when they are freed.
+// pages.
 #include "internal.h"
 
 static size_t pages_for(const struct mf2_state *state, size_t bytes) {
@@ -7,73 +7,82 @@ static size_t pages_for(const struct mf2_state *state, size_t bytes) {
     return (bytes + page_bytes - 1) >> state->page_shift;
 }
 
-static void describe(struct mf2_state *state, uint32_t first, uint32_t count, size_t bytes) {
-    struct MidPage *page = &state->pages[first];
-    for (uint32_t i = 1; i < count; i++) {
-        state->pages[first + i].state = MF2_PAGE_LARGE_INNER;
-        state->pages[first + i].class_index = MF2_CLASS_LARGE;
-        mf2_store_relaxed(&state->pages[first + i].holder, MF2_SLOT_NOBODY);
-    }
-    page->state = MF2_PAGE_LARGE;
-    page->class_index = MF2_CLASS_LARGE;
-    page->run_pages = count;
-    page->large_bytes = bytes;
-    mf2_store_relaxed(&page->holder, MF2_SLOT_NOBODY); // every free of it takes the slow path
+static void give_back(struct mf2_state *state, uint32_t page, uint32_t count) {
+    if (state->route.purge_ns)
+        mf2_heap_keep(state, page, count);
+    else
+        mf2_heap_give(state, page, count);
 }
 
-void *mf2_large_alloc(struct mf2_state *state, size_t bytes, size_t alignment) {
+// Takes `count` pages that begin at an address of this alignment. The arena itself is aligned to
+// less, perhaps: they are found within a longer run, whose ends go back.
+static uint32_t take_aligned(struct mf2_state *state, uint32_t count, size_t alignment,
+                             bool *recycled) {
+    uint32_t slack = (uint32_t)pages_for(state, alignment) - 1;
+    uint32_t first = mf2_heap_take(state, count + slack, 1, recycled);
+    if (!first || slack == 0)
+        return first;
+    uintptr_t base = (uintptr_t)mf2_page_base(state, first);
+    uintptr_t aligned = (base + alignment - 1) & ~(uintptr_t)(alignment - 1);
+    uint32_t skip = (uint32_t)((aligned - base) >> state->page_shift);
+    if (skip)
+        give_back(state, first, skip);
+    if (slack > skip)
+        give_back(state, first + skip + count, slack - skip);
+    return first + skip;
+}
+
+void *mf2_large_alloc(struct mf2_state *state, size_t bytes, size_t alignment, bool *zeroed) {
     struct MF2_ThreadPages *self = mf2_self();
     if (bytes > state->arena_bytes || alignment > state->arena_bytes)
         return NULL;
     size_t count = pages_for(state, bytes ? bytes : 1);
-    size_t align = pages_for(state, alignment ? alignment : 1);
-    // The arena itself is aligned to a page only, so more than that is found within a longer run.
-    size_t slack = align - 1;
-    if (count + slack >= state->page_count)
+    if (count + pages_for(state, alignment) > state->page_count)
         return NULL;
-    bool zeroed, recycled;
-    uint32_t first = mf2_heap_take(state, (uint32_t)(count + slack), &zeroed, &recycled);
+    bool recycled;
+    uint32_t first = take_aligned(state, (uint32_t)count, alignment, &recycled);
     if (!first)
         return NULL;
-    uint32_t skip = 0;
-    if (slack) {
-        uintptr_t base = (uintptr_t)mf2_page_base(state, first);
-        uintptr_t aligned = (base + alignment - 1) & ~(uintptr_t)(alignment - 1);
-        skip = (uint32_t)((aligned - base) >> state->page_shift);
-        uint32_t behind = (uint32_t)slack - skip;
-        if (skip)
-            mf2_heap_give(state, first, skip);
-        if (behind)
-            mf2_heap_give(state, first + skip + (uint32_t)count, behind);
-    }
-    first += skip;
-    if (!zeroed)
-        mf2_purge(state, first, (uint32_t)count);
-    describe(state, first, (uint32_t)count, bytes);
+    *zeroed = !recycled;
+    struct MidPage *page = &state->pages[first];
+    page->state = MF2_PAGE_LARGE;
+    page->run_pages = (uint32_t)count;
+    page->large_bytes = bytes;
+    mf2_store_relaxed(&page->holder, MF2_SLOT_NOBODY);
     mf2_fetch_add_relaxed(&state->large_pages, (uint32_t)count);
     MF2_COUNT(state, self, large_allocs);
-    MF2_COUNT_BY(state, self, large_new_pages, count);
+    if (!recycled)
+        MF2_COUNT_BY(state, self, large_new_pages, count);
     return mf2_page_base(state, first);
 }
 
 void mf2_large_free(struct mf2_state *state, struct MidPage *page) {
     struct MF2_ThreadPages *self = mf2_self();
     uint32_t count = page->run_pages;
+    page->state = MF2_PAGE_NONE;
     MF2_COUNT(state, self, large_frees);
     mf2_fetch_sub_relaxed(&state->large_pages, count);
-    mf2_heap_give(state, mf2_page_number(state, page), count);
+    give_back(state, mf2_page_number(state, page), count);
 }
 
 bool mf2_large_resize(struct mf2_state *state, struct MidPage *page, size_t bytes) {
     size_t count = pages_for(state, bytes);
-    if (count > page->run_pages || count == 0)
+    uint32_t had = page->run_pages;
+    uint32_t number = mf2_page_number(state, page);
+    if (count > state->page_count)
         return false;
-    uint32_t behind = page->run_pages - (uint32_t)count;
-    page->run_pages = (uint32_t)count;
-    page->large_bytes = bytes;
-    if (behind) {
+    if (count > had) {
+        uint32_t more = (uint32_t)count - had;
+        bool extended = mf2_heap_extend(state, number, had, more);
+        if (!extended)
+            return false;
+        mf2_fetch_add_relaxed(&state->large_pages, more);
+    } else if (count < had) {
+        uint32_t behind = had - (uint32_t)count;
+        page->run_pages = (uint32_t)count;
         mf2_fetch_sub_relaxed(&state->large_pages, behind);
-        mf2_heap_give(state, mf2_page_number(state, page) + (uint32_t)count, behind);
+        give_back(state, number + (uint32_t)count, behind);
     }
+    page->large_bytes = bytes;
     return true;
 }

@@ -46,6 +46,8 @@ void *mf2_aligned_alloc(size_t alignment, size_t bytes);
 void *mf2_realloc(void *old, size_t bytes);
 void mf2_free(void *block);
 size_t mf2_usable_size(const void *block);
+// Gives all memory to the OS that the calling thread can reach and nobody uses; whether it was any.
+bool mf2_trim(void);
 
 // ---------------------------------------------------------------- threads (thread.c, helper.c)
 
@@ -74,12 +76,17 @@ struct mf2_census {
     uint32_t stranded_below_threshold, stranded_pending_undrained;
     uint64_t free_blocks;   // blocks of formatted pages that the program does not hold
     uint64_t remote_blocks; // of these, on remote stacks
+    uint64_t cached_blocks; // beside them: in fronts and batches; in use for their pages
 };
 // now_ns: against which owners are idle.
 void mf2_census(struct mf2_state *state, uint64_t now_ns, struct mf2_census *census);
 
 // Sums of all threads' counters and the shared ones.
 void mf2_counters_sum(struct mf2_state *state, struct mf2_counters *sum);
+
+// Calls visit for every block that is in a front or a batch. When no thread is inside MF2.
+void mf2_front_each(struct mf2_state *state, void (*visit)(void *argument, void *block),
+                    void *argument);
 
 // Debug: walks everything and returns NULL, or a line that says which invariant is broken.
 // When no thread is inside MF2.

@@ -2,43 +2,35 @@
 // The caller of everything here holds the page, except where it says "shared".
 #include "internal.h"
 
-// Links are plain: the stack or list that a block is on orders them.
-uint16_t mf2_page_link(struct mf2_state *state, struct MidPage *page, uint16_t unit) {
-    if (page->links_inside)
-        return mf2_plain_read((uint16_t *)(void *)mf2_page_block(state, page, unit));
-    return mf2_plain_read(&page->links[unit / MF2_LINK_UNITS]);
-}
-
-void mf2_page_set_link(struct mf2_state *state, struct MidPage *page, uint16_t unit,
-                       uint16_t next) {
-    if (page->links_inside)
-        mf2_plain_write((uint16_t *)(void *)mf2_page_block(state, page, unit), next);
-    else
-        mf2_plain_write(&page->links[unit / MF2_LINK_UNITS], next);
+static void set_class(struct mf2_state *state, uint32_t number, uint32_t count, uint8_t value) {
+    for (uint32_t i = 0; i < count; i++)
+        state->page_class[number + i] = value;
 }
 
 void mf2_page_format(struct mf2_state *state, struct MidPage *page, uint32_t class_index,
                      uint32_t slot, bool zeroed) {
     const struct mf2_geometry *geometry = state->geometry;
     uint32_t block = geometry->block_bytes[class_index];
-    uint32_t stride = block + geometry->header_bytes;
+    uint32_t span_shift = geometry->span_shift[class_index];
+    uint32_t unit_bytes = MF2_UNIT_BYTES << span_shift;
     uint32_t capacity = mf2_geometry_capacity(geometry, class_index);
     page->free = MF2_UNIT_NONE;
     page->used = 0;
-    page->fresh_unit = (uint16_t)(geometry->header_bytes / MF2_UNIT_BYTES);
-    page->stride_units = (uint16_t)(stride / MF2_UNIT_BYTES);
-    page->end_unit = (uint16_t)(page->fresh_unit + capacity * page->stride_units);
+    page->fresh_unit = 0;
+    page->stride_units = (uint16_t)((block + geometry->header_bytes) / unit_bytes);
+    page->end_unit = (uint16_t)(capacity * page->stride_units);
     page->capacity = (uint16_t)capacity;
     page->class_index = (uint8_t)class_index;
+    page->unit_shift = (uint8_t)(MF2_UNIT_SHIFT + span_shift);
     page->links_inside = block < MF2_LINK_BYTES;
     page->zeroed = zeroed;
     page->list_next = 0;
     page->list_prev = 0;
-    page->run_pages = 1;
     page->owner_changes = 0;
     mf2_store_relaxed(&page->home, slot);
     mf2_store_relaxed(&page->rfr_deadline, 0);
     mf2_protocol_format(state, page, slot);
+    set_class(state, mf2_page_number(state, page), 1u << span_shift, (uint8_t)(class_index + 1));
 }
 
 void mf2_page_merge(struct mf2_state *state, struct MidPage *page, struct mf2_chain chain) {
@@ -65,15 +57,27 @@ bool mf2_page_dispose_empty(struct mf2_state *state, struct MF2_ThreadPages *sel
     if (!unqueued)
         return false;
     uint32_t number = mf2_page_number(state, page);
+    uint32_t count = page->run_pages;
+    set_class(state, number, count, 0);
     // Not 0: who popped the page before it was marked here may still try to claim it.
     mf2_store_relaxed(&page->holder, MF2_SLOT_NOBODY);
     if (state->route.empty == MF2_EMPTY_RECYCLE) {
-        mf2_heap_cache(state, number);
+        mf2_heap_keep(state, number, count);
     } else {
-        MF2_COUNT(state, self, pages_unmapped);
-        mf2_heap_give(state, number, 1);
+        MF2_COUNT_BY(state, self, pages_unmapped, count);
+        mf2_heap_give(state, number, count);
     }
     return true;
+}
+
+void mf2_page_tell(struct mf2_state *state, struct MF2_ThreadPages *self, struct MidPage *page,
+                   uint32_t class_index, unsigned notice) {
+    if (notice & MF2_NOTICE_EMPTIED) {
+        mf2_fetch_add_relaxed(&state->orphan_empties[class_index], 1);
+        mf2_fetch_add_relaxed(&state->orphan_empties_sum, 1);
+    }
+    if (notice & MF2_NOTICE_QUEUE)
+        mf2_pending_notify(state, self, page);
 }
 
 void mf2_page_put_away(struct mf2_state *state, struct MF2_ThreadPages *self, struct MidPage *page,
@@ -81,7 +85,9 @@ void mf2_page_put_away(struct mf2_state *state, struct MF2_ThreadPages *self, st
     page->state = (uint8_t)page_state;
     if (page_state == MF2_PAGE_FULL)
         MF2_COUNT(state, self, full_pages);
-    mf2_protocol_release(state, page);
+    uint32_t class_index = page->class_index;
+    unsigned notice = mf2_protocol_release(state, page);
+    mf2_page_tell(state, self, page, class_index, notice);
 }
 
 void mf2_page_take_home(struct mf2_state *state, struct MF2_ThreadPages *self,

@@ -1,51 +1,18 @@
 // pending.c: the per-owner, per-class pending queues, the orphan stacks, and who is told of what.
 //
-// Both are stacks of page numbers, linked through pending_next, with a head {tag:32 | page:32}.
-// Anyone pushes; who may drain pops. The tag changes with every change of the head: a page that
-// was popped and pushed again between a popper's look and its CAS is not mistaken for the one
-// seen, although its number is the same (ABA). A page's metadata is never unmapped, so that
-// reading pending_next of a page that is gone already is harmless: the CAS then fails.
-//
-// A page is on at most one of these stacks: its mark (protocol.h) says that it is on one, or that
-// whoever set the mark is about to push it.
+// Both are stacks of page numbers (stack.h), linked through pending_next. A page is on at most one
+// of them: its mark (protocol.h) says that it is on one, or that whoever set the mark is about to
+// push it.
 #include "internal.h"
-
-#define HEAD_PAGE(head)       ((uint32_t)(head))
-#define HEAD_NEXT(head, page) ((((head) >> 32) + 1) << 32 | (page))
+#include "stack.h"
 
 static bool masks_used(const struct mf2_state *state) {
     return state->route.scan == MF2_SCAN_MASK || state->route.helper;
 }
 
-// ---------------------------------------------------------------- the stack
-
-// Returns whether it was empty.
-static bool stack_push(mf2_atomic_u64 *stack, struct MidPage *page, uint32_t number) {
-    uint64_t head = mf2_load_relaxed(stack);
-    for (;;) {
-        mf2_store_relaxed(&page->pending_next, HEAD_PAGE(head));
-        // Releases pending_next to the popper.
-        bool pushed = mf2_cas_acq_rel(stack, &head, HEAD_NEXT(head, number));
-        if (pushed)
-            return HEAD_PAGE(head) == 0;
-    }
-}
-
-// Pops the page under exactly this head.
-static bool stack_pop_head(struct mf2_state *state, mf2_atomic_u64 *stack, uint64_t *head) {
-    uint32_t next = mf2_load_relaxed(&state->pages[HEAD_PAGE(*head)].pending_next);
-    return mf2_cas_acq_rel(stack, head, HEAD_NEXT(*head, next));
-}
-
-static uint32_t stack_pop(struct mf2_state *state, mf2_atomic_u64 *stack) {
-    uint64_t head = mf2_load_acquire(stack); // pairs with the push's CAS
-    while (HEAD_PAGE(head) != 0) {
-        uint32_t number = HEAD_PAGE(head);
-        bool popped = stack_pop_head(state, stack, &head);
-        if (popped)
-            return number;
-    }
-    return 0;
+static struct mf2_links page_links(struct mf2_state *state) {
+    return (struct mf2_links){(char *)state->pages + offsetof(struct MidPage, pending_next),
+                              sizeof(struct MidPage)};
 }
 
 // ---------------------------------------------------------------- the ready mask
@@ -63,12 +30,12 @@ static void mask_set(struct mf2_state *state, const struct MF2_ThreadPages *owne
 static void mask_clear_if_empty(struct mf2_state *state, struct MF2_ThreadPages *owner,
                                 uint32_t class_index) {
     uint64_t head = mf2_load_acquire(&owner->pending[class_index]);
-    if (HEAD_PAGE(head) != 0)
+    if (MF2_HEAD_NUMBER(head) != 0)
         return;
     uint32_t bit = mf2_slot_of_thread(state, owner) - 1;
     mf2_fetch_and_acq_rel(&mf2_ready_mask(state, class_index)[bit / 64], ~(1ull << (bit % 64)));
     head = mf2_load_acquire(&owner->pending[class_index]);
-    if (HEAD_PAGE(head) != 0)
+    if (MF2_HEAD_NUMBER(head) != 0)
         mask_set(state, owner, class_index);
 }
 
@@ -78,7 +45,8 @@ static void pending_push(struct mf2_state *state, struct MF2_ThreadPages *owner,
                          struct MidPage *page) {
     uint32_t class_index = page->class_index;
     mf2_fetch_add_relaxed(&state->adoptable_count[class_index], 1);
-    bool was_empty = stack_push(&owner->pending[class_index], page, mf2_page_number(state, page));
+    bool was_empty = mf2_stack_push(&owner->pending[class_index], page_links(state),
+                                    mf2_page_number(state, page));
     if (was_empty && masks_used(state))
         mask_set(state, owner, class_index);
 }
@@ -93,7 +61,7 @@ static void popped_from(struct mf2_state *state, struct MF2_ThreadPages *owner,
 
 struct MidPage *mf2_dequeue_pending(struct mf2_state *state, struct MF2_ThreadPages *owner,
                                     uint32_t class_index) {
-    uint32_t number = stack_pop(state, &owner->pending[class_index]);
+    uint32_t number = mf2_stack_pop(&owner->pending[class_index], page_links(state));
     if (number == 0)
         return NULL;
     struct MidPage *page = &state->pages[number];
@@ -104,8 +72,8 @@ struct MidPage *mf2_dequeue_pending(struct mf2_state *state, struct MF2_ThreadPa
 struct MidPage *mf2_pending_peek(struct mf2_state *state, struct MF2_ThreadPages *owner,
                                  uint32_t class_index, uint64_t *head) {
     *head = mf2_load_acquire(&owner->pending[class_index]);
-    if (HEAD_PAGE(*head) != 0)
-        return &state->pages[HEAD_PAGE(*head)];
+    if (MF2_HEAD_NUMBER(*head) != 0)
+        return &state->pages[MF2_HEAD_NUMBER(*head)];
     // Who pushed set the bit after another had popped: nobody else would clear it.
     if (masks_used(state))
         mask_clear_if_empty(state, owner, class_index);
@@ -114,8 +82,8 @@ struct MidPage *mf2_pending_peek(struct mf2_state *state, struct MF2_ThreadPages
 
 bool mf2_pending_pop_peeked(struct mf2_state *state, struct MF2_ThreadPages *owner,
                             uint32_t class_index, uint64_t head) {
-    uint32_t number = HEAD_PAGE(head);
-    bool popped = stack_pop_head(state, &owner->pending[class_index], &head);
+    uint32_t number = MF2_HEAD_NUMBER(head);
+    bool popped = mf2_stack_pop_head(&owner->pending[class_index], page_links(state), &head);
     if (popped)
         popped_from(state, owner, class_index, &state->pages[number]);
     return popped;
@@ -123,29 +91,25 @@ bool mf2_pending_pop_peeked(struct mf2_state *state, struct MF2_ThreadPages *own
 
 uint32_t mf2_pending_take_all(struct mf2_state *state, struct MF2_ThreadPages *owner,
                               uint32_t class_index) {
-    uint64_t head = mf2_load_relaxed(&owner->pending[class_index]);
-    while (HEAD_PAGE(head) != 0) {
-        bool taken = mf2_cas_acq_rel(&owner->pending[class_index], &head, HEAD_NEXT(head, 0));
-        if (taken)
-            break;
-    }
+    uint32_t first = mf2_stack_take_all(&owner->pending[class_index]);
     uint32_t count = 0;
-    for (uint32_t number = HEAD_PAGE(head); number != 0; count++)
+    for (uint32_t number = first; number != 0; count++)
         number = mf2_load_relaxed(&state->pages[number].pending_next);
     mf2_fetch_sub_relaxed(&state->adoptable_count[class_index], count);
     if (masks_used(state))
         mask_clear_if_empty(state, owner, class_index);
-    return HEAD_PAGE(head);
+    return first;
 }
 
 // ---------------------------------------------------------------- orphans
 
 void mf2_orphan_push(struct mf2_state *state, struct MidPage *page) {
-    stack_push(&state->orphans[page->class_index], page, mf2_page_number(state, page));
+    mf2_stack_push(&state->orphans[page->class_index], page_links(state),
+                   mf2_page_number(state, page));
 }
 
 struct MidPage *mf2_orphan_pop(struct mf2_state *state, uint32_t class_index) {
-    uint32_t number = stack_pop(state, &state->orphans[class_index]);
+    uint32_t number = mf2_stack_pop(&state->orphans[class_index], page_links(state));
     if (number == 0)
         return NULL;
     mf2_protocol_unmark(state, &state->pages[number]);
@@ -160,6 +124,44 @@ void mf2_orphan_rescue(struct mf2_state *state, struct MF2_ThreadPages *owner,
         number = mf2_load_relaxed(&page->pending_next);
         mf2_orphan_push(state, page);
     }
+}
+
+// An orphan that has come off its stack: away with it if it has no live block, else back. Another
+// thread may have claimed it meanwhile, which then sees to it.
+static bool reap(struct mf2_state *state, struct MF2_ThreadPages *self, struct MidPage *page) {
+    uint32_t slot = self->slot == MF2_SLOT_NONE ? MF2_SLOT_HELPER : self->slot;
+    bool claimed = mf2_protocol_claim(state, page, slot);
+    if (!claimed)
+        return false;
+    // Without draining: a page that stays must still be seen to be emptied by its remote frees.
+    uint32_t remotes = mf2_protocol_remotes(state, page);
+    if (remotes == page->used) {
+        uint32_t drained = mf2_drain_remote_frees(state, page);
+        mf2_orphan_was_taken(state, page, drained);
+        bool gone = mf2_page_dispose_empty(state, self, page);
+        if (gone)
+            return true;
+    }
+    mf2_page_put_away(state, self, page, MF2_PAGE_ORPHAN);
+    bool marked = mf2_protocol_mark(state, page);
+    if (marked)
+        mf2_orphan_push(state, page);
+    return false;
+}
+
+uint32_t mf2_orphan_reap(struct mf2_state *state, struct MF2_ThreadPages *self,
+                         uint32_t class_index) {
+    uint32_t number = mf2_stack_take_all(&state->orphans[class_index]);
+    uint32_t reaped = 0;
+    while (number != 0) {
+        struct MidPage *page = &state->pages[number];
+        number = mf2_load_relaxed(&page->pending_next);
+        mf2_protocol_unmark(state, page);
+        bool gone = reap(state, self, page);
+        reaped += gone;
+    }
+    MF2_COUNT_BY(state, self, orphans_reaped, reaped);
+    return reaped;
 }
 
 // ---------------------------------------------------------------- telling the home
@@ -180,13 +182,17 @@ void mf2_pending_queue(struct mf2_state *state, struct MF2_ThreadPages *owner,
 
 void mf2_pending_notify(struct mf2_state *state, struct MF2_ThreadPages *self,
                         struct MidPage *page) {
+    MF2_COUNT(state, self, pending_enqueued);
+    if (state->route.full == MF2_FULL_SHARED) {
+        mf2_orphan_push(state, page);
+        return;
+    }
     uint32_t home = mf2_load_relaxed(&page->home);
     struct MF2_ThreadPages *owner = mf2_thread_of_slot(state, home);
     if (state->route.rfr_ns) {
         uint64_t now_ns = mf2_clock_ns();
         mf2_store_relaxed(&page->rfr_deadline, now_ns + state->route.rfr_ns);
     }
-    MF2_COUNT(state, self, pending_enqueued);
     mf2_pending_queue(state, owner, page);
     if (state->route.helper && owner != self) {
         uint64_t now_ns = mf2_clock_ns();

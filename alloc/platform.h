@@ -24,6 +24,8 @@
 //   mf2_fence_seq_cst()
 // Shared plain fields: mf2_plain_read(p)  mf2_plain_write(p, v)
 //
+// MF2_PAGE_SHIFT(state): log2 of a page's bytes. MF2_SHOWN(state, place): a place in an error line.
+//
 // Services (declared in the platform's own header):
 //   mf2_state()              the instance that the calling thread belongs to; before the first
 //                            allocation of the real world a constant one without an arena

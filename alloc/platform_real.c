@@ -16,9 +16,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ARENA_BYTES_MAX (1ull << 40) // address space, not memory
-#define ARENA_BYTES_MIN (1ull << 25)
-#define THREAD_LIMIT    65536
+#define ARENA_BYTES_MAX    (1ull << 40) // address space, not memory
+#define ARENA_BYTES_MIN    (1ull << 25)
+#define THREAD_LIMIT       65536
+#define THREAD_ARENA_BYTES (1u << 19) // of the arena, per thread that may have pages
 
 // Before the first allocation: no arena, so that every pointer is foreign and every request takes
 // the slow path.
@@ -42,10 +43,17 @@ MF2_NORETURN static void die(const char *line) {
     abort();
 }
 
+// A small arena has room for fewer threads' pages.
+static uint32_t threads_in(uint64_t arena_bytes) {
+    uint64_t threads = arena_bytes / THREAD_ARENA_BYTES;
+    return threads < THREAD_LIMIT ? (uint32_t)threads : THREAD_LIMIT;
+}
+
 // Reserves address space, as much as the process may have; only the metadata is made usable.
 static void *reserve(struct mf2_config *config) {
     for (config->arena_bytes = ARENA_BYTES_MAX; config->arena_bytes >= ARENA_BYTES_MIN;
          config->arena_bytes /= 2) {
+        config->thread_limit = threads_in(config->arena_bytes);
         uint64_t metadata = mf2_metadata_bytes(config);
         if (metadata == 0)
             break;
@@ -85,7 +93,6 @@ static void configure(struct mf2_config *config) {
         snprintf(line, sizeof line, "mf2: MF2_ROUTE: %s\n", message);
         die(line);
     }
-    config->thread_limit = THREAD_LIMIT;
     config->count_owner_states = strcmp(option("MF2_STATS", "0"), "0") != 0;
 }
 

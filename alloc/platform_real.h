@@ -31,6 +31,11 @@ typedef struct {
                                             memory_order_acquire)
 #define mf2_fence_seq_cst() atomic_thread_fence(memory_order_seq_cst)
 
+// Page sizes differ in the virtual worlds only; a constant here, for the fast path.
+#define MF2_PAGE_SHIFT(state) 16
+// What an error line shows of a place.
+#define MF2_SHOWN(state, place) ((uint64_t)(uintptr_t)(place))
+
 #define mf2_plain_read(p)     (*(p))
 #define mf2_plain_write(p, v) (*(p) = (v))
 

@@ -94,6 +94,9 @@ void mf2_virtual_fence(const struct mf2_site *site);
                     MF2_SITE(MF2_POINT_CAS, MF2_ACQ_REL, #p))
 #define mf2_fence_seq_cst() mf2_virtual_fence(MF2_SITE(MF2_POINT_FENCE, MF2_SEQ_CST, "fence"))
 
+#define MF2_PAGE_SHIFT(state)   ((state)->page_shift)
+#define MF2_SHOWN(state, place) ((uint64_t)((uintptr_t)(place) - (uintptr_t)(state)))
+
 #define mf2_plain_read(p)                                                                          \
     ((__typeof__(*(p)))mf2_virtual_load((p), sizeof(*(p)),                                         \
                                         MF2_SITE(MF2_POINT_PLAIN_READ, MF2_PLAIN, #p)))

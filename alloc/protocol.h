@@ -6,7 +6,8 @@
 //
 // Words: to *claim* a shared page is to become its holder; to *take* is to detach its whole remote
 // stack; the *mark* says that the page is on a pending queue or orphan stack, or that somebody is
-// about to put it there. Who gets MF2_NOTICE_QUEUE has set the mark and must queue the page.
+// about to put it there. Who gets a notice with MF2_NOTICE_QUEUE has set the mark and must queue
+// the page.
 //
 // Contract, in either representation:
 //   - only the holder may take, except that a route without `claim` takes first and claims after;
@@ -18,7 +19,8 @@
 
 #include "state.h"
 
-enum mf2_notice { MF2_NOTICE_NONE, MF2_NOTICE_QUEUE };
+// EMPTIED: every block of the shared page is now on its remote stack.
+enum mf2_notice { MF2_NOTICE_NONE = 0, MF2_NOTICE_QUEUE = 1, MF2_NOTICE_EMPTIED = 2 };
 
 // A detached remote stack. first = MF2_UNIT_NONE where it is empty.
 struct mf2_chain {
@@ -28,11 +30,11 @@ struct mf2_chain {
 
 #define MF2_PROTOCOL_FUNCTIONS(prefix)                                                             \
     void prefix##_format(struct MidPage *page, uint32_t slot);                                     \
-    enum mf2_notice prefix##_push(struct mf2_state *state, struct MidPage *page,                   \
-                                  struct mf2_chain chain, bool quiet);                             \
+    unsigned prefix##_push(struct mf2_state *state, struct MidPage *page, struct mf2_chain chain,  \
+                           bool quiet);                                                            \
     struct mf2_chain prefix##_take(struct mf2_state *state, struct MidPage *page);                 \
     bool prefix##_claim(struct MidPage *page, uint32_t slot);                                      \
-    void prefix##_release(struct MidPage *page);                                                   \
+    unsigned prefix##_release(struct mf2_state *state, struct MidPage *page);                      \
     bool prefix##_mark(struct MidPage *page);                                                      \
     void prefix##_unmark(struct MidPage *page);                                                    \
     uint32_t prefix##_remotes(struct MidPage *page);                                               \
@@ -48,9 +50,9 @@ static inline void mf2_protocol_format(struct mf2_state *state, struct MidPage *
                                        uint32_t slot) {
     MF2_BY_PROTOCOL(state, format(page, slot));
 }
-// Blocks are freed by a thread that does not hold the page. quiet: nobody is told.
-static inline enum mf2_notice mf2_protocol_push(struct mf2_state *state, struct MidPage *page,
-                                                struct mf2_chain chain, bool quiet) {
+// Blocks are freed by a thread that does not hold the page. quiet: nobody is told. Returns notices.
+static inline unsigned mf2_protocol_push(struct mf2_state *state, struct MidPage *page,
+                                         struct mf2_chain chain, bool quiet) {
     return MF2_BY_PROTOCOL(state, push(state, page, chain, quiet));
 }
 static inline struct mf2_chain mf2_protocol_take(struct mf2_state *state, struct MidPage *page) {
@@ -60,10 +62,11 @@ static inline bool mf2_protocol_claim(struct mf2_state *state, struct MidPage *p
                                       uint32_t slot) {
     return MF2_BY_PROTOCOL(state, claim(page, slot));
 }
-// The holder gives the page up. Pushes announce themselves whether a page is held or not, so that
-// nothing can have been missed meanwhile.
-static inline void mf2_protocol_release(struct mf2_state *state, struct MidPage *page) {
-    MF2_BY_PROTOCOL(state, release(page));
+// The holder gives the page up. With full=home pushes announce themselves whether a page is held or
+// not, so that nothing can have been missed meanwhile; with full=shared the release does it for
+// those that came while the page was held.
+static inline unsigned mf2_protocol_release(struct mf2_state *state, struct MidPage *page) {
+    return MF2_BY_PROTOCOL(state, release(state, page));
 }
 // Sets the mark; true if it was not set.
 static inline bool mf2_protocol_mark(struct mf2_state *state, struct MidPage *page) {

@@ -19,8 +19,8 @@ void mf2_counted_format(struct MidPage *page, uint32_t slot) {
     mf2_store_release(&page->in_remote_pending, 0);
 }
 
-enum mf2_notice mf2_counted_push(struct mf2_state *state, struct MidPage *page,
-                                 struct mf2_chain chain, bool quiet) {
+unsigned mf2_counted_push(struct mf2_state *state, struct MidPage *page, struct mf2_chain chain,
+                          bool quiet) {
     uint32_t head = mf2_load_relaxed(&page->remote_head);
     for (;;) {
         mf2_page_set_link(state, page, chain.last, (uint16_t)head);
@@ -58,9 +58,11 @@ bool mf2_counted_claim(struct MidPage *page, uint32_t slot) {
     return mf2_cas_acq_rel(&page->holder, &nobody, slot);
 }
 
-void mf2_counted_release(struct MidPage *page) {
+unsigned mf2_counted_release(struct mf2_state *state, struct MidPage *page) {
+    (void)state;
     // Releases the owner's line to the next claim.
     mf2_store_release(&page->holder, 0);
+    return MF2_NOTICE_NONE;
 }
 
 bool mf2_counted_mark(struct MidPage *page) {

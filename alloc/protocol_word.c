@@ -28,20 +28,43 @@ void mf2_word_format(struct MidPage *page, uint32_t slot) {
     mf2_store_release(&page->word, WORD_EMPTY | WORD_HELD);
 }
 
-enum mf2_notice mf2_word_push(struct mf2_state *state, struct MidPage *page, struct mf2_chain chain,
-                              bool quiet) {
+// Remote frees at which a page is announced. Its capacity does not change while it is formatted,
+// and who frees a block of it knows that it is.
+static uint32_t announced_at(const struct mf2_state *state, const struct MidPage *page) {
+    const struct mf2_route *route = &state->route;
+    uint32_t part = route->notify_shift ? (uint32_t)page->capacity >> route->notify_shift : 0;
+    return part > route->notify ? part : route->notify;
+}
+
+// With full=shared a page that is held is not announced: its holder looks when it gives it up.
+static uint64_t not_announced(const struct mf2_state *state) {
+    return state->route.full == MF2_FULL_SHARED ? WORD_PENDING | WORD_HELD : WORD_PENDING;
+}
+
+static unsigned emptied(const struct mf2_state *state, const struct MidPage *page, uint32_t count) {
+    bool all = state->route.full == MF2_FULL_SHARED && count == page->capacity;
+    return all ? MF2_NOTICE_EMPTIED : MF2_NOTICE_NONE;
+}
+
+unsigned mf2_word_push(struct mf2_state *state, struct MidPage *page, struct mf2_chain chain,
+                       bool quiet) {
+    uint32_t enough = announced_at(state, page);
+    uint64_t silent = not_announced(state);
     uint64_t word = mf2_load_relaxed(&page->word);
     for (;;) {
         mf2_page_set_link(state, page, chain.last, word_head(word));
         uint32_t count = word_count(word) + chain.count;
-        bool announce = !quiet && !(word & WORD_PENDING) && count >= state->route.notify;
+        bool announce = !quiet && !(word & silent) && count >= enough;
+        unsigned notice = announce ? MF2_NOTICE_QUEUE : MF2_NOTICE_NONE;
+        if (!(word & WORD_HELD))
+            notice |= emptied(state, page, count);
         uint64_t next = (word & WORD_FLAGS) | ((uint64_t)count * WORD_COUNT_ONE) | chain.first;
         if (announce)
             next |= WORD_PENDING;
         // Releases the links to the taker's CAS.
         bool pushed = mf2_cas_acq_rel(&page->word, &word, next);
         if (pushed)
-            return announce ? MF2_NOTICE_QUEUE : MF2_NOTICE_NONE;
+            return notice;
     }
 }
 
@@ -76,10 +99,25 @@ bool mf2_word_claim(struct MidPage *page, uint32_t slot) {
     return false;
 }
 
-void mf2_word_release(struct MidPage *page) {
+unsigned mf2_word_release(struct mf2_state *state, struct MidPage *page) {
     mf2_store_relaxed(&page->holder, 0);
-    // Releases the owner's line to the next claim.
-    mf2_fetch_and_acq_rel(&page->word, ~WORD_HELD);
+    if (state->route.full == MF2_FULL_HOME) {
+        // Releases the owner's line to the next claim.
+        mf2_fetch_and_acq_rel(&page->word, ~WORD_HELD);
+        return MF2_NOTICE_NONE;
+    }
+    uint32_t enough = announced_at(state, page);
+    uint64_t word = mf2_load_relaxed(&page->word);
+    for (;;) {
+        uint32_t count = word_count(word);
+        bool announce = !(word & WORD_PENDING) && count >= enough;
+        unsigned notice = emptied(state, page, count) | (announce ? MF2_NOTICE_QUEUE : 0);
+        // As above; and whoever frees next finds the page shared.
+        bool released = mf2_cas_acq_rel(&page->word, &word,
+                                        (word & ~WORD_HELD) | (announce ? WORD_PENDING : 0));
+        if (released)
+            return notice;
+    }
 }
 
 bool mf2_word_mark(struct MidPage *page) {

@@ -42,10 +42,16 @@ const struct mf2_route_preset mf2_route_presets[] = {
       .empty = MF2_EMPTY_KEEP, .scan = MF2_SCAN_MASK, .claim = 1, .must_reuse = 1, PARTIAL_LIST,
       .notify = 1, .budget = 4, .gate_idle = 1, .gate_partial = 1, .gate_pressure = 4,
       .gate_remotes = 8, .rfr_ns = 200000, .idle_ns = 150000}},
-    {"best", "the default: owners drain, pages of exited owners are reclaimed, empties shared",
+    {"home", "owners drain, pages of exited owners are reclaimed, empties shared; no fronts",
      {.protocol = MF2_PROTOCOL_WORD, .drain = MF2_DRAIN_OWNER, .orphans = MF2_ORPHANS_RECLAIM,
       .empty = MF2_EMPTY_RECYCLE, .scan = MF2_SCAN_MASK, .claim = 1, .must_reuse = 1, PARTIAL_LIST,
       .notify = 1, .budget = 4, .idle_ns = 150000}},
+    {"best", "the default: fronts and a depot before pages that nobody owns once they are full",
+     {.protocol = MF2_PROTOCOL_WORD, .drain = MF2_DRAIN_OWNER, .orphans = MF2_ORPHANS_ADOPT,
+      .full = MF2_FULL_SHARED, .full_free = MF2_FULL_FREE_PENDING, .empty = MF2_EMPTY_RECYCLE,
+      .scan = MF2_SCAN_MASK, .claim = 1, .must_reuse = 1, .notify = 1, .notify_shift = 3,
+      .budget = 4, .idle_ns = 150000, .purge_ns = 200000000, .front = 262144,
+      .front_total = 4194304, .depot = 1048576}},
 };
 // clang-format on
 const size_t mf2_route_preset_count = sizeof(mf2_route_presets) / sizeof(mf2_route_presets[0]);
@@ -71,6 +77,7 @@ static const struct switch_info switches[] = {
     ENUM(protocol, "counted|word", "how a page's remote frees are represented"),
     ENUM(drain, "owner|anyone|gated", "who may drain another thread's pending pages"),
     NUMBER(notify, 1, 255, "remote frees on a page that put it on its owner's queue"),
+    NUMBER(notify_shift, 0, 15, "... and not before 1/2^n of its blocks are; 0 = no matter"),
     ENUM(reenqueue, "off|on", "a drained page with new remote frees is queued again"),
     ENUM(claim, "off|on", "a page is claimed before it is drained"),
     ENUM(must_reuse, "off|on", "own pending pages and remote frees come before a new page"),
@@ -85,8 +92,13 @@ static const struct switch_info switches[] = {
     NUMBER(gate_remotes, 0, 65535, "Route P: at least so many remote frees, 0 = no gate"),
     ENUM(helper, "off|on", "a helper drains pages of idle owners"),
     ENUM(full_free, "graveyard|pending|partial", "a thread frees into its own full page"),
+    ENUM(full, "home|shared", "who is told of a full page's remote frees: its home, or all"),
     ENUM(empty, "keep|recycle|unmap", "a page without live blocks"),
     ENUM(scan, "all|mask", "how adoption finds pending queues"),
+    NUMBER(front, 0, 16777216, "bytes of a class that a thread keeps before its pages, 0 = none"),
+    NUMBER(front_total, 0, 1073741824, "bytes that the fronts of one thread may hold together"),
+    NUMBER(depot, 0, 1073741824, "bytes of a class that wait in batches for any front, 0 = none"),
+    NUMBER(purge_ns, 0, 3600000000000ull, "free memory unused for so long is purged, ns, 0 = no"),
 };
 #define SWITCH_COUNT (sizeof(switches) / sizeof(switches[0]))
 
@@ -240,6 +252,14 @@ static bool check_meaning(const struct mf2_route *route, char *message, size_t s
         wrong = "gates and rfr_ns mean something with drain=gated only";
     else if (route->drain == MF2_DRAIN_GATED && route->scan != MF2_SCAN_MASK)
         wrong = "drain=gated looks at one queue of the ready mask: it needs scan=mask";
+    else if (route->full == MF2_FULL_SHARED && route->protocol != MF2_PROTOCOL_WORD)
+        wrong = "full=shared needs protocol=word, whose release misses no free";
+    else if (route->full == MF2_FULL_SHARED && route->orphans == MF2_ORPHANS_RECLAIM)
+        wrong = "orphans=reclaim needs full=home: a shared page is nobody's to take back";
+    else if (route->full == MF2_FULL_SHARED && route->full_free != MF2_FULL_FREE_PENDING)
+        wrong = "full=shared needs full_free=pending: nobody's page is its own";
+    else if (route->depot && !route->front)
+        wrong = "depot needs front: it holds what fronts gave away";
     else if (!route->partial && route->full_free == MF2_FULL_FREE_PARTIAL)
         wrong = "full_free=partial needs partial=on";
     else if (!route->partial && route->orphans == MF2_ORPHANS_RECLAIM)

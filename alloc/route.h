@@ -14,6 +14,7 @@ enum mf2_drain { MF2_DRAIN_OWNER, MF2_DRAIN_ANYONE, MF2_DRAIN_GATED };
 enum mf2_orphans { MF2_ORPHANS_STRAND, MF2_ORPHANS_ADOPT, MF2_ORPHANS_RECLAIM };
 enum mf2_full_free { MF2_FULL_FREE_GRAVEYARD, MF2_FULL_FREE_PENDING, MF2_FULL_FREE_PARTIAL };
 enum mf2_empty { MF2_EMPTY_KEEP, MF2_EMPTY_RECYCLE, MF2_EMPTY_UNMAP };
+enum mf2_full { MF2_FULL_HOME, MF2_FULL_SHARED };
 enum mf2_scan { MF2_SCAN_ALL, MF2_SCAN_MASK };
 
 // The switches, by their names in the text form:
@@ -23,6 +24,7 @@ enum mf2_scan { MF2_SCAN_ALL, MF2_SCAN_MASK };
 //   drain           who may drain another thread's pending pages: nobody (`owner`), `anyone`
 //                   (CDA), or anyone behind Route P's gates (`gated`)
 //   notify          remote frees on a page that put it on its owner's pending queue
+//   notify_shift    0, or: not before 1/2^notify_shift of its blocks are remote frees
 //   reenqueue       a drained page with new remote frees is queued again at once
 //   claim           a page is claimed before it is drained (else drained, then claimed)
 //   must_reuse      own pending pages and the active page's remote frees come before a new page
@@ -37,8 +39,17 @@ enum mf2_scan { MF2_SCAN_ALL, MF2_SCAN_MASK };
 //   full_free       a thread frees into a page of its own that it put away as full: nobody
 //                   notices (`graveyard`), the page becomes `pending`, or it is taken back as
 //                   `partial`
+//   full            a full page keeps its `home`, which is told of remote frees, or is `shared`:
+//                   put away, it belongs to nobody, and with enough remote frees it goes where
+//                   the slow path of every thread finds it
 //   empty           a page without live blocks stays with its owner (`keep`), goes to the shared
 //                   cache (`recycle`), or back to the OS (`unmap`)
+//   front           bytes of free blocks of one class that a thread may keep before its pages
+//                   (front.c); 0: none. A class of which two blocks are more than that has none
+//   front_total     bytes that the fronts of one thread may hold together
+//   depot           bytes of one class that may wait in batches for any thread's front; 0: none
+//   purge_ns        memory of free pages that was not needed for so long goes back to the OS, by
+//                   the helper; 0: `recycle` keeps it, large blocks give it back when freed
 //   scan            adoption looks at the pending queues of `all` threads in turn, or asks the
 //                   ready `mask`
 struct mf2_route {
@@ -47,6 +58,7 @@ struct mf2_route {
     uint8_t orphans;   // enum mf2_orphans
     uint8_t full_free; // enum mf2_full_free
     uint8_t empty;     // enum mf2_empty
+    uint8_t full;      // enum mf2_full
     uint8_t scan;      // enum mf2_scan
     uint8_t reenqueue; // 0 or 1, as all below up to notify
     uint8_t claim;
@@ -55,12 +67,17 @@ struct mf2_route {
     uint8_t helper;
     uint8_t gate_idle;
     uint8_t gate_partial;
-    uint8_t notify;  // 1..255
+    uint8_t notify; // 1..255
+    uint8_t notify_shift;
     uint16_t budget; // 1..65535
     uint16_t gate_pressure;
     uint16_t gate_remotes;
     uint64_t rfr_ns;
     uint64_t idle_ns;
+    uint64_t purge_ns;
+    uint32_t front;
+    uint32_t front_total;
+    uint32_t depot;
 };
 
 struct mf2_route_preset {

@@ -4,12 +4,21 @@
 #include <string.h>
 
 struct layout {
-    uint64_t threads_offset, masks_offset, metadata_bytes;
-    uint32_t page_count, mask_words;
+    uint64_t pages_offset, threads_offset, thread_bytes, masks_offset, batches_offset;
+    uint64_t metadata_bytes;
+    uint32_t page_count, mask_words, batch_limit;
 };
 
 static uint64_t round_up(uint64_t value, uint64_t to) {
     return (value + to - 1) / to * to;
+}
+
+// Every class's depot full, and a batch in the hands of each of some threads.
+static uint32_t batches_at_most(const struct mf2_config *config) {
+    uint32_t batches = 0;
+    for (uint32_t k = 0; k < config->geometry->class_count; k++)
+        batches += mf2_depot_batches(config->geometry, &config->route, k);
+    return batches ? batches + 64 : 0;
 }
 
 static bool lay_out(const struct mf2_config *config, struct layout *layout) {
@@ -17,14 +26,19 @@ static bool lay_out(const struct mf2_config *config, struct layout *layout) {
     uint64_t page_count = config->arena_bytes / page_bytes;
     if (page_count == 0 || page_count > UINT32_MAX || config->thread_limit == 0)
         return false;
-    uint64_t pages_bytes = page_count * sizeof(struct MidPage);
     layout->page_count = (uint32_t)page_count;
-    layout->threads_offset = round_up(sizeof(struct mf2_state) + pages_bytes, MF2_LINE);
+    layout->pages_offset = round_up(sizeof(struct mf2_state) + page_count, MF2_LINE);
+    layout->threads_offset = layout->pages_offset + page_count * sizeof(struct MidPage);
+    layout->thread_bytes = mf2_thread_bytes(config->geometry, &config->route);
     layout->masks_offset =
-        layout->threads_offset + (uint64_t)config->thread_limit * sizeof(struct MF2_ThreadPages);
+        layout->threads_offset + (uint64_t)config->thread_limit * layout->thread_bytes;
     layout->mask_words = (config->thread_limit + 63) / 64;
-    uint64_t end = layout->masks_offset +
-                   (uint64_t)config->geometry->class_count * layout->mask_words * sizeof(uint64_t);
+    uint64_t masks_bytes =
+        (uint64_t)config->geometry->class_count * layout->mask_words * sizeof(uint64_t);
+    layout->batches_offset = round_up(layout->masks_offset + masks_bytes, MF2_LINE);
+    layout->batch_limit = batches_at_most(config);
+    uint64_t end =
+        layout->batches_offset + (uint64_t)layout->batch_limit * sizeof(struct mf2_batch);
     layout->metadata_bytes = round_up(end, page_bytes);
     return layout->metadata_bytes + page_bytes <= page_count * page_bytes;
 }
@@ -34,12 +48,16 @@ uint64_t mf2_metadata_bytes(const struct mf2_config *config) {
     return lay_out(config, &layout) ? layout.metadata_bytes : 0;
 }
 
+static uint8_t class_plus_one(const struct mf2_geometry *geometry, size_t bytes) {
+    uint32_t k = mf2_geometry_class(geometry, 0, bytes, 1);
+    return k < geometry->class_count ? (uint8_t)(k + 1) : 0;
+}
+
 static void fill_class_table(struct mf2_state *state) {
     const struct mf2_geometry *geometry = state->geometry;
     state->class_bytes_max = geometry->block_bytes[geometry->class_count - 1];
-    for (uint32_t unit = 0; unit * MF2_UNIT_BYTES <= state->class_bytes_max; unit++)
-        state->class_of_unit[unit] =
-            (uint8_t)mf2_geometry_class(geometry, (size_t)unit * MF2_UNIT_BYTES, 1);
+    for (uint32_t unit = 0; unit <= MF2_TABLE_BYTES / MF2_UNIT_BYTES; unit++)
+        state->class_of_unit[unit] = class_plus_one(geometry, (size_t)unit * MF2_UNIT_BYTES);
 }
 
 struct mf2_state *mf2_init(void *arena, const struct mf2_config *config) {
@@ -57,8 +75,13 @@ struct mf2_state *mf2_init(void *arena, const struct mf2_config *config) {
     state->committed_page = state->first_page;
     state->thread_limit = config->thread_limit;
     state->mask_words = layout.mask_words;
+    state->pages = (struct MidPage *)(void *)((char *)arena + layout.pages_offset);
     state->threads_offset = layout.threads_offset;
+    state->thread_bytes = layout.thread_bytes;
     state->masks_offset = layout.masks_offset;
+    state->batches_offset = layout.batches_offset;
+    state->batch_limit = layout.batch_limit;
+    state->helper_wanted = config->route.helper || config->route.purge_ns;
     state->count_owner_states = config->count_owner_states;
     state->clock_wanted =
         config->count_owner_states || config->route.gate_idle || config->route.helper;

@@ -6,8 +6,13 @@
 //
 // Words
 //   page      page_bytes of memory, aligned to page_bytes, named by its number: its distance from
-//             the arena's start in pages. Page 0 holds this struct, so 0 means "no page".
-//   block     what the program gets. Its place in its page is counted in units of 16 bytes.
+//             the arena's start in pages. Page 0 holds this struct, so 0 means "no page". A page of
+//             a class with a span is that many of them, aligned to its own size in the arena; it is
+//             named by the first, its *head*, whose MidPage alone counts.
+//   block     what the program gets. Its place in its page is counted in units (geometry.h).
+//   front     a thread's stack of free blocks of one class, from which malloc pops and onto which
+//             free pushes (front.c). For its page such a block is still in use.
+//   batch     blocks of one class that a front gave away whole, for any other front (depot.c).
 //   slot      the number of a MF2_ThreadPages, from 1. 0 is "nobody" (a shared page's holder);
 //             MF2_SLOT_NONE is the slot of a thread without pages, which never holds any.
 //   held      a page that one thread works on without atomics: its active page of a class, or a
@@ -21,10 +26,11 @@
 // The arena (one contiguous reservation; sizes for the real world's default):
 //
 //   base                                                                    base + arena_bytes
-//   | mf2_state | MidPage[page_count] | MF2_ThreadPages[...] | masks | pages ................ |
-//   |<-------------- metadata: first_page pages ------------------->|<- first_page.. ------->|
+//   | mf2_state, page_class[] | MidPage[] | MF2_ThreadPages[] | masks | batches | pages ..... |
+//   |<-------------- metadata: first_page pages ----------------------------->|<- first_page..|
 //
-// A block's page is (address − base) >> page_shift, and its metadata pages[that]: no table walk.
+// A block's page is (address − base) >> page_shift, its class page_class[that]: no table walk, and
+// one byte a page for the fast path of free.
 #ifndef MF2_STATE_H
 #define MF2_STATE_H
 
@@ -33,35 +39,37 @@
 #include "platform.h"
 #include "route.h"
 
-#define MF2_LINE        64
-#define MF2_LINK_BYTES  1024 // blocks of this size and more keep their links in the MidPage
-#define MF2_LINK_UNITS  (MF2_LINK_BYTES / MF2_UNIT_BYTES)
-#define MF2_LINK_SLOTS  64  // 64 KiB / 1 KiB
-#define MF2_RUN_BINS    32  // free runs of 1..31 pages, and longer ones
-#define MF2_CLASS_LARGE 255 // class_index of a large block's first page
-#define MF2_SLOT_NONE   UINT32_MAX
-#define MF2_SLOT_HELPER (UINT32_MAX - 1)
-#define MF2_SLOT_NOBODY (UINT32_MAX - 2) // holder of a page that is not formatted: not claimable
+#define MF2_LINE         64
+#define MF2_LINK_BYTES   1024 // blocks of this size and more keep their links in the MidPage
+#define MF2_LINK_UNITS   (MF2_LINK_BYTES / MF2_UNIT_BYTES)
+#define MF2_LINK_SLOTS   64    // 64 KiB / 1 KiB
+#define MF2_RUN_BINS     32    // free runs of 1..31 pages, and longer ones
+#define MF2_TABLE_BYTES  65536 // requests up to here find their class in a table
+#define MF2_BATCH_BLOCKS 62    // blocks of a batch: it fills eight lines
+#define MF2_SLOT_NONE    UINT32_MAX
+#define MF2_SLOT_HELPER  (UINT32_MAX - 1)
+#define MF2_SLOT_NOBODY  (UINT32_MAX - 2) // holder of a page that is not formatted: not claimable
 
+// What the pages from a head on are, for run_pages of them. The states of pages that are no heads
+// are stale, but never LARGE.
 enum mf2_page_state {
-    MF2_PAGE_NONE,        // never used, or taken and not yet formatted
-    MF2_PAGE_RUN,         // of a free run, without memory behind it
-    MF2_PAGE_POOLED,      // empty, memory kept, in the shared cache
-    MF2_PAGE_ACTIVE,      // held: bin's active page
-    MF2_PAGE_PARTIAL,     // held: on the partial list
-    MF2_PAGE_FULL,        // shared: put away; whether it is pending says its protocol
-    MF2_PAGE_ORPHAN,      // shared: its home has exited
-    MF2_PAGE_LARGE,       // first page of a large block
-    MF2_PAGE_LARGE_INNER, // its other pages
+    MF2_PAGE_NONE,    // never used, or taken and not yet formatted
+    MF2_PAGE_CLEAN,   // free run, without memory behind it: reads as zero
+    MF2_PAGE_DIRTY,   // free run that keeps its memory
+    MF2_PAGE_ACTIVE,  // held: bin's active page
+    MF2_PAGE_PARTIAL, // held: on the partial list
+    MF2_PAGE_FULL,    // shared: put away; whether it is pending says its protocol
+    MF2_PAGE_ORPHAN,  // shared: its home has exited
+    MF2_PAGE_LARGE,   // a large block
     MF2_PAGE_STATE_COUNT
 };
 
 // One page. 256 bytes: the owner's line, the remote line, the links.
 //
 // Invariants of a formatted page:
-//   used = blocks that the program holds + blocks on the remote stack
+//   used = blocks of the program + on the remote stack + in fronts and batches
 //   used + blocks on `free` + (capacity − blocks ever given out) = capacity
-//   a block is on `free`, on the remote stack, or the program's: exactly one
+//   a block is on `free`, on the remote stack, in a front or batch, or the program's: exactly one
 //   held by t  ⇒  t's slot is in `holder`, and only t writes the owner's line
 struct MidPage {
     // -- owner's line: read by everyone who frees (holder, class), written by the holder
@@ -79,14 +87,16 @@ struct MidPage {
     uint8_t state;        // enum mf2_page_state
     uint8_t links_inside; // 1: links are in the blocks; 0: in links[]
     uint8_t zeroed;       // 1: blocks never given out are known to read as zero
-    uint32_t list_next;   // partial list, free run list, pool; page numbers
+    uint8_t unit_shift;   // log2 of a unit's bytes
+    uint8_t run_end; // first and last page of a free run: its state, else 0. Apart from `state`,
+                     // because who gives pages back reads it of the neighbours: heap_lock
+    uint8_t padding[2];
+    uint32_t list_next; // partial list, free run list; page numbers
     uint32_t list_prev;
-    uint32_t run_pages; // LARGE: pages of the block; first and last page of a free run: its pages
+    uint32_t run_pages; // head: pages of the page, large block or run; last page of a free run: too
     uint32_t owner_changes;
     uint64_t large_bytes; // LARGE: bytes asked for
-    uint8_t run_end;      // 1: first or last page of a free run. Apart from `state`, because
-                          // who gives pages back reads it of the neighbours: under heap_lock only
-    uint8_t padding[15];
+    uint8_t padding_owner[8];
 
     // -- remote line: written by threads that do not hold the page
     mf2_atomic_u64 word;              // protocol `word`: see protocol_word.c
@@ -111,10 +121,25 @@ enum mf2_thread_status {
     MF2_THREAD_EXITED, // its thread is gone; pages may still name it as home
 };
 
+// All that the fast paths know of a class, four words. Its blocks are bottom .. top[-1], newest
+// last; below the bottom stands a NULL, so that "empty" is seen in what is popped. A front without
+// room is always full and always empty: its class is served by the pages.
+//   NULL | bottom ....... top[-1] | top ... end
+// A place in a page is that of a block exactly if place × inverse, modulo 2^64, is below inverse
+// (D. Lemire, O. Kaser, N. Kurz, "Faster remainder by direct computation", 2019); inverse = 0 says
+// no to every place.
+struct mf2_front {
+    void **top, **end;
+    uint64_t inverse;
+    uint64_t place_mask; // bytes of the class's page − 1
+};
+_Static_assert(sizeof(struct mf2_front) == 32, "two fronts a line");
+
 // What one thread knows of one class. `active` is never NULL: an empty bin points to
-// mf2_no_page, which has no blocks, so that the fast path needs no test for it.
+// mf2_no_page, which has no blocks, so that no path needs a test for it.
 struct mf2_bin {
     struct MidPage *active;
+    void **bottom;                // of the class's front
     uint32_t partial_head;        // page number
     mf2_atomic_u32 partial_count; // written by the owner, read by Route P's gate
 };
@@ -131,6 +156,7 @@ struct MF2_ThreadPages {
     mf2_atomic_u32 lost;         // 1: its thread was gone after a fork; what it holds stays held
     mf2_atomic_u64 last_slow_ns; // clock at its last slow path: "idle" is measured from here
     uint32_t next_free_slot;     // while EXITED and given back
+    uint64_t front_room_bytes;   // bytes of blocks by which its fronts may still grow
     struct mf2_counters counters;
     struct mf2_bin bins[MF2_CLASS_MAX];
     struct mf2_class_counters classes[MF2_CLASS_MAX];
@@ -141,7 +167,20 @@ struct MF2_ThreadPages {
     // Heads of the pending queues: {tag:32 | page:32}. Pushed by anyone, popped by who may drain.
     // The tag changes with every push and pop, so that a popped page coming back is not mistaken.
     _Alignas(MF2_LINE) mf2_atomic_u64 pending[MF2_CLASS_MAX];
+
+    // By class + 1, as in page_class; the first is that of places without a class. Behind them come
+    // the fronts' blocks. The size of it all is thread_bytes.
+    _Alignas(MF2_LINE) struct mf2_front fronts[];
 };
+
+// Blocks on their way from one front to another. Written by who has popped it or took it anew.
+struct mf2_batch {
+    mf2_atomic_u32 next; // batch number, ordered by the stack's head
+    uint32_t count;
+    void *blocks[MF2_BATCH_BLOCKS];
+    uint64_t padding;
+};
+_Static_assert(sizeof(struct mf2_batch) == 512, "eight lines");
 
 struct mf2_state {
     // -- read-mostly, set by mf2_init
@@ -152,21 +191,29 @@ struct mf2_state {
     uint32_t thread_limit;    // slots 1..thread_limit
     uint32_t mask_words;      // 64-bit words of one class's ready mask
     uint32_t class_bytes_max; // bytes above which no class serves
+    uint32_t batch_limit;     // batches 1..batch_limit
     uint64_t threads_offset;
+    uint64_t thread_bytes; // of a MF2_ThreadPages with all that belongs to it
     uint64_t masks_offset;
+    uint64_t batches_offset;
     uint32_t clock_wanted;       // the route needs slow-path times
     uint32_t count_owner_states; // remote frees are counted by the owner's state
+    uint32_t helper_wanted;      // the route has work for the helper
+    struct MidPage *pages;       // page_count of them
     const struct mf2_geometry *geometry;
     struct mf2_route route;
-    uint8_t class_of_unit[65536 / MF2_UNIT_BYTES + 1]; // by (bytes + 15) / 16
+    // Class + 1 by (bytes + 15) / 16; 0 where no class is so big.
+    uint8_t class_of_unit[MF2_TABLE_BYTES / MF2_UNIT_BYTES + 1];
 
     // -- page heap (heap.c), guarded by heap_lock
     _Alignas(MF2_LINE) mf2_atomic_u32 heap_lock; // 0 free, 1 taken, 2 taken and waited for
     uint32_t fresh_page;                         // first page never used
     uint32_t committed_page;                     // first page that is not yet usable memory
-    uint32_t pool_head, pool_count;              // cached empties
-    uint32_t run_bins[MF2_RUN_BINS];
-    uint32_t held_pages; // H: pages mapped and not purged, cached ones included, large ones too
+    uint32_t clean_bins[MF2_RUN_BINS];           // free runs by length
+    uint32_t dirty_bins[MF2_RUN_BINS];
+    uint32_t dirty_pages;     // in dirty runs
+    uint32_t dirty_pages_low; // fewest of them since the helper looked last
+    uint32_t held_pages; // H: pages mapped and not purged, dirty runs and large blocks included
 
     // -- thread slots (thread.c)
     _Alignas(MF2_LINE) mf2_atomic_u32 thread_lock;
@@ -176,17 +223,36 @@ struct mf2_state {
     // -- shared between owners (pending.c)
     _Alignas(MF2_LINE) mf2_atomic_u64 orphans[MF2_CLASS_MAX]; // stacks {tag:32 | page:32}
     mf2_atomic_u32 adoptable_count[MF2_CLASS_MAX];            // pages on pending queues
-    mf2_atomic_u32 large_pages;                               // pages of large blocks, in H too
+    mf2_atomic_u32 orphan_empties[MF2_CLASS_MAX]; // shared pages without a live block; a hint
+    mf2_atomic_u32 orphan_empties_sum;
+    mf2_atomic_u32 large_pages; // pages of large blocks, in H too
+
+    // -- the depot (depot.c)
+    _Alignas(MF2_LINE) mf2_atomic_u64 depot[MF2_CLASS_MAX]; // stacks {tag:32 | batch:32}
+    mf2_atomic_u32 depot_count[MF2_CLASS_MAX];              // batches in them; a bound, not exact
+    mf2_atomic_u32 depot_low[MF2_CLASS_MAX]; // fewest since the helper looked last; a hint
+    mf2_atomic_u64 batches_free;             // stack of batches without blocks
+    mf2_atomic_u32 batch_fresh;              // batches ever used
 
     // -- helper (helper.c)
     _Alignas(MF2_LINE) mf2_atomic_u32 helper_word; // futex: wake-ups asked for
     mf2_atomic_u32 helper_running;                 // 0 none, 1 started
+    mf2_atomic_u32 helper_ticking;                 // 1: it will look for memory to purge by itself
 
     // -- threads without pages of their own count here
     _Alignas(MF2_LINE) mf2_atomic_u64 shared_counters[MF2_COUNTER_COUNT];
 
-    struct MidPage pages[]; // page_count of them
+    // Class + 1 of the class page that a page belongs to, 0 for all others. Written by who formats
+    // or disposes of the page; whoever has a block of it may read it.
+    uint8_t page_class[];
 };
+
+// A plain look at an atomic, not a point: while the world stands still, or a torn sum is harmless.
+#ifdef MF2_VIRTUAL
+#define MF2_LOOK(p) ((p)->value)
+#else
+#define MF2_LOOK(p) mf2_load_relaxed(p)
+#endif
 
 // The thread that has no pages: every bin empty. Constant; mf2_self() starts as this.
 extern const struct MF2_ThreadPages mf2_no_thread;
@@ -195,18 +261,25 @@ extern const struct MidPage mf2_no_page;
 
 static inline struct MF2_ThreadPages *mf2_thread_of_slot(struct mf2_state *state, uint32_t slot) {
     char *threads = (char *)state + state->threads_offset;
-    return (struct MF2_ThreadPages *)(void *)threads + (slot - 1);
+    return (struct MF2_ThreadPages *)(void *)(threads + (slot - 1) * state->thread_bytes);
 }
 
 // For other threads than its own, which may be writing `slot` at this moment.
 static inline uint32_t mf2_slot_of_thread(struct mf2_state *state,
                                           const struct MF2_ThreadPages *thread) {
-    return (uint32_t)(thread - mf2_thread_of_slot(state, 1)) + 1;
+    size_t distance = (size_t)((const char *)thread - (const char *)mf2_thread_of_slot(state, 1));
+    return (uint32_t)(distance / state->thread_bytes) + 1;
 }
 
 static inline mf2_atomic_u64 *mf2_ready_mask(struct mf2_state *state, uint32_t class_index) {
     char *masks = (char *)state + state->masks_offset;
     return (mf2_atomic_u64 *)(void *)masks + (size_t)class_index * state->mask_words;
+}
+
+// batch: from 1.
+static inline struct mf2_batch *mf2_batch_of(struct mf2_state *state, uint32_t batch) {
+    char *batches = (char *)state + state->batches_offset;
+    return (struct mf2_batch *)(void *)batches + (batch - 1);
 }
 
 static inline uint32_t mf2_page_number(const struct mf2_state *state, const struct MidPage *page) {
@@ -217,10 +290,28 @@ static inline char *mf2_page_base(struct mf2_state *state, uint32_t page) {
     return (char *)state + ((uint64_t)page << state->page_shift);
 }
 
+// The next head: what begins behind the page, run or large block that `page` is the head of.
+static inline uint32_t mf2_page_after(const struct mf2_state *state, uint32_t page) {
+    uint32_t count = state->pages[page].run_pages;
+    return page + (count ? count : 1); // 0: seen in the making, from another thread
+}
+
 // The block at this place of the page.
 static inline char *mf2_page_block(struct mf2_state *state, const struct MidPage *page,
                                    uint16_t unit) {
-    return mf2_page_base(state, mf2_page_number(state, page)) + (size_t)unit * MF2_UNIT_BYTES;
+    return mf2_page_base(state, mf2_page_number(state, page)) + ((size_t)unit << page->unit_shift);
+}
+
+// The class that serves a request of `bytes`, plus 1; 0 if none does.
+static inline uint32_t mf2_class_of_bytes(const struct mf2_state *state, size_t bytes) {
+    const struct mf2_geometry *geometry = state->geometry;
+    if (bytes <= MF2_TABLE_BYTES)
+        return state->class_of_unit[(bytes + MF2_UNIT_BYTES - 1) / MF2_UNIT_BYTES];
+    if (bytes > state->class_bytes_max)
+        return 0;
+    return mf2_geometry_class(geometry, state->class_of_unit[MF2_TABLE_BYTES / MF2_UNIT_BYTES],
+                              bytes, 1) +
+           1;
 }
 
 #endif

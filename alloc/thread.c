@@ -10,9 +10,14 @@
 // there are unused ones, because an heir would be the adoption that the route does without.
 #include "internal.h"
 
+// Its fronts are always empty and always full.
+static void *const no_blocks[2];
+#define NO_FRONT                                                                                   \
+    { .top = (void **)(uintptr_t)&no_blocks[1], .end = (void **)(uintptr_t)&no_blocks[1] }
 const struct MF2_ThreadPages mf2_no_thread = {
     .slot = MF2_SLOT_NONE,
-    .bins = {[0 ... MF2_CLASS_MAX - 1] = {.active = (struct MidPage *)(uintptr_t)&mf2_no_page}}};
+    .bins = {[0 ... MF2_CLASS_MAX - 1] = {.active = (struct MidPage *)(uintptr_t)&mf2_no_page}},
+    .fronts = {[0 ... MF2_CLASS_MAX] = NO_FRONT}};
 const struct MidPage mf2_no_page = {.free = MF2_UNIT_NONE};
 
 static struct MidPage *no_page(void) {
@@ -62,6 +67,7 @@ struct MF2_ThreadPages *mf2_thread_ensure(struct mf2_state *state) {
         uint64_t now_ns = mf2_clock_ns();
         mf2_store_relaxed(&self->last_slow_ns, now_ns);
     }
+    mf2_front_begin(state, self);
     mf2_store_release(&self->status, MF2_THREAD_LIVE);
     mf2_self_set(self);
     return self;
@@ -116,6 +122,7 @@ void mf2_thread_exit(void) {
     struct MF2_ThreadPages *self = mf2_self();
     if (self->slot == MF2_SLOT_NONE)
         return;
+    mf2_front_end(state, self);
     for (uint32_t k = 0; k < state->geometry->class_count; k++)
         give_up_bin(state, self, k);
     mf2_store_release(&self->status, MF2_THREAD_EXITED);
@@ -164,4 +171,5 @@ void mf2_after_fork_child(void) {
                 mf2_orphan_rescue(state, thread, k);
     }
     mf2_store_relaxed(&state->helper_running, 0);
+    mf2_store_relaxed(&state->helper_ticking, 0);
 }

@@ -71,17 +71,21 @@ static uint64_t pages_of(const struct program_result *result, uint64_t bytes) {
 // class_count where no class serves: a large block.
 static uint32_t class_of(const struct program_result *result, uint64_t size, uint8_t align_log2) {
     const struct mf2_geometry *geometry = result->geometry;
-    if (size > geometry->block_bytes[geometry->class_count - 1])
+    uint32_t class_plus_one = mf2_class_of_bytes(result->state, size);
+    if (class_plus_one == 0)
         return geometry->class_count;
-    if (align_log2 > 4)
-        return mf2_geometry_class(geometry, size, (size_t)1 << align_log2);
-    return result->state->class_of_unit[(size + MF2_UNIT_BYTES - 1) / MF2_UNIT_BYTES];
+    return mf2_geometry_class(geometry, class_plus_one - 1, size, (size_t)1 << align_log2);
+}
+
+static uint64_t pages_of_class(const struct program_result *result,
+                               const struct program_class_row *row) {
+    return UINT64_C(1) << result->geometry->span_shift[row - result->classes];
 }
 
 static void class_block_made(struct program_result *result, struct program_class_row *row) {
     row->allocations++;
     if (row->last_page_fill == 0)
-        result->fewest++;
+        result->fewest += pages_of_class(result, row);
     if (++row->last_page_fill == row->capacity)
         row->last_page_fill = 0;
     if (++row->live_blocks > row->peak_live_blocks)
@@ -92,7 +96,7 @@ static void class_block_released(struct program_result *result, struct program_c
     if (row->last_page_fill == 0)
         row->last_page_fill = row->capacity;
     if (--row->last_page_fill == 0)
-        result->fewest--;
+        result->fewest -= pages_of_class(result, row);
     row->live_blocks--;
 }
 
@@ -242,9 +246,9 @@ static bool is_class_page(const struct MidPage *page) {
 static void note_class_pages(struct program_result *result) {
     uint64_t pages[MF2_CLASS_MAX] = {0};
     const struct mf2_state *state = result->state;
-    for (uint32_t i = state->first_page; i < state->fresh_page; i++)
+    for (uint32_t i = state->first_page; i < state->fresh_page; i = mf2_page_after(state, i))
         if (is_class_page(&state->pages[i]))
-            pages[state->pages[i].class_index]++;
+            pages[state->pages[i].class_index] += state->pages[i].run_pages;
     for (uint32_t k = 0; k < result->geometry->class_count; k++)
         if (pages[k] > result->classes[k].peak_pages)
             result->classes[k].peak_pages = pages[k];

@@ -51,11 +51,9 @@ bool world_memory_create(struct world *world, char *message, size_t message_size
 
 void world_memory_destroy(struct world *world) {
     struct world_saved *saved = &world->saved;
-    free(saved->header);
-    free(saved->pages);
-    free(saved->threads);
-    free(saved->masks);
-    free(saved->memory);
+    for (size_t i = 0; i < WORLD_RANGES; i++) {
+        free(saved->copies[i]);
+    }
     free(saved->selves);
     if (world->arena) {
         world_os_release(world->arena, world->arena_bytes);
@@ -68,63 +66,51 @@ void world_memory_purge(struct world *world, uint32_t page, uint32_t count) {
 
 // ---------------------------------------------------------------- snapshot and reset
 
-static size_t header_bytes(void) {
-    return offsetof(struct mf2_state, pages);
-}
-
-static size_t mask_bytes(const struct mf2_state *state) {
-    return (size_t)state->geometry->class_count * state->mask_words * sizeof(mf2_atomic_u64);
-}
-
-// malloc(0) may be NULL; a copy of nothing is not a failure.
-static void *copy_of(const void *source, size_t bytes) {
-    void *copy = malloc(bytes ? bytes : 1);
-    if (copy && bytes) {
-        memcpy(copy, source, bytes);
-    }
-    return copy;
+// Where MF2's metadata can have been written; the arena's pages are the last range. Elements of a
+// range are used from its beginning: what lies beyond `used` reads as zero.
+static void find_ranges(struct world *world, struct world_range ranges[WORLD_RANGES]) {
+    struct mf2_state *state = world->mf2;
+    uint32_t first = state->first_page;
+    uint32_t pages = state->fresh_page - first;
+    uint32_t batches = state->batch_fresh.value;
+    size_t masks = (size_t)state->geometry->class_count * state->mask_words;
+    struct world_range found[WORLD_RANGES] = {
+        {(char *)state, sizeof *state, 1},
+        {(char *)state->page_class + first, 1, pages},
+        {(char *)(state->pages + first), sizeof *state->pages, pages},
+        {(char *)state + state->threads_offset, state->thread_bytes, state->thread_high.value},
+        {(char *)state + state->masks_offset, sizeof(mf2_atomic_u64), masks},
+        {(char *)state + state->batches_offset, sizeof(struct mf2_batch), batches},
+        {page_memory(world, first), (size_t)1 << state->page_shift, pages},
+    };
+    memcpy(ranges, found, sizeof found);
 }
 
 bool world_memory_snapshot(struct world *world) {
-    struct mf2_state *state = world->mf2;
     struct world_saved *saved = &world->saved;
-    saved->page_count = state->fresh_page - state->first_page;
-    saved->thread_count = state->thread_high.value;
-    saved->header = copy_of(state, header_bytes());
-    saved->pages =
-        copy_of(state->pages + state->first_page, saved->page_count * sizeof *saved->pages);
-    saved->threads =
-        copy_of(mf2_thread_of_slot(state, 1), saved->thread_count * sizeof *saved->threads);
-    saved->masks = copy_of(mf2_ready_mask(state, 0), mask_bytes(state));
-    saved->memory = copy_of(page_memory(world, state->first_page),
-                            (size_t)saved->page_count << state->page_shift);
-    saved->taken = saved->header && saved->pages && saved->threads && saved->masks && saved->memory;
+    find_ranges(world, saved->ranges);
+    saved->taken = true;
+    for (size_t i = 0; i < WORLD_RANGES; i++) {
+        size_t bytes = saved->ranges[i].element_bytes * saved->ranges[i].used;
+        saved->copies[i] = malloc(bytes ? bytes : 1); // malloc(0) may be NULL
+        saved->taken = saved->taken && saved->copies[i];
+        if (saved->copies[i]) {
+            memcpy(saved->copies[i], saved->ranges[i].place, bytes);
+        }
+    }
     return saved->taken;
 }
 
-// Puts `kept` elements back and zeroes those up to `used` that were not there then.
-static void put_back(void *place, const void *copy, size_t kept, size_t used, size_t bytes) {
-    memcpy(place, copy, kept * bytes);
-    if (used > kept) {
-        memset((char *)place + kept * bytes, 0, (used - kept) * bytes);
-    }
-}
-
 void world_memory_reset(struct world *world) {
-    struct mf2_state *state = world->mf2;
     const struct world_saved *saved = &world->saved;
-    uint32_t pages_used = state->fresh_page - state->first_page;
-    uint32_t first = state->first_page;
-    put_back(mf2_thread_of_slot(state, 1), saved->threads, saved->thread_count,
-             state->thread_high.value, sizeof *saved->threads);
-    put_back(state->pages + first, saved->pages, saved->page_count, pages_used,
-             sizeof *saved->pages);
-    memcpy(mf2_ready_mask(state, 0), saved->masks, mask_bytes(state));
-    memcpy((void *)state, saved->header, header_bytes());
-    memcpy(page_memory(world, first), saved->memory,
-           (size_t)saved->page_count << state->page_shift);
-    if (pages_used > saved->page_count) {
-        zero(page_memory(world, first + saved->page_count),
-             (uint64_t)(pages_used - saved->page_count) << state->page_shift);
+    struct world_range now[WORLD_RANGES];
+    find_ranges(world, now); // before the header, which says how much is used, is put back
+    for (size_t i = 0; i < WORLD_RANGES; i++) {
+        const struct world_range *range = &saved->ranges[i];
+        size_t kept_bytes = range->element_bytes * range->used;
+        memcpy(range->place, saved->copies[i], kept_bytes);
+        if (now[i].used > range->used) {
+            zero(range->place + kept_bytes, (now[i].used - range->used) * range->element_bytes);
+        }
     }
 }

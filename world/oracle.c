@@ -133,17 +133,16 @@ static bool is_marked(const struct world *world, const struct MidPage *page) {
 static uint16_t link_of(const struct world *world, uint32_t number, uint16_t unit) {
     const struct MidPage *page = &world->mf2->pages[number];
     if (!page->links_inside) {
-        return page->links[unit * MF2_UNIT_BYTES / MF2_LINK_BYTES];
+        return page->links[unit / MF2_LINK_UNITS];
     }
     uint16_t next;
-    memcpy(&next, mf2_page_base(world->mf2, number) + (size_t)unit * MF2_UNIT_BYTES, sizeof next);
+    memcpy(&next, mf2_page_block(world->mf2, page, unit), sizeof next);
     return next;
 }
 
 // Whether a block that has been given out once starts at this unit of the page.
-static bool is_block(const struct world *world, const struct MidPage *page, uint32_t unit) {
-    uint32_t first = world->options.mf2.geometry->header_bytes / MF2_UNIT_BYTES;
-    return unit >= first && unit < page->fresh_unit && (unit - first) % page->stride_units == 0;
+static bool is_block(const struct MidPage *page, uint32_t unit) {
+    return unit < page->fresh_unit && unit % page->stride_units == 0;
 }
 
 // ---------------------------------------------------------------- conservation
@@ -154,7 +153,7 @@ static int32_t walk_chain(struct world *world, uint32_t number, uint16_t unit, c
     uint8_t *units = world->oracle_memory->units;
     int32_t count = 0;
     for (; unit != MF2_UNIT_NONE; unit = link_of(world, number, unit)) {
-        if (!is_block(world, page, unit)) {
+        if (!is_block(page, unit)) {
             world_violate(world, WORLD_ORACLE_CONSERVATION,
                           "page %u: its %s leads to unit %u, which is no block", number, which,
                           unit);
@@ -315,6 +314,12 @@ static bool counts_quiet_frees(const struct world *world) {
     return is_word(world) && world->options.mf2.route.full_free == MF2_FULL_FREE_GRAVEYARD;
 }
 
+static uint32_t announced_at(const struct world *world, const struct MidPage *page) {
+    const struct mf2_route *route = &world->options.mf2.route;
+    uint32_t part = route->notify_shift ? (uint32_t)page->capacity >> route->notify_shift : 0;
+    return part > route->notify ? part : route->notify;
+}
+
 static bool check_page_is_known(struct world *world, uint32_t number) {
     const struct MidPage *page = &world->mf2->pages[number];
     uint8_t marks = world->oracle_memory->marks[number];
@@ -332,7 +337,7 @@ static bool check_page_is_known(struct world *world, uint32_t number) {
         return false;
     }
     bool announced = is_held(page) || is_marked(world, page) || counts_quiet_frees(world);
-    if (!announced && remote_count(world, page) >= world->options.mf2.route.notify) {
+    if (!announced && remote_count(world, page) >= announced_at(world, page)) {
         world_violate(world, WORLD_ORACLE_STRANDED_FREE,
                       "page %u has %u remote frees, and nobody has been told", number,
                       remote_count(world, page));
@@ -345,7 +350,8 @@ static bool check_page_is_known(struct world *world, uint32_t number) {
 
 static bool check_pages(struct world *world) {
     const struct mf2_state *state = world->mf2;
-    for (uint32_t number = state->first_page; number < state->fresh_page; number++) {
+    for (uint32_t number = state->first_page; number < state->fresh_page;
+         number = mf2_page_after(state, number)) {
         if (is_formatted(&state->pages[number]) &&
             (!check_page(world, number) || !check_page_is_known(world, number))) {
             return false;
@@ -382,22 +388,36 @@ bool world_check_quiescent(struct world *world) {
 
 // ---------------------------------------------------------------- against the program's blocks
 
-static bool count_block(struct world *world, const void *block) {
+// The head of the page that a place is in, and the place's unit there.
+static uint32_t head_of(const struct mf2_state *state, uint64_t offset, uint32_t *unit) {
+    uint32_t number = (uint32_t)(offset >> state->page_shift);
+    uint32_t class_plus_one = number < state->page_count ? state->page_class[number] : 0;
+    uint32_t span_shift = class_plus_one ? state->geometry->span_shift[class_plus_one - 1] : 0;
+    uint64_t within = offset & ((UINT64_C(1) << (state->page_shift + span_shift)) - 1);
+    *unit = (uint32_t)(within >> (MF2_UNIT_SHIFT + span_shift));
+    return number >> span_shift << span_shift;
+}
+
+static bool count_block(struct world *world, const void *block, const char *holder) {
     const struct mf2_state *state = world->mf2;
     uint64_t offset = world_offset(world, block);
-    uint32_t number = offset == WORLD_NO_OFFSET ? 0 : (uint32_t)(offset >> state->page_shift);
+    uint32_t unit = 0;
+    uint32_t number = offset == WORLD_NO_OFFSET ? 0 : head_of(state, offset, &unit);
     const struct MidPage *page = &state->pages[number];
-    uint32_t unit = (uint32_t)(offset & ((UINT64_C(1) << state->page_shift) - 1)) / MF2_UNIT_BYTES;
     bool large = is_page_number(world, number) && page->state == MF2_PAGE_LARGE && unit == 0;
-    bool small = is_page_number(world, number) && is_formatted(page) && is_block(world, page, unit);
+    bool small = is_page_number(world, number) && is_formatted(page) && is_block(page, unit);
     if (!large && !small) {
-        world_violate(world, WORLD_ORACLE_CONSERVATION,
-                      "the program holds a block at offset %llu, where none is",
-                      (unsigned long long)offset);
+        world_violate(world, WORLD_ORACLE_CONSERVATION, "%s a block at offset %llu, where none is",
+                      holder, (unsigned long long)offset);
         return false;
     }
     world->oracle_memory->held[number]++;
     return true;
+}
+
+// A block in a front or a batch is in use for its page, like one of the program's.
+static void count_cached(void *argument, void *block) {
+    (void)count_block(argument, block, "a front or batch holds");
 }
 
 static bool check_held_blocks(struct world *world, uint32_t number) {
@@ -416,8 +436,8 @@ static bool check_held_blocks(struct world *world, uint32_t number) {
     }
     if (remotes != 0) {
         world_violate(world, WORLD_ORACLE_CONSERVATION,
-                      "page %u: the program holds %u blocks, MF2 counts %u in use", number, held,
-                      page->used);
+                      "page %u: the program and the fronts hold %u blocks, MF2 counts %u in use",
+                      number, held, page->used);
     }
     return remotes == 0;
 }
@@ -429,11 +449,13 @@ bool world_check_blocks(struct world *world, void *const *blocks, size_t count) 
     }
     memset(world->oracle_memory->held, 0, state->fresh_page * sizeof(uint32_t));
     for (size_t i = 0; i < count; i++) {
-        if (!count_block(world, blocks[i])) {
+        if (!count_block(world, blocks[i], "the program holds")) {
             return false;
         }
     }
-    for (uint32_t number = state->first_page; number < state->fresh_page; number++) {
+    mf2_front_each(world->mf2, count_cached, world);
+    for (uint32_t number = state->first_page; number < state->fresh_page;
+         number = mf2_page_after(state, number)) {
         if (!check_held_blocks(world, number)) {
             return false;
         }
@@ -492,9 +514,10 @@ static struct MF2_ThreadPages *queue_owner(struct world *world, uint64_t offset,
     }
     uint64_t within = offset - state->threads_offset;
     struct MF2_ThreadPages *thread =
-        mf2_thread_of_slot(state, (uint32_t)(within / sizeof *thread) + 1);
-    uint64_t place = within % sizeof *thread;
-    if (place < offsetof(struct MF2_ThreadPages, pending)) {
+        mf2_thread_of_slot(state, (uint32_t)(within / state->thread_bytes) + 1);
+    uint64_t place = within % state->thread_bytes;
+    if (place < offsetof(struct MF2_ThreadPages, pending) ||
+        place >= offsetof(struct MF2_ThreadPages, fronts)) {
         return NULL;
     }
     *k = (uint32_t)((place - offsetof(struct MF2_ThreadPages, pending)) / sizeof(mf2_atomic_u64));

@@ -54,17 +54,18 @@ struct fiber {
     struct fiber *timed_next, *timed_previous;
 };
 
-// What world_reset returns to. Of MF2's metadata only the parts in use are kept: what lies beyond
-// fresh_page and thread_high has never been written.
+// A part of the arena that is used from its beginning.
+struct world_range {
+    char *place;
+    size_t element_bytes, used;
+};
+#define WORLD_RANGES 7
+
+// What world_reset returns to. Of MF2's metadata only the parts in use are kept.
 struct world_saved {
     bool taken;
-    struct mf2_state *header; // up to its pages
-    struct MidPage *pages;    // first_page.. of them,
-    uint32_t page_count;
-    struct MF2_ThreadPages *threads; // slots 1..
-    uint32_t thread_count;
-    mf2_atomic_u64 *masks;
-    char *memory; // contents of these pages
+    struct world_range ranges[WORLD_RANGES];
+    char *copies[WORLD_RANGES];
     uint64_t clock_ns;
     struct MF2_ThreadPages **selves; // by fiber number
     uint32_t self_count;

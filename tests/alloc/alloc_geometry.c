@@ -37,11 +37,11 @@ START_TEST(every_size_gets_the_smallest_class_that_holds_it) {
         const struct mf2_geometry *geometry = &mf2_geometries[g];
         uint32_t largest = geometry->block_bytes[geometry->class_count - 1];
         for (uint32_t bytes = 0; bytes <= largest; bytes++) {
-            uint32_t k = mf2_geometry_class(geometry, bytes, 1);
+            uint32_t k = mf2_geometry_class(geometry, 0, bytes, 1);
             ck_assert_uint_ge(geometry->block_bytes[k], bytes);
             ck_assert(k == 0 || geometry->block_bytes[k - 1] < bytes);
         }
-        ck_assert_uint_eq(mf2_geometry_class(geometry, largest + 1, 1), geometry->class_count);
+        ck_assert_uint_eq(mf2_geometry_class(geometry, 0, largest + 1, 1), geometry->class_count);
     }
 }
 END_TEST
@@ -50,7 +50,7 @@ START_TEST(an_aligned_class_aligns_every_block) {
     const struct mf2_geometry *geometry = mf2_geometry_find("default");
     for (size_t alignment = 32; alignment <= 32768; alignment *= 2)
         for (size_t bytes = 1; bytes <= 32768; bytes += 97) {
-            uint32_t k = mf2_geometry_class(geometry, bytes, alignment);
+            uint32_t k = mf2_geometry_class(geometry, 0, bytes, alignment);
             ck_assert_uint_lt(k, geometry->class_count);
             ck_assert_uint_eq(geometry->block_bytes[k] % alignment, 0);
         }

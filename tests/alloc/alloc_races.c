@@ -57,7 +57,7 @@ static void stale_bit(void *unused) {
     act_as(B);
     release(other, PER_PAGE); // D's first page is pending
     struct mf2_state *state = world_mf2(stage);
-    uint32_t class_index = mf2_geometry_class(state->geometry, BLOCK, 1);
+    uint32_t class_index = mf2_geometry_class(state->geometry, 0, BLOCK, 1);
     mf2_ready_mask(state, class_index)[0].value |= 2; // what B's late store leaves behind: A's bit
     act_as(C);
     void *first, *second;

@@ -9,7 +9,7 @@ BIN = os.environ["HAK_BIN_DIR"]
 HAKREPLAY = os.path.join(BIN, "hakreplay")
 MAKE_TRACE = os.path.join(os.environ["HAK_BUILD_DIR"], "tests/bin/make_trace")
 SCENARIOS = os.path.join(os.environ["HAK_SOURCE_DIR"], "replayer/scenarios")
-ROUTES = "cda cda-claim cda-t2 cda-t4 cda-reenqueue s1 s2 s3 p best".split()
+ROUTES = "cda cda-claim cda-t2 cda-t4 cda-reenqueue s1 s2 s3 p home best".split()
 
 
 class Run:

@@ -148,7 +148,7 @@ def test_threads_share_the_cores():
     ends = {}
     for cores in (1, 4):
         result = simulating.run("--workload=larson,chunks=300,generations=2", "--threads=4",
-                                f"--cores={cores}", "--geometry=seed", "--route=best")
+                                f"--cores={cores}", "--geometry=seed", "--route=home")
         machine = result["machine"]
         assert machine["cores"] == cores
         assert machine["end_ns"] * cores >= machine["busy_ns"], machine

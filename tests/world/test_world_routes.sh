@@ -18,6 +18,10 @@ s2
 s3
 p
 best
+best,front=2048,front_total=16384,depot=8192
+best,front=0,depot=0
+best,front=2048,depot=0,orphans=strand
+home
 cda,orphans=adopt
 cda,orphans=adopt,empty=recycle
 cda,partial=on,full_free=partial,orphans=reclaim,empty=unmap
@@ -30,15 +34,15 @@ p,gate_pressure=0,gate_remotes=1
 p,gate_pressure=0,gate_remotes=1,rfr_ns=1000,orphans=reclaim,empty=recycle
 p,gate_pressure=0,gate_remotes=0,rfr_ns=0,gate_idle=off,gate_partial=off,orphans=adopt
 p,protocol=word,gate_pressure=0,gate_remotes=1,rfr_ns=1000
-best,helper=on
-best,helper=on,empty=unmap
-best,notify=2
-best,drain=anyone
-best,drain=anyone,scan=all
-best,drain=anyone,must_reuse=off
-best,full_free=pending
-best,full_free=graveyard
-best,protocol=counted
-best,protocol=counted,claim=off,drain=anyone
+home,helper=on
+home,helper=on,empty=unmap
+home,notify=2
+home,drain=anyone
+home,drain=anyone,scan=all
+home,drain=anyone,must_reuse=off
+home,full_free=pending
+home,full_free=graveyard
+home,protocol=counted
+home,protocol=counted,claim=off,drain=anyone
 END
 exit $failed
