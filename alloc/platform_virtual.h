@@ -40,7 +40,7 @@ enum mf2_order { MF2_RELAXED, MF2_ACQUIRE, MF2_RELEASE, MF2_ACQ_REL, MF2_SEQ_CST
 
 // Where in the source a point stands. One constant per point.
 struct mf2_site {
-    const char *file;
+    const char *file; // without folders: a path would say how the compiler was called
     const char *function;
     const char *expression; // the access as written: "&page->holder"
     uint32_t line;
@@ -48,9 +48,14 @@ struct mf2_site {
     uint8_t order; // enum mf2_order
 };
 
+#ifdef __FILE_NAME__
+#define MF2_FILE __FILE_NAME__
+#else
+#define MF2_FILE __FILE__
+#endif
 #define MF2_SITE(kind_, order_, text_)                                                             \
     (__extension__({                                                                               \
-        static const struct mf2_site mf2_site_here_ = {__FILE__, __func__, text_,                  \
+        static const struct mf2_site mf2_site_here_ = {MF2_FILE, __func__, text_,                  \
                                                        __LINE__, kind_,    order_};                \
         &mf2_site_here_;                                                                           \
     }))
