@@ -26,7 +26,7 @@ def walked(root):
 
 def files(root):
     """All files of the project, relative to root: tracked ones and those about to be."""
-    if os.path.isdir(os.path.join(root, ".git")):
+    if os.path.exists(os.path.join(root, ".git")):  # a file in a linked working tree
         listing = subprocess.run(
             ["git", "-C", root, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
             capture_output=True)
