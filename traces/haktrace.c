@@ -15,11 +15,13 @@
 #include <string.h>
 
 static const struct haktrace_command commands[] = {
-    {"info", "j", "[--json] FILE", "what was recorded: program, threads, events, stacks, losses",
+    {"info", "j", 1, "[--json] FILE", "what was recorded: program, threads, events, stacks, losses",
      haktrace_info},
-    {"verify", "j", "[--json] FILE", "check structure, order rules and totals", haktrace_verify},
-    {"dump", "jsfc", "[--json] [--stacks] [--from N] [--count N] FILE", "one event a line",
+    {"verify", "j", 1, "[--json] FILE", "check structure, order rules and totals", haktrace_verify},
+    {"dump", "jsfc", 1, "[--json] [--stacks] [--from N] [--count N] FILE", "one event a line",
      haktrace_dump},
+    {"window", "oFj", 2, "[-o OUT] [--force] [--json] FROM..TO FILE",
+     "a part as a trace of its own, with the heap as it was", haktrace_window},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 
@@ -28,10 +30,26 @@ static const struct option long_options[] = {
     {"stacks", no_argument, NULL, 's'},
     {"from", required_argument, NULL, 'f'},
     {"count", required_argument, NULL, 'c'},
+    {"output", required_argument, NULL, 'o'},
+    {"force", no_argument, NULL, 'F'},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'V'},
     {0},
 };
+
+// What an option does, for --help of the commands that take it.
+static const struct {
+    char letter;
+    const char *form, *text;
+} option_texts[] = {
+    {'j', "    --json", "write JSON instead of text (dump: one object a line)"},
+    {'s', "    --stacks", "follow each event by the frames of its stack"},
+    {'f', "    --from N", "begin with event N (default 0)"},
+    {'c', "    --count N", "write at most N events"},
+    {'o', "-o, --output FILE", "where to write"},
+    {'F', "    --force", "replace an existing output"},
+};
+enum { OPTION_TEXT_COUNT = sizeof option_texts / sizeof *option_texts };
 
 // ---------------------------------------------------------------- output
 
@@ -71,23 +89,28 @@ void haktrace_print_text(const char *text) {
 
 static void print_help(void) {
     puts("Usage: haktrace COMMAND [OPTIONS] FILE\n"
-         "Look into a trace that hakrec has recorded.\n");
+         "Look into a trace that hakrec has recorded, and make other files of it.\n");
     for (unsigned i = 0; i < COMMAND_COUNT; i++)
-        printf("  %-7s %s\n          %s\n", commands[i].name, commands[i].usage,
-               commands[i].summary);
+        printf("  %-10s %s\n", commands[i].name, commands[i].summary);
     puts("\nOptions:\n"
-         "      --json      write JSON instead of text (dump: one object a line)\n"
-         "      --stacks    dump: follow each event by the frames of its stack\n"
-         "      --from N    dump: begin with event N (default 0)\n"
-         "      --count N   dump: write at most N events\n"
-         "      --help      print this help\n"
+         "      --help      print this help, after COMMAND that command's\n"
          "      --version   print version and commit\n"
          "\nExamples:\n"
          "  haktrace info trace.zst\n"
          "  haktrace verify trace.zst && hakreplay trace.zst\n"
          "  haktrace dump --from 1000 --count 20 --stacks trace.zst\n"
+         "  haktrace window -o part.zst 50000..60000 trace.zst\n"
          "\nExit status: 0 fine; 1 verify found the trace incomplete or out of order;\n"
          "2 usage, or a file that cannot be read as a trace.");
+}
+
+static void print_command_help(const struct haktrace_command *command) {
+    printf("Usage: haktrace %s %s\n%s\n\nOptions:\n", command->name, command->usage,
+           command->summary);
+    for (unsigned i = 0; i < OPTION_TEXT_COUNT; i++)
+        if (strchr(command->letters, option_texts[i].letter))
+            printf("  %-20s %s\n", option_texts[i].form, option_texts[i].text);
+    puts("      --help           print this help");
 }
 
 static void print_version(void) {
@@ -173,6 +196,12 @@ static bool take_option(const struct haktrace_command *command, int letter,
     case 's':
         options->stacks = true;
         return true;
+    case 'F':
+        options->force = true;
+        return true;
+    case 'o':
+        options->output = optarg;
+        return true;
     default:
         if (parse_number(optarg, letter == 'f' ? &options->from : &options->count))
             return true;
@@ -198,9 +227,9 @@ static int refuse_option(int letter, const char *word) {
 static int run_command(const struct haktrace_command *command, int argc, char **argv) {
     struct haktrace_options options = {.count = UINT64_MAX};
     int letter;
-    while ((letter = getopt_long(argc, argv, ":h", long_options, NULL)) != -1) {
+    while ((letter = getopt_long(argc, argv, ":ho:", long_options, NULL)) != -1) {
         if (letter == 'h' || letter == 'V') {
-            letter == 'h' ? print_help() : print_version();
+            letter == 'h' ? print_command_help(command) : print_version();
             return haktrace_finish_output(HAKTRACE_OK);
         }
         if (letter == '?' || letter == ':')
@@ -208,17 +237,20 @@ static int run_command(const struct haktrace_command *command, int argc, char **
         if (!take_option(command, letter, &options))
             return HAKTRACE_USAGE;
     }
-    if (argc - optind != 1)
-        return haktrace_fail("%s expects one trace file, found %d (see haktrace --help)",
-                             command->name, argc - optind);
-    options.path = argv[optind];
+    if (argc - optind != command->operand_count)
+        return haktrace_fail("%s expects %s, found %d (see haktrace --help)", command->name,
+                             command->operand_count == 1 ? "one trace file"
+                                                         : "FROM..TO and one trace file",
+                             argc - optind);
+    options.path = argv[argc - 1];
+    options.range = command->operand_count == 2 ? argv[optind] : NULL;
     return command->run(&options);
 }
 
 int main(int argc, char **argv) {
     trace_file_ignore_closed_pipes();
     if (argc < 2)
-        return haktrace_fail("expected a command: info, verify or dump (see haktrace --help)");
+        return haktrace_fail("expected a command, such as info (see haktrace --help)");
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
         print_help();
         return haktrace_finish_output(HAKTRACE_OK);

@@ -12,17 +12,22 @@ enum { HAKTRACE_OK = 0, HAKTRACE_FAILED_CHECK = 1, HAKTRACE_USAGE = 2 };
 
 // The options of all subcommands; each names those that it takes by their letters.
 struct haktrace_options {
-    const char *path; // the one operand
-    bool json;        // j
-    bool stacks;      // s
-    uint64_t from;    // f
-    uint64_t count;   // c, UINT64_MAX where not given
+    const char *path;   // the last operand: the trace, or for import the file to import
+    const char *range;  // the operand before it, of commands that take two
+    const char *output; // o, NULL where not given
+    const char *format; // m, NULL where not given
+    bool json;          // j
+    bool stacks;        // s
+    bool force;         // F
+    uint64_t from;      // f
+    uint64_t count;     // c, UINT64_MAX where not given
 };
 
 struct haktrace_command {
     const char *name;
     const char *letters; // options taken, besides --help and --version
-    const char *usage;   // its options and operand
+    int operand_count;
+    const char *usage; // its options and operands
     const char *summary;
     int (*run)(const struct haktrace_options *options);
 };
@@ -56,5 +61,6 @@ const char *haktrace_unseen(const struct haktrace_reading *reading, char *buffer
 int haktrace_info(const struct haktrace_options *options);   // haktrace_info.c
 int haktrace_verify(const struct haktrace_options *options); // haktrace_verify.c
 int haktrace_dump(const struct haktrace_options *options);   // haktrace_dump.c
+int haktrace_window(const struct haktrace_options *options); // haktrace_window.c
 
 #endif

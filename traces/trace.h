@@ -115,6 +115,7 @@ struct trace_writer_options {
     uint32_t rows_per_chunk; // 0 = the default (65,536)
     bool addresses;          // keep the ADDRESS column
     bool overwrite;          // replace an existing file, once the new one has proved writable
+    bool named_at_end;       // the file gets its name when it is closed with END, and not before
     uint64_t trace_id;       // 0 = random; a fixed one makes equal traces equal files
 };
 
@@ -234,5 +235,24 @@ struct trace_check_result {
 // On damage -1, with *result holding what was counted before it.
 int trace_check(struct trace_reader *reader, struct trace_check_result *result,
                 struct trace_error *error);
+
+// ---------------------------------------------------------------- parts of a trace
+// (trace_window.c)
+
+struct trace_window_range {
+    uint64_t from, to; // events from ≤ number < to of the source
+};
+struct trace_window_result {
+    uint64_t events;        // in the new trace
+    uint64_t first_event;   // of the window; those before it build the heap
+    uint64_t live_at_start; // objects
+    uint64_t threads;
+};
+
+// Writes events from..to of the trace at `path` to `path_out`, as a trace that can be played by
+// itself: events that create the objects live at the window's start, by the threads that owned
+// them, stand before it. A source with anomalies is refused. The file gets its name when complete.
+int trace_window(const char *path, const struct trace_window_range *range, const char *path_out,
+                 bool overwrite, struct trace_window_result *result, struct trace_error *error);
 
 #endif

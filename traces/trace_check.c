@@ -1,11 +1,11 @@
 // trace_check.c: whether a trace keeps the order rules of FORMAT.md §3, and what it adds up to.
 //
-// Owns: the tables of live objects, of their addresses and of threads while one trace is read.
-// Does not know the file: it sees events through the reader. Memory follows the live objects
-// (32 bytes each, at most three quarters of the table full), the threads and the stack nodes.
-#include "trace_internal.h"
+// Owns: the tables of addresses and of threads while one trace is read (live objects:
+// trace_live.c). Does not know the file: it sees events through the reader. Memory follows the live
+// objects (32 bytes each, at most three quarters of the table full), the threads and the stack
+// nodes.
+#include "trace_live.h"
 
-#include <assert.h>
 #include <search.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,90 +14,9 @@
 enum {
     BATCH_EVENTS = 1024,
     PREFETCH_EVENTS = 16,
-    TABLE_SLOTS_MIN = 1024,
     THREADS_PER_BLOCK = 1 << 12,
     THREAD_BLOCKS = TRACE_THREADS_MAX / THREADS_PER_BLOCK
 };
-
-// ---------------------------------------------------------------- live objects
-
-struct live_object {
-    uint64_t key; // object + 1; 0 = the slot is free
-    uint64_t size;
-    uint64_t address; // 0 = not in the address tree
-    uint32_t creator; // thread
-};
-static_assert(sizeof(struct live_object) == 32, "two slots fill a cache line");
-
-// Open addressing. Eight consecutive objects have neighbouring homes, since objects made together
-// tend to be used together; groups of eight are scattered, so that long-lived runs do not pile up.
-// Deleting moves later entries back, so that there are no tombstones.
-struct live_table {
-    struct live_object *slots;
-    size_t slot_count; // a power of two
-    size_t count;
-};
-
-static size_t home_slot(const struct live_table *table, uint64_t key) {
-    uint64_t object = key - 1;
-    uint64_t group = (object >> 3) * UINT64_C(0x9e3779b97f4a7c15);
-    group ^= group >> 32;
-    return (size_t)(group << 3 | (object & 7)) & (table->slot_count - 1);
-}
-
-static struct live_object *live_find(const struct live_table *table, uint64_t object) {
-    uint64_t key = object + 1;
-    size_t slot = home_slot(table, key);
-    while (table->slots[slot].key != key) {
-        if (table->slots[slot].key == 0)
-            return NULL;
-        slot = (slot + 1) & (table->slot_count - 1);
-    }
-    return &table->slots[slot];
-}
-
-static void live_place(struct live_table *table, const struct live_object *live) {
-    size_t slot = home_slot(table, live->key);
-    while (table->slots[slot].key != 0)
-        slot = (slot + 1) & (table->slot_count - 1);
-    table->slots[slot] = *live;
-}
-
-static bool live_grow(struct live_table *table) {
-    struct live_table grown = {.slot_count = 2 * table->slot_count, .count = table->count};
-    grown.slots = calloc(grown.slot_count, sizeof *grown.slots);
-    if (!grown.slots)
-        return false;
-    for (size_t slot = 0; slot < table->slot_count; slot++)
-        if (table->slots[slot].key != 0)
-            live_place(&grown, &table->slots[slot]);
-    free(table->slots);
-    *table = grown;
-    return true;
-}
-
-static bool live_add(struct live_table *table, const struct live_object *live) {
-    if (table->count + 1 > table->slot_count / 4 * 3 && !live_grow(table))
-        return false;
-    live_place(table, live);
-    table->count++;
-    return true;
-}
-
-static void live_remove(struct live_table *table, struct live_object *live) {
-    size_t mask = table->slot_count - 1;
-    size_t hole = (size_t)(live - table->slots);
-    for (size_t slot = (hole + 1) & mask; table->slots[slot].key != 0; slot = (slot + 1) & mask) {
-        size_t home = home_slot(table, table->slots[slot].key);
-        // The entry may move back if its home is not between the hole and itself.
-        if (((slot - home) & mask) >= ((slot - hole) & mask)) {
-            table->slots[hole] = table->slots[slot];
-            hole = slot;
-        }
-    }
-    table->slots[hole].key = 0;
-    table->count--;
-}
 
 // ---------------------------------------------------------------- addresses
 
@@ -204,7 +123,7 @@ static void begin_life(struct check *check, const struct trace_event *event,
     struct trace_check_result *result = check->result;
     if (live.address)
         occupy_address(check, event, &live);
-    if (!live_add(&check->live, &live))
+    if (!trace_live_add(&check->live, &live))
         check->out_of_memory = true;
     result->live_objects++;
     result->live_bytes += live.size;
@@ -215,7 +134,7 @@ static void begin_life(struct check *check, const struct trace_event *event,
 static bool end_life(struct check *check, const struct trace_event *event,
                      struct live_object *ended) {
     struct trace_check_result *result = check->result;
-    struct live_object *live = live_find(&check->live, event->object);
+    struct live_object *live = trace_live_find(&check->live, event->object);
     if (!live) {
         anomaly(check, event, &result->anomalies.dead_reference, "object %llu is not live",
                 (unsigned long long)event->object);
@@ -227,12 +146,12 @@ static bool end_life(struct check *check, const struct trace_event *event,
     result->cross_thread_frees += live->creator != event->thread;
     result->live_objects--;
     result->live_bytes -= live->size;
-    live_remove(&check->live, live);
+    trace_live_remove(&check->live, live);
     return true;
 }
 
 static void check_usable(struct check *check, const struct trace_event *event) {
-    if (!live_find(&check->live, event->object))
+    if (!trace_live_find(&check->live, event->object))
         anomaly(check, event, &check->result->anomalies.dead_reference, "object %llu is not live",
                 (unsigned long long)event->object);
 }
@@ -406,7 +325,7 @@ static void check_event(struct check *check, const struct trace_event *event) {
 static void check_batch(struct check *check, const struct trace_event *events, size_t count) {
     for (size_t i = 0; i < count && !check->out_of_memory; i++) {
         if (i + PREFETCH_EVENTS < count) {
-            size_t slot = home_slot(&check->live, events[i + PREFETCH_EVENTS].object + 1);
+            size_t slot = trace_live_home(&check->live, events[i + PREFETCH_EVENTS].object + 1);
             __builtin_prefetch(&check->live.slots[slot], 1);
         }
         check_event(check, &events[i]);
@@ -430,13 +349,11 @@ int trace_check(struct trace_reader *reader, struct trace_check_result *result,
                 struct trace_error *error) {
     *result = (struct trace_check_result){.anomalies.first_event = UINT64_MAX};
     struct check *check = calloc(1, sizeof *check);
-    struct live_object *slots = calloc(TABLE_SLOTS_MIN, sizeof *slots);
     int status = -1;
-    if (check && slots) {
+    if (check && trace_live_begin(&check->live)) {
         check->result = result;
-        check->live = (struct live_table){.slots = slots, .slot_count = TABLE_SLOTS_MIN};
         status = run(check, reader, error);
-        slots = check->live.slots;
+        trace_live_free(&check->live);
         tdestroy(check->addresses, free);
         for (unsigned block = 0; block < THREAD_BLOCKS; block++)
             free(check->threads[block]);
@@ -444,7 +361,6 @@ int trace_check(struct trace_reader *reader, struct trace_check_result *result,
     } else {
         trace_report_file("check", error, "out of memory");
     }
-    free(slots);
     free(check);
     return status;
 }

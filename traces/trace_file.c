@@ -5,7 +5,8 @@
 //
 // Naming: a new trace is created under its own name (O_EXCL), since it is to be readable while it
 // grows. One that replaces an old file grows under a temporary name in the same folder until it
-// has proved writable, and then takes the name over: the old file is never lost to a failure.
+// has proved writable, and then takes the name over: the old file is never lost to a failure. One
+// that is made from another trace is hidden in the same way until it is complete.
 #include "trace_internal.h"
 
 #include <errno.h>
@@ -91,15 +92,17 @@ static int create_fresh(struct trace_file *file, const char *path) {
     return file->descriptor;
 }
 
-static int create_replacement(struct trace_file *file, const char *path) {
-    file->path_final = realpath(path, NULL);
+// Under a temporary name until trace_file_publish.
+static int create_hidden(struct trace_file *file, const char *path, bool exists) {
+    file->path_final = exists ? realpath(path, NULL) : strdup(path);
+    file->replaces = exists;
     if (!file->path_final || create_beside(file, file->path_final) < 0)
         return -1;
     file->created = true;
     return file->descriptor;
 }
 
-int trace_file_create(struct trace_file *file, const char *path, bool overwrite,
+int trace_file_create(struct trace_file *file, const char *path, bool overwrite, bool hidden,
                       struct trace_error *error) {
     if (begin(file, path, error))
         return -1;
@@ -113,8 +116,8 @@ int trace_file_create(struct trace_file *file, const char *path, bool overwrite,
         trace_report_file(path, error, "cannot create: the file exists and is not overwritten");
         forget(file);
         return -1;
-    } else if (exists) {
-        create_replacement(file, path);
+    } else if (exists || hidden) {
+        create_hidden(file, path, exists);
     } else {
         create_fresh(file, path);
     }
@@ -146,9 +149,20 @@ int trace_file_append(struct trace_file *file, const void *data, size_t size, bo
     return 0;
 }
 
+// What has come to stand under a name that was free is not replaced.
+static int take_name(const struct trace_file *file) {
+    if (!file->replaces && renameat2(AT_FDCWD, file->path_temporary, AT_FDCWD, file->path_final,
+                                     RENAME_NOREPLACE) == 0)
+        return 0;
+    if (!file->replaces && errno != EINVAL && errno != ENOSYS) // not every file system can
+        return -1;
+    return rename(file->path_temporary, file->path_final);
+}
+
 int trace_file_publish(struct trace_file *file, struct trace_error *error) {
-    if (file->path_temporary && rename(file->path_temporary, file->path_final) != 0)
-        return trace_fail_file(file->path, error, "cannot replace: %s", strerror(errno));
+    if (file->path_temporary && take_name(file) != 0)
+        return trace_fail_file(file->path, error, "cannot give the file its name: %s",
+                               strerror(errno));
     free(file->path_temporary);
     file->path_temporary = NULL;
     file->created = false;

@@ -221,6 +221,7 @@ struct trace_file {
     char *path_temporary; // writing: the file's name until trace_file_publish, or NULL
     char *path_final;     // writing: what path_temporary becomes, symbolic links followed
     bool created;         // writing: removed again if it is abandoned before it is published
+    bool replaces;        // writing: path_final is the name of an older file
 };
 
 int trace_file_open(struct trace_file *file, const char *path, struct trace_error *error);
@@ -228,7 +229,8 @@ int trace_file_open(struct trace_file *file, const char *path, struct trace_erro
 int trace_file_read(struct trace_file *file, uint64_t offset, void *data, size_t size, size_t *got,
                     struct trace_error *error);
 // Refuses an existing file unless `overwrite`; an existing device or pipe is written as it is.
-int trace_file_create(struct trace_file *file, const char *path, bool overwrite,
+// hidden: a new file, too, has no name before trace_file_publish.
+int trace_file_create(struct trace_file *file, const char *path, bool overwrite, bool hidden,
                       struct trace_error *error);
 // Appends all of it or nothing: a part that was written is cut off again. When even that fails,
 // *broken is set: the file ends in part of a frame and must not be appended to.

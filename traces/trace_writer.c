@@ -497,7 +497,7 @@ struct trace_writer *trace_writer_create(const char *path, const char *meta_json
         trace_report_file(path, error, "out of memory");
         return NULL;
     }
-    if (trace_file_create(&writer->file, path, options->overwrite, error)) {
+    if (trace_file_create(&writer->file, path, options->overwrite, options->named_at_end, error)) {
         free(writer);
         return NULL;
     }
@@ -507,7 +507,7 @@ struct trace_writer *trace_writer_create(const char *path, const char *meta_json
         fail_memory(writer, error);
     } else if (!append_bytes(writer, identity, sizeof identity, error) &&
                !write_text(writer, TRACE_KIND_META, 0, 0, meta_json, strlen(meta_json), error) &&
-               !trace_file_publish(&writer->file, error)) {
+               (options->named_at_end || !trace_file_publish(&writer->file, error))) {
         return writer;
     }
     release(writer, NULL);
@@ -546,7 +546,8 @@ static int finish(struct trace_writer *writer, const char *end_json, struct trac
     char *text = complete_end(writer, end_json, error);
     int result = text ? write_text(writer, TRACE_KIND_END, 0, 0, text, strlen(text), error) : -1;
     free(text);
-    return result ? result : write_index(writer, error);
+    return result || write_index(writer, error) || trace_file_publish(&writer->file, error) ? -1
+                                                                                            : 0;
 }
 
 int trace_writer_close(struct trace_writer *writer, const char *end_json,

@@ -40,7 +40,7 @@ head -c $(($(wc -c <good.zst) - 3)) good.zst >noindex.zst
 
 # --- usage
 expect 0 "Usage: haktrace COMMAND" "$haktrace" --help
-expect 0 "Usage: haktrace COMMAND" "$haktrace" verify --help
+expect 0 "Usage: haktrace verify [--json] FILE" "$haktrace" verify --help
 expect 0 "haktrace 0" "$haktrace" --version
 [ "$("$haktrace" --help | wc -l)" -le 40 ] || fail "--help does not fit a screen"
 refuse "expected a command" "$haktrace"
