@@ -1,8 +1,9 @@
 // domino.c: see domino.h.
 //
 // Nothing is hooked into MF2: after each operation, the counters of the thread's slot say whether
-// it formatted a page (new, recycled) or put one to work, and the class's active page says which.
-// A page whose owner was another thread until then has been stolen.
+// it formatted a page (new, recycled) or put some to work; the block returned and those in the
+// class's front, which were taken on the same occasion, say which. A page whose owner was another
+// thread until then has been stolen.
 //
 // An operation is noted when it ends. Where two threads' operations overlap, a theft may be noted
 // after the fresh page that it led to; it then waits for the victim's next one. No page is counted
@@ -200,6 +201,8 @@ static uint32_t note_link(struct sim_domino *domino, const struct theft *theft, 
         .thief = theft->thief,
         .freer = theft->life.freer,
         .block_bytes = domino->state->geometry->block_bytes[class_index],
+        .page_bytes = domino->state->geometry->page_bytes
+                      << domino->state->geometry->span_shift[class_index],
         .parent = parent,
         .length = length,
     };
@@ -215,6 +218,7 @@ static void note_fresh(struct sim_domino *domino, uint32_t thread, uint32_t page
         return;
     const struct theft *theft = answer_theft(domino, thread, class_index);
     domino->threads[thread].fresh++;
+    domino->totals.fresh++;
     share_now(domino)->fresh++;
     *life = (struct page_life){.mapped_ns = now_ns, .owner = thread, .link = SIM_DOMINO_NO_LINK};
     if (theft)
@@ -223,6 +227,15 @@ static void note_fresh(struct sim_domino *domino, uint32_t thread, uint32_t page
 
 // ---------------------------------------------------------------- operations
 
+// The page that a block is in: of a page of several pages of the arena the first.
+static struct MidPage *head_of(struct sim_domino *domino, uint64_t offset) {
+    struct mf2_state *state = domino->state;
+    uint64_t page = offset >> state->page_shift;
+    uint32_t class_plus_one = state->page_class[page];
+    uint32_t span_shift = class_plus_one ? state->geometry->span_shift[class_plus_one - 1] : 0;
+    return &state->pages[page >> span_shift << span_shift];
+}
+
 static void note_owner(struct sim_domino *domino, uint32_t page, uint32_t thread,
                        uint32_t class_index, uint64_t now_ns) {
     struct page_life *life = page_of(domino, page);
@@ -230,9 +243,24 @@ static void note_owner(struct sim_domino *domino, uint32_t page, uint32_t thread
         note_theft(domino, life, page, thread, class_index, now_ns);
 }
 
-// What the class's counters of the slot say has happened since the last look.
-static void look_at_class(struct sim_domino *domino, const struct MF2_ThreadPages *self,
+// Pages put to work for a front are those of the blocks that it now holds: only its own thread has
+// taken those from pages that name it as their home.
+static void look_at_front(struct sim_domino *domino, const struct MF2_ThreadPages *self,
                           uint32_t thread, uint32_t class_index, uint64_t now_ns) {
+    void **top = self->fronts[class_index + 1].top;
+    for (void **at = self->bins[class_index].bottom; at != top; at++) {
+        uint64_t offset = (uint64_t)((char *)*at - (char *)domino->state);
+        uint32_t page = mf2_page_number(domino->state, head_of(domino, offset));
+        if (domino->state->pages[page].home.value == self->slot)
+            note_owner(domino, page, thread, class_index, now_ns);
+    }
+}
+
+// What the class's counters of the slot say has happened since the last look. A fresh page is made
+// for an empty hand only, so that the block returned lies in it.
+static void look_at_class(struct sim_domino *domino, const struct MF2_ThreadPages *self,
+                          uint32_t thread, uint32_t page, uint64_t now_ns) {
+    uint32_t class_index = domino->state->pages[page].class_index;
     if (!reach(domino, &domino->slots, &domino->slot_room, sizeof *domino->slots, self->slot,
                false))
         return;
@@ -242,13 +270,15 @@ static void look_at_class(struct sim_domino *domino, const struct MF2_ThreadPage
     uint32_t recycled = now.recycled_pages - seen->recycled_pages;
     uint32_t reused = now.page_reuses - seen->page_reuses;
     *seen = now;
-    uint32_t page = mf2_page_number(domino->state, self->bins[class_index].active);
     domino->totals.new_pages += made;
     domino->totals.recycled_pages += recycled;
     if (made + recycled > 0)
         note_fresh(domino, thread, page, class_index, now_ns);
-    else if (reused > 0)
+    if (reused == 0)
+        return;
+    if (domino->state->pages[page].home.value == self->slot)
         note_owner(domino, page, thread, class_index, now_ns);
+    look_at_front(domino, self, thread, class_index, now_ns);
 }
 
 static void look_at_free(struct sim_domino *domino, uint32_t page, uint32_t thread,
@@ -276,11 +306,11 @@ void sim_domino_on_done(void *self, struct world *world, const struct program_do
         domino->victims[done->thread].exited = true;
     if ((!done->made && !done->released) || done->result == WORLD_NO_OFFSET)
         return;
-    uint32_t page = (uint32_t)(done->result >> domino->state->page_shift);
-    uint8_t class_index = domino->state->pages[page].class_index;
+    uint32_t page = mf2_page_number(domino->state, head_of(domino, done->result));
+    bool in_class = domino->state->page_class[page] != 0;
     bool has_slot = mf2_self()->slot != MF2_SLOT_NONE;
-    if (done->made && has_slot && class_index < domino->state->geometry->class_count)
-        look_at_class(domino, mf2_self(), done->thread, class_index, world_clock_ns(world));
+    if (done->made && has_slot && in_class)
+        look_at_class(domino, mf2_self(), done->thread, page, world_clock_ns(world));
     else if (!done->made)
         look_at_free(domino, page, done->thread, world_clock_ns(world));
 }

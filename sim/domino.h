@@ -7,7 +7,9 @@
 // Words
 //   fresh    a page that a thread formats: new (memory from the OS) or recycled
 //   theft    a thread puts a page to work whose owner until then was another thread, alive or
-//            exited: adoption, whatever the route calls it
+//            exited: adoption, whatever the route calls it. A page that belongs to nobody once it
+//            is full (full=shared) counts as that of the thread that had it last: that one, too,
+//            can no longer reuse it
 //   link     a fresh page of the victim in the class of a theft, later than it: had the page still
 //            been the victim's, it could have served. A theft accounts for at most one link, a
 //            fresh page for at most one theft (first come, first served)
@@ -33,7 +35,7 @@ struct sim_domino_link {
     uint64_t remote_frees;                             // of X, up to the theft
     uint32_t stolen_page, fresh_page;
     uint32_t victim, thief, freer; // threads; freer: of the first remote free
-    uint32_t block_bytes;
+    uint32_t block_bytes, page_bytes;
     uint32_t parent; // the link that made stolen_page fresh; SIM_DOMINO_NO_LINK
     uint32_t length; // of the chain up to here
 };
@@ -44,7 +46,8 @@ struct sim_domino_rate { // per million operations
 };
 
 struct sim_domino_totals {
-    uint64_t new_pages, recycled_pages;
+    uint64_t new_pages, recycled_pages;     // as MF2 counts them, in pages of the geometry
+    uint64_t fresh;                         // pages formatted: fewer, where some are of several
     uint64_t thefts_running, thefts_exited; // by what the victim was
     uint64_t links;
     uint64_t chains; // links that no other follows

@@ -82,7 +82,7 @@ static void print_link(const struct sim_domino_link *link) {
     printf("page %-7u thread %u takes a fresh page\n", link->fresh_page, link->victim);
 }
 
-static void print_chain(const struct sim_domino *domino, uint32_t end, uint64_t page_bytes) {
+static void print_chain(const struct sim_domino *domino, uint32_t end) {
     const struct sim_domino_link *links;
     sim_domino_links(domino, &links);
     uint32_t length = links[end].length;
@@ -92,7 +92,7 @@ static void print_chain(const struct sim_domino *domino, uint32_t end, uint64_t 
     for (uint32_t i = length, link = end; i-- > 0; link = links[link].parent)
         order[i] = link;
     printf("    chain of %u links: %u fresh pages, %" PRIu64 " KiB, thread %u\n", length, length,
-           length * page_bytes / 1024, links[end].victim);
+           (uint64_t)length * links[end].page_bytes / 1024, links[end].victim);
     for (uint32_t i = 0; i < length; i++) {
         bool hidden = length > LINKS_SHOWN && i >= LINKS_SHOWN / 2 && i < length - LINKS_SHOWN / 2;
         if (!hidden)
@@ -103,12 +103,11 @@ static void print_chain(const struct sim_domino *domino, uint32_t end, uint64_t 
     free(order);
 }
 
-static void print_chains(const struct haksim_job *job, const struct sim_domino *domino,
-                         size_t chains) {
+static void print_chains(const struct sim_domino *domino, size_t chains) {
     uint32_t ends[CHAINS_MAX];
     size_t found = sim_domino_longest(domino, ends, chains);
     for (size_t i = 0; i < found; i++)
-        print_chain(domino, ends[i], job->request.geometry->page_bytes);
+        print_chain(domino, ends[i]);
 }
 
 static void show(const struct haksim_job *job, size_t i) {
@@ -117,7 +116,7 @@ static void show(const struct haksim_job *job, size_t i) {
     const struct sim_outcome *outcome = &job->outcomes[i];
     struct sim_domino_totals t;
     sim_domino_totals(outcome->domino, &t);
-    uint64_t fresh = t.new_pages + t.recycled_pages;
+    uint64_t fresh = t.fresh;
     printf("%-16s %8" PRIu64 " %8" PRIu64 " %8" PRIu64 " %9" PRIu64 " %9" PRIu64 " %8" PRIu64
            " %7" PRIu64 " %8" PRIu64 " %8" PRIu64 " %8" PRIu64 " %8" PRIu64 "%s\n",
            job->request.route_text, outcome->measures.held_max, outcome->measures.fewest_max, fresh,
@@ -129,7 +128,7 @@ static void show(const struct haksim_job *job, size_t i) {
            percent(t.links, fresh), t.thefts_running + t.thefts_exited);
     print_rate("transient", t.transient_operations, t.transient);
     print_rate("steady", t.operations - t.transient_operations, t.steady);
-    print_chains(job, outcome->domino, job->chains);
+    print_chains(outcome->domino, job->chains);
     fflush(stdout);
 }
 
@@ -153,6 +152,7 @@ static json_t *link_json(const struct sim_domino_link *link) {
     set_number(object, "stolen_page", link->stolen_page);
     set_number(object, "fresh_page", link->fresh_page);
     set_number(object, "block_bytes", link->block_bytes);
+    set_number(object, "page_bytes", link->page_bytes);
     set_number(object, "victim", link->victim);
     set_number(object, "thief", link->thief);
     set_number(object, "remote_frees", link->remote_frees);
@@ -166,13 +166,13 @@ static json_t *link_json(const struct sim_domino_link *link) {
     return object;
 }
 
-static json_t *chain_json(const struct sim_domino_link *links, uint32_t end, uint64_t page_bytes) {
+static json_t *chain_json(const struct sim_domino_link *links, uint32_t end) {
     json_t *chain = json_object(), *list = json_array();
     for (uint32_t link = end; link != SIM_DOMINO_NO_LINK; link = links[link].parent)
         json_array_insert_new(list, 0, link_json(&links[link]));
     set_number(chain, "length", links[end].length);
     set_number(chain, "pages", links[end].length);
-    set_number(chain, "bytes", links[end].length * page_bytes);
+    set_number(chain, "bytes", (uint64_t)links[end].length * links[end].page_bytes);
     json_object_set_new(chain, "links", list);
     return chain;
 }
@@ -184,8 +184,7 @@ static json_t *chains_json(const struct haksim_job *job, const struct sim_domino
     json_t *chains = json_array();
     sim_domino_links(domino, &links);
     for (size_t i = 0; i < found; i++)
-        json_array_append_new(chains,
-                              chain_json(links, ends[i], job->request.geometry->page_bytes));
+        json_array_append_new(chains, chain_json(links, ends[i]));
     return chains;
 }
 
@@ -217,6 +216,7 @@ static json_t *route_json(const struct haksim_job *job, size_t i) {
     set_number(route, "fewest_max", outcome->measures.fewest_max);
     set_number(route, "new_pages", t.new_pages);
     set_number(route, "recycled_pages", t.recycled_pages);
+    set_number(route, "fresh", t.fresh);
     set_number(route, "thefts_running", t.thefts_running);
     set_number(route, "thefts_exited", t.thefts_exited);
     set_number(route, "links", t.links);

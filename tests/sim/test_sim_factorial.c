@@ -42,15 +42,26 @@ START_TEST(effects_of_three_by_their_definition) {
 }
 END_TEST
 
+// By their switches: what lies between a structure's fields is nobody's.
+static bool same_route(const struct mf2_route *a, const struct mf2_route *b) {
+    char value_a[32], value_b[32];
+    for (size_t i = 0; mf2_route_switch(a, i, value_a, sizeof value_a); i++) {
+        mf2_route_switch(b, i, value_b, sizeof value_b);
+        if (strcmp(value_a, value_b) != 0)
+            return false;
+    }
+    return true;
+}
+
 START_TEST(flaws_are_routes) {
     char message[256];
     struct mf2_route route, made = sim_flaw_route(0);
     ck_assert(mf2_route_parse("s2,scan=mask,orphans=adopt,empty=recycle", &route, message,
                               sizeof message));
-    ck_assert_mem_eq(&made, &route, sizeof route);
+    ck_assert(same_route(&made, &route));
     made = sim_flaw_route(SIM_FLAW_SETS - 1);
     ck_assert(mf2_route_parse("cda-claim,scan=mask", &route, message, sizeof message));
-    ck_assert_mem_eq(&made, &route, sizeof route);
+    ck_assert(same_route(&made, &route));
 }
 END_TEST
 
@@ -63,7 +74,7 @@ START_TEST(sets_are_run_once) {
         for (unsigned b = 0; b < a; b++) {
             struct mf2_route route_a = sim_flaw_route(alias);
             struct mf2_route route_b = sim_flaw_route(sim_flaw_alias(b));
-            bool same = memcmp(&route_a, &route_b, sizeof route_a) == 0;
+            bool same = same_route(&route_a, &route_b);
             ck_assert(same == (alias == sim_flaw_alias(b)));
         }
     }
