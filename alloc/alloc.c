@@ -37,8 +37,10 @@ static inline void *take_block(struct mf2_state *state, struct MidPage *page, bo
 // Pages that the frees of others have emptied wait among the orphans of their class. Before memory
 // grows for another class, they are looked for, if there are enough of them to pay for it.
 static void reap_if_many(struct mf2_state *state, struct MF2_ThreadPages *self) {
-    uint32_t many = REAP_PAGES + state->held_pages / REAP_PART;
     uint32_t empties = mf2_load_relaxed(&state->orphan_empties_sum);
+    if (empties < REAP_PAGES)
+        return;
+    uint32_t many = REAP_PAGES + mf2_heap_held(state) / REAP_PART;
     if (empties < many)
         return;
     for (uint32_t k = 0; k < state->geometry->class_count; k++) {

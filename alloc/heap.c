@@ -271,6 +271,13 @@ uint32_t mf2_heap_dirty(struct mf2_state *state) {
     return dirty;
 }
 
+uint32_t mf2_heap_held(struct mf2_state *state) {
+    mf2_lock(&state->heap_lock);
+    uint32_t held = state->held_pages;
+    mf2_unlock(&state->heap_lock);
+    return held;
+}
+
 uint32_t mf2_heap_tick(struct mf2_state *state) {
     mf2_lock(&state->heap_lock);
     uint32_t unused = state->dirty_pages_low;

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define OWN_SLOTS    512
 #define SHARED_SLOTS 4096
@@ -157,6 +158,12 @@ static void *worker(void *argument) {
     return NULL;
 }
 
+// The helper gives back what all the threads have left, and then rests.
+static void wait_for_helper(void) {
+    while (mf2_load_acquire(&mf2_state()->helper_ticking))
+        usleep(10000);
+}
+
 int main(int argc, char **argv) {
     uint64_t operations = option(argc, argv, "--operations", 1000000);
     uint64_t threads = option(argc, argv, "--threads", 4);
@@ -176,9 +183,10 @@ int main(int argc, char **argv) {
     for (size_t i = 0; i < SHARED_SLOTS; i++)
         if (shared[i])
             give_back(shared[i]);
+    wait_for_helper();
     struct mf2_counters sum;
     mf2_counters_sum(mf2_state(), &sum);
-    // The helper of s3 may still be at work; every other route is quiet now.
+    // s3's drains pages as well, and may still be at it; on every other route all is quiet now.
     const char *wrong = mf2_state()->route.helper ? NULL : mf2_check(mf2_state());
     if (wrong)
         fail(wrong, NULL);
