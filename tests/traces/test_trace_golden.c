@@ -15,7 +15,8 @@ static const struct {
     const char *name;
     uint64_t hash, stamp_ticks_max;
 } goldens[] = {{"every_op.zst", UINT64_C(0x6a7b7caf2ea970c4), 0},
-               {"every_op_1_1.zst", UINT64_C(0xcadcaad7c9839ccd), 3}};
+               {"every_op_1_1.zst", UINT64_C(0xcadcaad7c9839ccd), 3},
+               {"every_op_1_2.zst", UINT64_C(0xba257367f2efc5ad), 3}};
 enum { GOLDENS = sizeof goldens / sizeof *goldens };
 
 static const char *golden_path(unsigned version) {

@@ -5,8 +5,9 @@
 // unfinished: without END and index. control: another one, whose program's name would colour a
 // terminal.
 //
-// golden/every_op.zst (1.0) and every_op_1_1.zst were made by `trace_sample FILE 8`; it stays as it
-// is as long as readers of its version are to be read, and a new version adds its own beside it.
+// golden/every_op.zst (1.0), every_op_1_1.zst and every_op_1_2.zst were made by `trace_sample FILE
+// 8`; it stays as it is as long as readers of its version are to be read, and a new version adds
+// its own beside it.
 #include "sample.h"
 
 #include <stdio.h>
