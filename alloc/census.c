@@ -37,33 +37,60 @@ static struct page_marks marks_of(struct mf2_state *state, const struct MidPage 
 
 // Free blocks that the next allocation of their class, by any thread that the route lets at them,
 // would not find by itself: why?
-static void count_stranded(struct mf2_state *state, const struct MidPage *page,
-                           const struct page_marks *marks, uint64_t now_ns,
-                           struct mf2_census *census) {
+static enum mf2_stranding stranding_of(struct mf2_state *state, const struct MidPage *page,
+                                       const struct page_marks *marks, uint64_t now_ns) {
     struct MF2_ThreadPages *home = mf2_thread_of_slot(state, MF2_LOOK(&page->home));
     uint32_t local = page->capacity - page->used;
     if (local + marks->remotes == 0)
-        return;
+        return MF2_STRANDED_NOT;
     bool exited = MF2_LOOK(&home->status) == MF2_THREAD_EXITED;
     uint64_t last_slow_ns = MF2_LOOK(&home->last_slow_ns);
     bool idle = now_ns > last_slow_ns && now_ns - last_slow_ns > state->route.idle_ns;
-    if (exited) {
-        // On routes that look for orphans, a marked page is found by the next slow path.
-        if (state->route.orphans == MF2_ORPHANS_STRAND || !marks->marked)
-            census->stranded_owner_exited += page->run_pages;
-    } else if (page->state == MF2_PAGE_ACTIVE || page->state == MF2_PAGE_PARTIAL) {
-        if (idle)
-            census->stranded_owner_idle += page->run_pages;
-    } else if (marks->marked) {
-        if (idle)
-            census->stranded_owner_idle += page->run_pages;
-        else
-            census->stranded_pending_undrained += page->run_pages;
-    } else if (marks->remotes > 0 && state->route.notify > 1 &&
-               marks->remotes < state->route.notify) {
-        census->stranded_below_threshold += page->run_pages;
-    } else {
+    if (exited) // on routes that look for orphans, a marked page is found by the next slow path
+        return state->route.orphans == MF2_ORPHANS_STRAND || !marks->marked
+                   ? MF2_STRANDED_OWNER_EXITED
+                   : MF2_STRANDED_NOT;
+    if (page->state == MF2_PAGE_ACTIVE || page->state == MF2_PAGE_PARTIAL)
+        return idle ? MF2_STRANDED_OWNER_IDLE : MF2_STRANDED_NOT;
+    if (marks->marked)
+        return idle ? MF2_STRANDED_OWNER_IDLE : MF2_STRANDED_PENDING_UNDRAINED;
+    if (marks->remotes > 0 && state->route.notify > 1 && marks->remotes < state->route.notify)
+        return MF2_STRANDED_BELOW_THRESHOLD;
+    return MF2_STRANDED_FULL_FORGOTTEN;
+}
+
+enum mf2_stranding mf2_page_stranding(struct mf2_state *state, const struct MidPage *page,
+                                      uint64_t now_ns) {
+    if (!is_formatted(page))
+        return MF2_STRANDED_NOT;
+    struct page_marks marks = marks_of(state, page);
+    return stranding_of(state, page, &marks, now_ns);
+}
+
+static void count_stranded(struct mf2_state *state, const struct MidPage *page,
+                           const struct page_marks *marks, uint64_t now_ns,
+                           struct mf2_census *census) {
+    enum mf2_stranding stranding = stranding_of(state, page, marks, now_ns);
+    if (stranding != MF2_STRANDED_NOT && page->used > marks->remotes)
+        census->stranded_in_use += page->run_pages;
+    switch (stranding) {
+    case MF2_STRANDED_NOT:
+        break;
+    case MF2_STRANDED_OWNER_EXITED:
+        census->stranded_owner_exited += page->run_pages;
+        break;
+    case MF2_STRANDED_OWNER_IDLE:
+        census->stranded_owner_idle += page->run_pages;
+        break;
+    case MF2_STRANDED_FULL_FORGOTTEN:
         census->stranded_full_forgotten += page->run_pages;
+        break;
+    case MF2_STRANDED_BELOW_THRESHOLD:
+        census->stranded_below_threshold += page->run_pages;
+        break;
+    case MF2_STRANDED_PENDING_UNDRAINED:
+        census->stranded_pending_undrained += page->run_pages;
+        break;
     }
 }
 

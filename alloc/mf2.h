@@ -74,12 +74,26 @@ struct mf2_census {
     uint32_t active, partial, full, pending, orphan, empty, large; // partition of H
     uint32_t stranded_owner_exited, stranded_owner_idle, stranded_full_forgotten;
     uint32_t stranded_below_threshold, stranded_pending_undrained;
-    uint64_t free_blocks;   // blocks of formatted pages that the program does not hold
-    uint64_t remote_blocks; // of these, on remote stacks
-    uint64_t cached_blocks; // beside them: in fronts and batches; in use for their pages
+    uint32_t stranded_in_use; // of the stranded, those with a block that is not free
+    uint64_t free_blocks;     // blocks of formatted pages that the program does not hold
+    uint64_t remote_blocks;   // of these, on remote stacks
+    uint64_t cached_blocks;   // beside them: in fronts and batches; in use for their pages
 };
 // now_ns: against which owners are idle.
 void mf2_census(struct mf2_state *state, uint64_t now_ns, struct mf2_census *census);
+
+// Why one page, a head, strands free blocks: what the census counts it under. Same rules of use.
+enum mf2_stranding {
+    MF2_STRANDED_NOT,
+    MF2_STRANDED_OWNER_EXITED,
+    MF2_STRANDED_OWNER_IDLE,
+    MF2_STRANDED_FULL_FORGOTTEN,
+    MF2_STRANDED_BELOW_THRESHOLD,
+    MF2_STRANDED_PENDING_UNDRAINED,
+};
+struct MidPage;
+enum mf2_stranding mf2_page_stranding(struct mf2_state *state, const struct MidPage *page,
+                                      uint64_t now_ns);
 
 // Sums of all threads' counters and the shared ones.
 void mf2_counters_sum(struct mf2_state *state, struct mf2_counters *sum);

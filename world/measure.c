@@ -115,7 +115,7 @@ static void note_class_used(struct program_result *result, struct program_thread
         result->constant_pages_max = result->constant_pages;
 }
 
-static void note_slot(struct program_thread_row *thread);
+static void note_slot(struct program_result *result, struct program_thread_row *thread);
 
 static void block_made(struct program_result *result, struct program_thread_row *thread,
                        const struct program_done *done) {
@@ -130,7 +130,7 @@ static void block_made(struct program_result *result, struct program_thread_row 
         note_class_used(result, thread, class_index);
     }
     if (thread->slot == 0)
-        note_slot(thread);
+        note_slot(result, thread);
 }
 
 static void block_released(struct program_result *result, struct program_thread_row *thread,
@@ -183,9 +183,12 @@ static struct program_slot_counts counts_of_slot(struct program_result *result, 
     };
 }
 
-static void note_slot(struct program_thread_row *thread) {
+static void note_slot(struct program_result *result, struct program_thread_row *thread) {
     uint32_t slot = mf2_self()->slot;
-    if (slot != MF2_SLOT_NONE)
+    if (slot == MF2_SLOT_NONE)
+        return;
+    uint32_t number = (uint32_t)(thread - result->threads);
+    if (program_migrations_slot(result, slot, number))
         thread->slot = slot;
 }
 
@@ -262,6 +265,7 @@ static struct program_row row_now(struct program_result *result) {
     world_counters(result->world, &counters);
     note_stranded(result, &census);
     note_class_pages(result);
+    program_sites_look(result, stranded_pages(&census), census.stranded_in_use);
     return (struct program_row){
         .step = result->steps_done,
         .time_ns = time_ns,
@@ -284,6 +288,7 @@ static struct program_row row_now(struct program_result *result) {
         .stranded_full_forgotten = census.stranded_full_forgotten,
         .stranded_below_threshold = census.stranded_below_threshold,
         .stranded_pending_undrained = census.stranded_pending_undrained,
+        .stranded_in_use = census.stranded_in_use,
     };
 }
 
@@ -435,6 +440,8 @@ bool program_meter_operation(struct program_result *result, const struct program
         block_made(result, thread, done);
     else if (asks_for_a_block(done->op))
         result->failed_allocations++;
+    if (thread->slot != 0 && !program_migrations_look(result, thread->slot))
+        return false;
     result->steps_done++;
     add_up_pages(result);
     digest_operation(result, done);
@@ -492,6 +499,7 @@ enum world_end program_meter_end(struct program_result *result, enum world_end e
     result->digest = digest_of_run(result);
     result->world = NULL;
     result->state = NULL;
+    result->objects = NULL;
     return result->end;
 }
 
@@ -502,6 +510,8 @@ void program_result_free(struct program_result *result) {
     free(result->threads);
     free(result->slot_bases);
     free(result->rows);
+    free(result->sites.list);
+    program_migrations_free(&result->migrations);
     free(result);
 }
 

@@ -404,8 +404,10 @@ enum world_end program_run(struct world *world, struct program_source *source,
     run.result = program_meter_begin(world, options, source->operations);
     if (run.result == NULL || !program_objects_init(&run.objects))
         program_run_fail(&run, "out of memory for the run");
-    else
+    else {
+        run.result->objects = &run.objects;
         end = check_live_blocks(&run, run_order(&run));
+    }
     if (run.result != NULL)
         end = program_meter_end(run.result, end);
     program_objects_free(&run.objects);

@@ -6,6 +6,8 @@
 //   program_memory.c    a source held in memory
 //   program_trace.c     a source that reads a trace
 //   measure.c           digest, measures, timeline
+//   measure_migrations.c  which thread's pages went to which
+//   measure_sites.c     the objects that hold stranded pages
 //   result.c            results as JSON and as files
 //   program_routes.c    a list of routes as text
 #ifndef HAK_PROGRAM_INTERNAL_H
@@ -70,13 +72,50 @@ void program_streams_free(struct program_streams *streams);
     X(large)                                                                                       \
     X(stranded_owner_exited)                                                                       \
     X(stranded_owner_idle)                                                                         \
-    X(stranded_full_forgotten) X(stranded_below_threshold) X(stranded_pending_undrained)
+    X(stranded_full_forgotten)                                                                     \
+    X(stranded_below_threshold) X(stranded_pending_undrained) X(stranded_in_use)
 struct program_row {
 #define X(name) uint64_t name;
     PROGRAM_TIMELINE(X)
 #undef X
 };
 #define PROGRAM_ROWS_MAX 4096
+
+// Pages that went from one thread to another. A table by both, open addressing.
+struct program_migration {
+    uint32_t from, to; // threads
+    uint64_t pages;    // 0 = nothing here
+};
+struct program_migrations {
+    struct program_migration *slots;
+    uint32_t count, capacity; // capacity: a power of two, or 0
+    // By thread slot of MF2: who has it or had it last, and what its counters said when last seen.
+    struct program_slot_seen {
+        uint32_t thread_plus_one;
+        uint32_t adopted_from;
+        uint64_t owner_changes;
+    } * seen;
+    uint32_t seen_count;
+};
+
+// An object whose block keeps a stranded page from being given back.
+struct program_site_object {
+    uint64_t object;
+    uint32_t page_millionths; // its part of the page: the page's size / live objects in it
+    uint32_t cause;           // enum mf2_stranding
+};
+#define PROGRAM_SITE_OBJECTS_MAX 4096
+// As it was at one row of the timeline.
+struct program_sites {
+    uint64_t step, total; // pages stranded then, and of these
+    uint64_t in_use;      // those that the census found in use
+    uint64_t empty;       // without any object of the program in them
+    uint64_t objects;     // in all of the others
+    uint64_t stride;      // every so many-th of them is below
+    struct program_site_object *list;
+    uint32_t count;
+    uint64_t looked_at; // pages and objects, by all looks so far
+};
 
 // What MF2 counts per thread slot, as far as a thread's row in the result shows it.
 struct program_slot_counts {
@@ -149,11 +188,33 @@ struct program_result {
     struct mf2_census stranded;
     uint64_t stranded_total, stranded_step;
 
+    // -- who took whose pages, and what holds the stranded ones
+    struct program_migrations migrations;
+    struct program_sites sites;
+    const struct program_objects *objects; // NULL: nobody knows objects (workloads)
+
     // -- end
     struct mf2_counters counters;
     bool violated;
     struct world_violation violation;
 };
+
+// ---------------------------------------------------------------- measure_migrations.c
+
+// The thread works with this slot of MF2 from now on. False: no memory.
+bool program_migrations_slot(struct program_result *result, uint32_t slot, uint32_t thread);
+// After an operation of the slot's thread: what it took from others is put down to it. Exact in
+// order strict; where operations overlap, one that ended first may be given another's.
+bool program_migrations_look(struct program_result *result, uint32_t slot);
+void program_migrations_free(struct program_migrations *migrations);
+
+// ---------------------------------------------------------------- measure_sites.c
+
+// At a row that strands so many pages: looks which objects hold those in use, if these are a
+// twentieth more than at the last look, and if looking has not cost more than the run.
+void program_sites_look(struct program_result *result, uint64_t total, uint64_t in_use);
+
+// ---------------------------------------------------------------- measure.c, for the runner
 
 // An operation on an object that does not live: counted, not done.
 void program_meter_unresolved(struct program_result *result);

@@ -162,6 +162,56 @@ static json_t *stranded_json(const struct program_result *result) {
     return object;
 }
 
+// [from, to, pages], in the order of both.
+static int compare_migrations(const void *left, const void *right) {
+    const struct program_migration *a = left, *b = right;
+    if (a->from != b->from)
+        return a->from < b->from ? -1 : 1;
+    return a->to < b->to ? -1 : a->to > b->to;
+}
+
+static json_t *migrations_json(const struct program_result *result) {
+    const struct program_migrations *migrations = &result->migrations;
+    json_t *list = json_array();
+    struct program_migration *sorted = calloc(migrations->count + 1, sizeof *sorted);
+    uint32_t count = 0;
+    for (uint32_t i = 0; sorted != NULL && i < migrations->capacity; i++)
+        if (migrations->slots[i].pages > 0)
+            sorted[count++] = migrations->slots[i];
+    if (sorted != NULL)
+        qsort(sorted, count, sizeof *sorted, compare_migrations);
+    for (uint32_t i = 0; i < count; i++)
+        json_array_append_new(list,
+                              json_pack("[I,I,I]", (json_int_t)sorted[i].from,
+                                        (json_int_t)sorted[i].to, (json_int_t)sorted[i].pages));
+    free(sorted);
+    return list;
+}
+
+static const char *stranding_name(uint32_t cause) {
+    static const char *const names[] = {"none",           "owner_exited",    "owner_idle",
+                                        "full_forgotten", "below_threshold", "pending_undrained"};
+    return names[cause];
+}
+
+static json_t *sites_json(const struct program_sites *sites) {
+    if (sites->total == 0)
+        return json_null();
+    json_t *object = json_object(), *rows = json_array();
+    set(object, "at_step", integer(sites->step));
+    set(object, "stranded", integer(sites->total));
+    set(object, "without_objects", integer(sites->empty));
+    set(object, "objects", integer(sites->objects));
+    set(object, "stride", integer(sites->stride));
+    set(object, "columns", json_pack("[s,s,s]", "object", "cause", "page_millionths"));
+    for (uint32_t i = 0; i < sites->count; i++)
+        json_array_append_new(rows, json_pack("[I,s,I]", (json_int_t)sites->list[i].object,
+                                              stranding_name(sites->list[i].cause),
+                                              (json_int_t)sites->list[i].page_millionths));
+    set(object, "rows", rows);
+    return object;
+}
+
 static json_t *class_json(const struct program_result *result, uint32_t class_index) {
     const struct program_class_row *row = &result->classes[class_index];
     json_t *object = json_object();
@@ -264,6 +314,8 @@ static void set_body(json_t *run, const struct program_result *result) {
     set(run, "measures", measures_json(result));
     set(run, "remote_frees", remote_frees_json(&result->counters));
     set(run, "stranded", stranded_json(result));
+    set(run, "stranded_objects", sites_json(&result->sites));
+    set(run, "migrations", migrations_json(result));
     set(run, "classes", classes_json(result));
     set(run, "timeline", timeline_json(result));
     set(run, "violations", violations_json(result));

@@ -122,6 +122,50 @@ def test_every_route_runs_clean_and_adds_up():
                 check_sums(run)
 
 
+def test_migrations_are_the_owner_changes():
+    run = replay(make_trace("larson", "migrations.zst"), "--route=cda")[0]
+    moved = run["migrations"]
+    assert moved == sorted(moved) and len({(source, to) for source, to, _ in moved}) == len(moved) > 1
+    assert all(source != to and pages > 0 for source, to, pages in moved)
+    assert sum(pages for _, _, pages in moved) == run["counters"]["owner_changes"]
+    for thread in run["threads"]:
+        taken = sum(pages for source, _, pages in moved if source == thread["id"])
+        assert taken == thread["pages_adopted_from_it"], thread
+    alone = replay(make_trace("larson", "migrations.zst"), "--route=s2,orphans=strand")[0]
+    assert alone["counters"]["owner_changes"] == 0 and alone["migrations"] == []
+
+
+def live_after(trace, step):
+    """The objects that live after so many events, of a trace without realloc."""
+    dump = Run("dump", trace, program=os.path.join(os.path.dirname(HAKREPLAY), "haktrace"))
+    live = set()
+    for line in dump.out.splitlines()[:step]:
+        fields = line.split()
+        assert not fields[3].startswith("realloc")
+        if fields[3] in ("malloc", "calloc", "aligned"):
+            live.add(int(fields[4].split("=")[1]))
+        elif fields[3] == "free":
+            live.remove(int(fields[4].split("=")[1]))
+    return live
+
+
+def test_the_objects_of_stranded_pages_live_in_them():
+    trace = make_trace("larson", "sites.zst")
+    for route in ["cda", "s2,orphans=strand", "best"]:
+        run = replay(trace, f"--route={route}")[0]
+        found = run["stranded_objects"]
+        names = [objects for objects, _, _ in found["rows"]]
+        assert found["stride"] == 1 and len(set(names)) == len(names) == found["objects"] > 0
+        assert set(names) <= live_after(trace, found["at_step"])
+        assert {cause for _, cause, _ in found["rows"]} <= set(run["stranded"])
+        pages = sum(part for _, _, part in found["rows"]) / 1e6
+        assert abs(pages - (found["stranded"] - found["without_objects"])) < 1e-3 * pages + 0.01
+        column = run["timeline"]["columns"].index("stranded_in_use")
+        worst = max(row[column] for row in run["timeline"]["rows"])
+        at = next(row for row in run["timeline"]["rows"] if row[0] == found["at_step"])
+        assert worst / 1.06 - 1 <= at[column] <= worst, (worst, at[column])
+
+
 def test_the_fewest_pages_do_not_depend_on_the_route():
     """F is the program's, in a given order."""
     runs = replay(make_trace("larson", "fewest.zst"), "--route=all")
