@@ -38,12 +38,15 @@ def line(event):
     return " ".join(parts)
 
 
-def frame_lines(trace, event):
-    """The frames below an event, innermost first."""
+def frames_text(trace, event, known):
+    """The lines below an event, innermost frame first. `known` keeps what was said of a stack: few
+    stacks have many events each."""
     if not event.stack or event.op == ACQUIRE:
-        return []
-    return [f"    #{depth} {_module_name(trace, module)}+{offset:#x}"
-            for depth, (module, offset) in enumerate(trace.stack(event.stack))]
+        return ""
+    if event.stack not in known:
+        known[event.stack] = "".join(f"    #{depth} {_module_name(trace, module)}+{offset:#x}\n"
+                                     for depth, (module, offset) in enumerate(trace.stack(event.stack)))
+    return known[event.stack]
 
 
 def _module_name(trace, module):
@@ -64,10 +67,9 @@ def main():
     sys.stdout.reconfigure(encoding="utf-8")
     try:
         trace = Trace(options.trace)
+        known = {}
         for event in trace.events():
-            sys.stdout.write(line(event) + "\n")
-            for text in frame_lines(trace, event) if options.stacks else []:
-                sys.stdout.write(text + "\n")
+            sys.stdout.write(line(event) + "\n" + (frames_text(trace, event, known) if options.stacks else ""))
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
