@@ -26,8 +26,11 @@ ROLE_OF_KEY = {  # one meaning keeps one colour where two figures show it
     "active": "blue", "partial": "sky", "full": "green", "pending": "orange", "orphan": "red", "empty": "grey", "large": "purple",
     "owner_running": "blue", "owner_idle": "orange", "owner_exited": "red", "no_owner": "grey",
     "full_forgotten": "green", "below_threshold": "sky", "pending_undrained": "purple",
+    "own": "blue", "other": "orange", "never": "grey", "wall": "blue", "resident": "blue", "moved": "blue",
+    "p50": "blue", "p99": "orange", "p999": "red", "max": "purple", "held_mean": "blue", "held_max": "blue", "count": "blue", "program": "orange", "library": "sky", "unknown": "grey",
     "new_pages": "orange", "recycled_pages": "grey", "page_reuses": "blue", "reuse_over_new": "blue", "reuse_share": "blue",
 }
+CURVES = ("blue", "orange", "green", "red", "purple", "sky")  # in this order where a figure has curves or points of several names
 LIGHT, DARK = 0, 1
 TEXT_SIZE, SMALL_SIZE, HEADING_SIZE, TITLE_SIZE = 11.5, 10.5, 15, 21  # points; a point is a pixel on the page
 

@@ -1,11 +1,12 @@
 """The report as one HTML page without a reference to anything outside it: CSS and SVG are inline,
 both themes follow the reader's system, and a phone gets pictures drawn for its width."""
+from collections import namedtuple
 from html import escape
 
 import figure_style as style
-import figures
+from reports import Measured
 from results import VERSION
-from table import sections, warnings
+from table import measured_table, sections, warnings
 from wording import count, listing, plural
 
 WIDE, NARROW = 900, 358  # widths of the pictures, in CSS pixels
@@ -41,6 +42,10 @@ h1{font-size:1.75rem;line-height:1.2;margin:0 0 .4rem;letter-spacing:-.01em}
 h2{font-size:1.2rem;line-height:1.3;margin:3rem 0 .3rem}
 h3{font-size:1rem;margin:1.1rem 0 .15rem}
 p{margin:.2rem 0 .6rem;max-width:44rem}
+nav{margin:1.6rem 0 0;font-size:.9rem}
+nav ul{margin:0;padding:0;list-style:none;columns:2;column-gap:2rem}
+nav li{margin:.15rem 0;break-inside:avoid}
+a{color:var(--blue);text-underline-offset:.15em}
 .muted,figcaption{color:var(--muted);font-size:.9rem}
 .verdict{background:var(--shade);border-left:3px solid var(--blue);padding:.5rem 1.3rem .8rem;margin:1.6rem 0 0;max-width:50rem}
 .broken{border-left-color:var(--red)}
@@ -68,6 +73,7 @@ h1{font-size:1.45rem}
 .verdict{margin-left:-16px;margin-right:-16px;padding:.4rem 16px .7rem}
 svg.wide{display:none}
 svg.narrow{display:block}
+nav ul{columns:1}
 th:first-child{white-space:normal;min-width:6.5rem;max-width:6.5rem}
 th[scope=rowgroup]:first-child{white-space:nowrap;max-width:none}
 dl{display:block}
@@ -77,8 +83,11 @@ dd{margin-bottom:.6rem}
 """
 
 
-def render(runs, title, subtitle, verdict, drawn):
-    """The whole page. `drawn` holds the figures twice: {WIDE: [Figure], NARROW: [Figure]}."""
+Drawn = namedtuple("Drawn", "figure wide narrow")  # the figure, and its <svg> elements for both widths
+
+
+def render(runs, reports, title, subtitle, verdict, drawn):
+    """The whole page; `drawn` are the figures in reading order."""
     theme = (f":root{{color-scheme:light dark;{style.css_variables(style.LIGHT)}}}"
              f"@media (prefers-color-scheme:dark){{:root{{{style.css_variables(style.DARK)}}}}}")
     parts = [
@@ -87,11 +96,13 @@ def render(runs, title, subtitle, verdict, drawn):
         f"<title>{escape(title)}</title><style>{theme}{CSS}</style></head><body><main>",
         f'<h1>{escape(title)}</h1><p class="muted">{escape(subtitle)}</p>',
         _verdict(verdict),
-        *(_figure(wide, narrow) for wide, narrow in zip(drawn[WIDE], drawn[NARROW])),
-        "<h2>All figures</h2>", _table(runs),
+        _contents(drawn, runs),
+        *(_figure(each) for each in drawn),
+        *(['<h2 id="table">All numbers</h2>', _table(runs)] if runs else []),
+        *(_measured(report) for report in reports if isinstance(report, Measured)),
         _violations(runs),
-        "<h2>The words</h2><dl>", *(f"<dt>{escape(word)}</dt><dd>{escape(text)}</dd>" for word, text in DEFINITIONS), "</dl>",
-        "<h2>The runs</h2><ul>", *(f"<li>{_origin(run, runs)}</li>" for run in runs), "</ul>",
+        *(['<h2 id="words">The words</h2><dl>', *(f"<dt>{escape(word)}</dt><dd>{escape(text)}</dd>" for word, text in DEFINITIONS), "</dl>"] if runs else []),
+        '<h2 id="runs">Where the numbers come from</h2><ul>', *(f"<li>{_origin(run, runs)}</li>" for run in runs), *(f"<li>{_report_origin(report)}</li>" for report in reports), "</ul>",
         f'<footer class="muted">hak {VERSION}, reuse_report.py</footer>', "</main></body></html>",
     ]
     return "\n".join(part for part in parts if part) + "\n"
@@ -103,10 +114,16 @@ def _verdict(verdict):
     return f'<section class="verdict{broken}" aria-label="Verdict">{texts}</section>'
 
 
-def _figure(wide, narrow):
-    pictures = "".join(figures.svg(figure, width).replace("<svg", f'<svg class="{kind}" role="img" aria-label="{escape(figure.title)}"', 1)
-                       for kind, figure, width in (("wide", wide, WIDE), ("narrow", narrow, NARROW)))
-    return f"<h2>{escape(wide.title)}</h2><figure><figcaption>{escape(wide.caption)}</figcaption>{pictures}</figure>"
+def _contents(drawn, runs):
+    links = [(each.figure.name, each.figure.title) for each in drawn] + ([("table", "All numbers"), ("words", "The words")] if runs else [])
+    return '<nav aria-label="Contents"><ul>' + "".join(f'<li><a href="#{escape(name)}">{escape(title)}</a></li>' for name, title in links) + "</ul></nav>"
+
+
+def _figure(drawn):
+    title, name = escape(drawn.figure.title), escape(drawn.figure.name)
+    pictures = "".join(element.replace("<svg", f'<svg class="{kind}" role="img" aria-label="{title}"', 1)
+                       for kind, element in (("wide", style.svg_with_variables(drawn.wide)), ("narrow", style.svg_with_variables(drawn.narrow))))
+    return f'<h2 id="{name}">{title}</h2><figure><figcaption>{escape(drawn.figure.caption)}</figcaption>{pictures}</figure>'
 
 
 def _table(runs):
@@ -122,6 +139,21 @@ def _table(runs):
 def _table_row(row):
     kind = ' class="digest"' if row.name == "digest" else ""
     return f'<tr><th scope="row">{escape(row.name)}</th>{"".join(f"<td{kind}>{escape(value)}</td>" for value in row.values)}</tr>'
+
+
+def _measured(report):
+    head, lines = measured_table(report)
+    rows = "".join(f'<tr><th scope="row">{escape(line[0])}</th>' + "".join(f"<td>{escape(cell)}</td>" for cell in line[1:]) + "</tr>" for line in lines)
+    top = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
+    said = "".join(f"<li>{escape(str(text))}</li>" for text in report.document.get("verdicts") or [])
+    return (f'<h2>Allocators on real threads: {escape(report.name)}</h2><div class="scroll" tabindex="0"><table><thead><tr>{top}</tr></thead><tbody>{rows}</tbody></table></div>'
+            + (f"<p>What the intervals allow to be said:</p><ul>{said}</ul>" if said else ""))
+
+
+def _report_origin(report):
+    document = report.document
+    return "; ".join([f"<strong>{escape(report.name)}</strong>: <code>{escape(report.path)}</code>", f"{escape(str(document.get('tool', 'unknown tool')))} ({escape(report.schema)})",
+                      f"sources {escape(report.commit)}"])
 
 
 def _violations(runs):

@@ -6,11 +6,15 @@ same fact in two places, for agreement; the rest of the report need not check ag
 """
 import json
 import os
+from collections import namedtuple
 from dataclasses import dataclass, field
 
+import reports
+from checking import Check, ResultError, check_version, short
+
 VERSION = "0.1.0"  # of hak; a test compares it with CMakeLists.txt
-SCHEMA_VERSION = 1
-SUFFIXES = (".replay.json", ".sim.json")
+SUFFIXES = (".replay.json", ".sim.json", ".measure.json")
+_NAMES = ", ".join("*" + suffix for suffix in SUFFIXES[:-1]) + " or *" + SUFFIXES[-1]
 
 OWNER_STATES = ("owner_running", "owner_idle", "owner_exited", "no_owner")
 CAUSES = ("owner_exited", "owner_idle", "full_forgotten", "below_threshold", "pending_undrained")
@@ -27,10 +31,6 @@ ROWS_MAX = 4096
 TRACE_MAGIC = b"\x50\x2a\x4d\x18"  # of the identity frame, with which a trace begins
 
 
-class ResultError(Exception):
-    """A file that cannot be reported on; the text is one line naming file and expectation."""
-
-
 @dataclass
 class Run:
     """One checked `hak.run`. `label` is unique within a report; see `label_runs`."""
@@ -40,6 +40,38 @@ class Run:
     page_bytes: float  # None where no page was ever needed
     label: str = ""
     commit: str = field(init=False)
+
+    @property
+    def threads(self):
+        """Per thread, as doc/results.md has it; empty in results without."""
+        return self.document["threads"]
+
+    @property
+    def migrations(self):
+        """[[from, to, pages]]; None in results that are older than the key."""
+        return self.document.get("migrations")
+
+    @property
+    def stranded_objects(self):
+        """Which objects hold the stranded pages; None where nobody knows."""
+        return self.document.get("stranded_objects")
+
+    @property
+    def stranded_means(self):
+        """{cause: pages}, the mean over the timeline's rows: equal shares of the run."""
+        rows = len(self.timeline["step"])
+        return {cause: sum(self.timeline["stranded_" + cause]) / rows if rows else 0 for cause in CAUSES}
+
+    @property
+    def stranded_mean(self):
+        return sum(self.stranded_means.values())
+
+    @property
+    def stranded_at_peak(self):
+        """{cause: pages} at the row with the most pages held."""
+        peaks = self.timeline["held_max"]
+        at = peaks.index(max(peaks)) if peaks else None
+        return {cause: self.timeline["stranded_" + cause][at] if peaks else 0 for cause in CAUSES}
 
     def __post_init__(self):
         for name in ("route", "certainty", "order", "strategy", "seed", "memory", "geometry", "digest", "world",
@@ -85,23 +117,34 @@ class Run:
         return self.document["counters"].get("large_new_pages")
 
     @property
+    def kind(self):
+        """Equal for results that are shown together without being asked for together."""
+        return (self.subject, self.commit)
+
+    @property
     def identity(self):
         """Equal for two results of one and the same run."""
         return (self.subject, self.conditions, self.route, self.seed, self.commit)
 
 
-def gather(paths):
-    """The runs to report on, each with a label of its own, and a note for the user (or None).
+Gathered = namedtuple("Gathered", "runs note reports")
 
-    A file: its runs. A folder: all results directly in it. No path: the newest result in the current
-    folder, and with it those of the same subject and sources (haksim writes a file for each route).
+
+def gather(paths):
+    """What to report on: runs, each with a label of its own; a note for the user (or None); and the
+    reports of other schemas (reports.py).
+
+    A file: what is in it. A folder: all results directly in it. No path: the newest result in the
+    current folder, and with it those of the same subject and sources (haksim writes a file for each
+    route).
     """
     if paths:
-        runs, note = [run for file in _files(paths) for run in load_file(file)], None
+        loaded, note = [each for file in _files(paths) for each in load_file(file)], None
     else:
-        runs, note = _newest_here()
+        loaded, note = _newest_here()
+    runs = [each for each in loaded if isinstance(each, Run)]
     label_runs(runs)
-    return runs, note
+    return Gathered(runs, note, [each for each in loaded if not isinstance(each, Run)])
 
 
 def _files(paths):
@@ -109,7 +152,7 @@ def _files(paths):
     for path in paths:
         found = _in_folder(path) if os.path.isdir(path) else [path]
         if not found:
-            raise ResultError(f"{path}: a folder with *{SUFFIXES[0]} or *{SUFFIXES[1]} expected")
+            raise ResultError(f"{path}: a folder with {_NAMES} expected")
         files += [file for file in found if file not in files]
     return files
 
@@ -122,26 +165,26 @@ def _in_folder(folder):
 def _newest_here():
     files = sorted(_in_folder("."), key=lambda path: (os.stat(path).st_mtime_ns, path), reverse=True)
     if not files:
-        raise ResultError(f"no result here: a file named *{SUFFIXES[0]} or *{SUFFIXES[1]} expected in {os.getcwd()}")
+        raise ResultError(f"no result here: a file named {_NAMES} expected in {os.getcwd()}")
     chosen = [load_file(files[0])]
-    kinds = {(run.subject, run.commit) for run in chosen[0]}
-    seen = {run.identity for run in chosen[0]}
+    kinds = {each.kind for each in chosen[0]}
+    seen = {each.identity for each in chosen[0]}
     for path in files[1:]:
         try:
             older = load_file(path)
         except ResultError:
             continue  # nobody asked for this one; the note counts it
-        identities = {run.identity for run in older}
-        if {(run.subject, run.commit) for run in older} <= kinds and not identities & seen:
+        identities = {each.identity for each in older}
+        if {each.kind for each in older} <= kinds and not identities & seen:
             chosen.append(older)
             seen |= identities
     left = len(files) - len(chosen)
     note = f"Left out: {left} other result{'s' if left > 1 else ''} here, older, damaged, of other programs or of other sources. To include: reuse_report.py ." if left else None
-    return [run for runs in reversed(chosen) for run in runs], note
+    return [each for some in reversed(chosen) for each in some], note
 
 
 def load_file(path):
-    """The runs of one file of schema hak.run or hak.runs."""
+    """What one file holds: runs of schema hak.run or hak.runs, or one report of another."""
     try:
         with open(path, encoding="utf-8") as file:
             if file.buffer.peek(4)[:4] == TRACE_MAGIC:
@@ -159,13 +202,16 @@ def load_file(path):
         raise ResultError(f"{path}: offset {error.pos}: complete JSON expected ({error.msg})")
     except RecursionError:
         raise ResultError(f"{path}: JSON of ordinary depth expected")
-    check = _Check(path)
+    check = Check(path)
     check.that(isinstance(document, dict), "", "a JSON object")
     schema = document.get("schema")
     if schema == "hak.run":
         return [_run(check, document, "")]
-    check.that(schema == "hak.runs", "schema", f'"hak.run" or "hak.runs"' + (f", found {_short(schema)}," if "schema" in document else ""))
-    _check_version(check, document, "")
+    if schema in reports.READERS:
+        check_version(check, document, "")
+        return [reports.READERS[schema](check, document)]
+    check.that(schema == "hak.runs", "schema", '"hak.run", "hak.runs"' + "".join(f', "{name}"' for name in reports.READERS) + (f", found {short(schema)}," if "schema" in document else ""))
+    check_version(check, document, "")
     runs = check.get(document, "", "runs", list)
     check.that(runs, "runs", "at least one run")
     for number, run in enumerate(runs):
@@ -173,42 +219,8 @@ def load_file(path):
     return [_run(check, run, f"runs[{number}].") for number, run in enumerate(runs)]
 
 
-def _short(value):
-    text = json.dumps(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-class _Check:
-    """Raises ResultError with the file and the key when an expectation fails."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def that(self, holds, key, expected):
-        if not holds:
-            raise ResultError(f"{self.path}: {key + ': ' if key else ''}{expected} expected")
-
-    def get(self, document, prefix, key, kind, null=False):
-        names = {dict: "an object", list: "an array", str: "a string", int: "an integer >= 0", float: "a number >= 0"}
-        self.that(key in document, prefix + key, f"{names[kind]}{' or null' if null else ''}")
-        value = document[key]
-        if value is None and null:
-            return None
-        fits = isinstance(value, (int, float) if kind is float else kind) and not isinstance(value, bool)
-        if fits and kind in (int, float):
-            fits = 0 <= value < float("inf")
-        self.that(fits, prefix + key, f"{names[kind]}{' or null' if null else ''}, found {_short(value)},")
-        return value
-
-
-def _check_version(check, document, prefix):
-    version = check.get(document, prefix, "version", int)
-    check.that(1 <= version <= SCHEMA_VERSION, prefix + "version",
-               f"{SCHEMA_VERSION} or less, found {version}: a newer reuse_report.py")
-
-
 def _run(check, document, prefix):
-    _check_version(check, document, prefix)
+    check_version(check, document, prefix)
     for key in ("route", "certainty", "order", "strategy", "memory", "geometry", "digest", "world", "commit", "tool"):
         check.get(document, prefix, key, str)
     check.that(document["certainty"] in CERTAINTIES, prefix + "certainty", " or ".join(CERTAINTIES))
@@ -240,6 +252,7 @@ def _run(check, document, prefix):
         check.get(measures, prefix + "measures.", key, int)
     if "end" in document:
         check.that(document["end"] in ENDS, prefix + "end", " or ".join(ENDS))
+    _check_details(check, document, prefix)
     for part, keys in (("remote_frees", OWNER_STATES), ("stranded", CAUSES + ("total", "at_step"))):
         numbers = check.get(document, prefix, part, dict)
         for key in keys:
@@ -248,6 +261,27 @@ def _run(check, document, prefix):
     total = sum(stranded[cause] for cause in CAUSES)
     check.that(stranded["total"] == total, prefix + "stranded.total", f"the sum of the causes, {total},")
     return Run(check.path, document, _timeline(check, document, prefix), _page_bytes(check, document, prefix))
+
+
+def _check_details(check, document, prefix):
+    """Threads, migrations and the objects of stranded pages, where a result has them."""
+    document.setdefault("threads", [])
+    for number, thread in enumerate(check.get(document, prefix, "threads", list)):
+        where = f"{prefix}threads[{number}]"
+        check.that(isinstance(thread, dict), where, "an object")
+        for key in ("id", "new_pages", "recycled_pages", "page_reuses"):
+            check.get(thread, where + ".", key, int)
+    if document.get("migrations") is not None:
+        for number, pair in enumerate(check.get(document, prefix, "migrations", list)):
+            check.that(len(check.integers(pair, f"{prefix}migrations[{number}]")) == 3, f"{prefix}migrations[{number}]", "[from, to, pages]")
+    if document.get("stranded_objects") is not None:
+        objects, where = check.get(document, prefix, "stranded_objects", dict), prefix + "stranded_objects."
+        for key in ("at_step", "stranded", "without_objects", "objects", "stride"):
+            check.get(objects, where, key, int)
+        check.that(objects.get("columns") == ["object", "cause", "page_millionths"], where + "columns", '"object", "cause", "page_millionths"')
+        for number, row in enumerate(check.get(objects, where, "rows", list)):
+            fits = isinstance(row, list) and len(row) == 3 and row[1] in CAUSES and all(type(value) is int and value >= 0 for value in row[::2])
+            check.that(fits, f"{where}rows[{number}]", "an object, a cause and its part of the page")
 
 
 def _timeline(check, document, prefix):

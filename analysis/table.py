@@ -4,7 +4,7 @@ import textwrap
 from collections import namedtuple
 
 from results import CAUSES, OWNER_STATES
-from wording import CAUSE_NAMES, OWNER_NAMES, count, listing, percent, plural, ratio, size
+from wording import CAUSE_NAMES, NOTHING, OWNER_NAMES, count, duration, listing, percent, plural, ratio, size
 
 Section = namedtuple("Section", "title rows")
 Row = namedtuple("Row", "name values")  # values: one text per run
@@ -47,9 +47,13 @@ def sections(runs):
             measure("new per million allocs", "new_pages_per_million"),
             measure("owner changes per page", "owner_changes_per_page", lambda value: count(value) if value is None else f"{value:.2f}"),
         ]),
-        Section("Pages stranded, worst moment", [
-            row("total", lambda run: count(run.stranded["total"])),
-        ] + [row(CAUSE_NAMES[cause], lambda run, cause=cause: count(run.stranded[cause])) for cause in CAUSES]),
+        Section("Pages stranded", [
+            row("mean over the run", lambda run: count(run.stranded_mean)),
+            row("when most were held", lambda run: count(sum(run.stranded_at_peak.values()))),
+        ] + [row("  " + CAUSE_NAMES[cause], lambda run, cause=cause: count(run.stranded_at_peak[cause])) for cause in CAUSES] + [
+            row("at the worst moment", lambda run: count(run.stranded["total"])),
+            row("  which was after", lambda run: percent(run.stranded["at_step"] / run.steps if run.steps and run.stranded["total"] else None)),
+        ]),
         Section("Remote frees by owner", [
             row("total", lambda run: count(sum(run.remote_frees[state] for state in OWNER_STATES))),
         ] + [row(OWNER_NAMES[state], lambda run, state=state: count(run.remote_frees[state])) for state in OWNER_STATES]),
@@ -104,3 +108,37 @@ def warnings(runs):
         if reasons:
             found.append(f"Warning: {run.label}: {listing(reasons)}; the figures are not the program's.")
     return found
+
+
+def measured_table(report):
+    """(column names, lines) of allocators on real threads: medians, each with half of its interval."""
+    columns = (("time", "wall_ns", lambda value: duration(value)), ("processor time", "processor_ns", lambda value: duration(value)),
+               ("most resident", "peak_bytes", size), ("at rest", "idle_bytes", size),
+               ("malloc 99.9 %", "malloc_ns_p999", lambda value: duration(value)), ("free 99.9 %", "free_ns_p999", lambda value: duration(value)))
+    lines = []
+    for subject in report.subjects:
+        line = [report.label(subject)]
+        for _, name, form in columns:
+            metric = report.metric(subject, name)
+            if not metric:
+                line.append(NOTHING)
+                continue
+            half = (metric["high"] - metric["low"]) / 2 / metric["median"] if metric["median"] else 0
+            line.append(form(metric["median"]) + (f" ±{half:.0%}" if metric.get("is_interval", True) and half >= 0.005 else ""))
+        lines.append(line)
+    return ["allocator"] + [name for name, _, _ in columns], lines
+
+
+def measured_terminal(report):
+    """The same as text."""
+    head, lines = measured_table(report)
+    widths = [max(len(row[place]) for row in [head] + lines) + 2 for place in range(len(head))]
+    text = [f"Allocators on real threads: {report.name}", "─" * sum(widths)]
+    return "\n".join(text + ["".join([row[0].ljust(widths[0])] + [cell.rjust(wide) for cell, wide in zip(row[1:], widths[1:])]).rstrip() for row in [head] + lines])
+
+
+def sites_terminal(figure, width):
+    """The rows of figure `sites` (trace_data.py) as text."""
+    rows = figure.panels[0].rows
+    wide = max(len(row.text) for row in rows)
+    return "\n".join([figure.title] + textwrap.wrap(figure.caption, width) + [f"  {row.text.rjust(wide)}  {row.label}" for row in rows])

@@ -6,8 +6,9 @@ figure a model's, and runs of different programs or conditions are not ranked.
 """
 from collections import namedtuple
 
+from reports import Domino, Measured
 from results import CAUSES, CERTAINTIES
-from wording import CAUSE_NAMES, count, listing, percent, plural, ratio, size
+from wording import NOTHING, count, listing, percent, plural, ratio, size
 
 Paragraph = namedtuple("Paragraph", "title sentences")
 
@@ -17,6 +18,8 @@ CAUSE_SHARE_MIN = 0.10   # of the pages held: a smaller part is not called the c
 LARGE_SHARE_MIN = 0.50   # of the pages held: from here on the routes hardly matter
 GEOMETRY_MIN = 1.25      # fewest pages ÷ live bytes in pages: from here on the classes cost something
 PAGES_FEW = 64           # below this a difference of a few pages is granularity
+NAMED_MAX = 6            # runs are named up to here, then counted
+GROUPS_MAX = 3           # more programs or conditions than that are summed up, not told one by one
 
 STRANDED_BECAUSE = dict(zip(CAUSES, (
     "stranded because their owner has exited", "stranded because their owner is idle",
@@ -24,16 +27,91 @@ STRANDED_BECAUSE = dict(zip(CAUSES, (
     "stranded with frees that nobody drained")))
 
 
-def paragraphs(runs):
-    """[Paragraph], in reading order; empty ones are left out."""
+def paragraphs(runs, reports=(), sites=()):
+    """[Paragraph], in reading order; empty ones are left out. `sites`: figures of trace_data.py."""
     groups = _groups(runs)
+    many = len(groups) > GROUPS_MAX
     found = [
-        Paragraph("Rules broken", [_violation(run) for run in runs if run.violations]),
-        Paragraph("What holds the pages", _holdings(groups)),
-        Paragraph("Which route holds fewer", _comparisons(groups)),
-        Paragraph("What is uncertain", uncertainties(runs, groups)),
+        Paragraph("Rules broken", [_violation(run) for run in runs if run.violations][:GROUPS_MAX * 2]),
+        Paragraph("What holds the pages", (_holdings_of_many(groups) if many else _holdings(groups)) + _code(sites)),
+        Paragraph("Which route holds fewer", (_comparisons_of_many(groups) if many else _comparisons(groups)) if runs else []),
+        Paragraph("Which allocator", [sentence for report in reports for sentence in _allocators(report)]),
+        Paragraph("Dominoes", [sentence for report in reports for sentence in _dominoes(report)]),
+        Paragraph("What is uncertain", uncertainties(runs, groups) if runs else []),
     ]
     return [paragraph for paragraph in found if paragraph.sentences]
+
+
+def _code(sites):
+    """Which code allocated the blocks that hold stranded pages."""
+    text = []
+    for figure in sites:
+        if figure.kind == "bars":
+            rows = figure.panels[0].rows
+            total = sum(value for row in rows for _, value in row.segments)
+            first = sum(value for _, value in rows[0].segments)
+            text.append(f"Of the stranded pages that living blocks hold, {percent(first / total)} are held by blocks from {rows[0].label.split(' ← ')[0]}.")
+    return text
+
+
+def _allocators(report):
+    return [str(text).rstrip(".") + "." for text in report.document.get("verdicts") or []] if isinstance(report, Measured) else []
+
+
+def _dominoes(report):
+    if not isinstance(report, Domino):
+        return []
+    text = []
+    worst = max(report.routes, key=lambda route: route["links"])
+    fresh = worst["new_pages"] + worst["recycled_pages"]
+    if worst["links"]:
+        text.append(f"In the model ({report.name}), {count(worst['links'])} of the {count(fresh)} fresh pages of {worst['route']} answer a theft, "
+                    f"{percent(worst['links'] / fresh) if fresh else NOTHING} at most; the longest chain has {plural(worst['longest'], 'link')}.")
+    without = [route["route"] for route in report.routes if not route["links"]]
+    if without:
+        text.append(f"No page was stolen from a victim that then took a fresh one under {listing(without)}.")
+    return text
+
+
+def _holdings_of_many(groups):
+    """What holds the pages, of more groups than one can read about: how often which answer, and the worst."""
+    runs = [run for group in groups for run in group]
+    rated = [run for run in runs if run.measures["held_over_fewest"] is not None]
+    if not rated:
+        return ["No run held a page."]
+    ratios = sorted(run.measures["held_over_fewest"] for run in rated)
+    worst = max(rated, key=lambda run: run.measures["held_over_fewest"])
+    close = sum(value <= 1 + CLOSE for value in ratios)
+    text = [f"{plural(len(rated), 'run')} of {plural(len(groups), 'program or condition', 'programs or conditions')} held {ratio(ratios[0])} to {ratio(ratios[-1])} the fewest pages at their peaks, "
+            f"half of them {ratio(ratios[len(ratios) // 2])} or less; {count(close)} were within {percent(CLOSE)} of the fewest.",
+            "The farthest: " + what_holds(worst)[0]]
+    return text + what_holds(worst)[1:]
+
+
+def _comparisons_of_many(groups):
+    """How often each route holds fewest, over the groups in which at least two were played."""
+    wins, near, played = {}, {}, {}
+    ranked = 0
+    for group in groups:
+        by_route = {}
+        for run in group:
+            by_route.setdefault(run.route, []).append(run)
+        if len(by_route) < 2:
+            continue
+        ranked += 1
+        means = {route: _mean(some) for route, some in by_route.items()}
+        least = min(means.values())
+        for route, mean in means.items():
+            played[route] = played.get(route, 0) + 1
+            wins[route] = wins.get(route, 0) + (mean == least)
+            near[route] = near.get(route, 0) + (mean <= least * (1 + DIFFERENCE_MIN))
+    if not ranked:
+        return ["No two routes were played under the same conditions: nothing is ranked."]
+    best = max(near, key=lambda route: (near[route] / played[route], wins[route]))
+    text = [f"Of {plural(ranked, 'comparison')} of routes under equal conditions, {best} holds the fewest pages, or within {percent(DIFFERENCE_MIN)} of them, in {count(near[best])} of {count(played[best])}."]
+    others = [route for route in sorted(near, key=lambda route: -near[route] / played[route]) if route != best][:2]
+    text += [f"{route}: {count(near[route])} of {count(played[route])}." for route in others]
+    return text + ["The figure of routes side by side has each of them."]
 
 
 def _groups(runs):
@@ -209,7 +287,8 @@ def uncertainties(runs, groups):
     for certainty in CERTAINTIES:
         named = [run.label for run in runs if run.certainty == certainty]
         if named:
-            who = "All figures are" if len(named) == len(runs) else f"The figures of {listing(named)} are"
+            who = "All figures are" if len(named) == len(runs) else \
+                f"The figures of {listing(named)} are" if len(named) <= NAMED_MAX else f"The figures of {count(len(named))} runs are"
             text.append(f"{who} {certainty}: {meanings[certainty]}.")
     for trace in {run.trace["hash"]: run.trace for run in runs if run.trace}.values():
         if trace["lost"] or not trace["complete"]:

@@ -50,5 +50,20 @@ def listing(words):
     return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1]
 
 
-def plural(number, noun):
-    return f"{count(number)} {noun}{'' if number == 1 else 's'}"
+def plural(number, noun, nouns=None):
+    return f"{count(number)} {noun if number == 1 else nouns or noun + 's'}"
+
+
+def words_of(name):
+    """held_max -> pages held at most; others as they are, without underscores."""
+    known = {"held_max": "pages held at most", "held_mean": "pages held on the average", "held_over_fewest": "pages held ÷ fewest",
+             "new_pages": "new pages", "end_ns": "virtual time", "line_moves": "cache lines moved", "operations_per_second": "operations per second"}
+    return known.get(name, str(name).replace("_", " "))
+
+
+def duration(nanoseconds):
+    """100 ns, 2 µs, 1.5 ms, 20 s."""
+    for step, unit in ((1e9, "s"), (1e6, "ms"), (1e3, "µs")):
+        if nanoseconds >= step:
+            return f"{nanoseconds / step:.3g}{JOINED}{unit}"
+    return f"{nanoseconds:.3g}{JOINED}ns"

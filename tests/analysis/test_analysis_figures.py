@@ -19,26 +19,36 @@ def load(*documents):
 
 
 def cases():
+    """{name: figures}; between them every shape that data can have."""
+    from made_reports import domino, measure, reports, sweep
     from made_results import run
+    import report_data
+    figure_data = modules()[0]
     long_route = "s2,orphans=reclaim,drain=gated,notify=2,window=200,must_reuse=8"
-    return {
-        "one run": load(run()), "no row": load(run(rows=0)), "one row": load(run(rows=1)), "zeros": load(run(peak=0), run("b", peak=0)),
-        "4096 rows": load(run("a", rows=4096), run("b", rows=4096)), "ten runs": load(*(run(f"r{number}") for number in range(10))),
-        "long names": load(run(long_route), run(long_route, seed=2)), "tiny and huge": load(run("a", peak=1), run("b", peak=50_000_000)),
+    threads = [{"id": number, "new_pages": number, "recycled_pages": 3, "page_reuses": 10 ** 6} for number in range(40)]
+    pairs = [[number, number + 1, 10 ** number] for number in range(12)]
+    made = {
+        "one run": [run(threads=threads, migrations=pairs)], "no row": [run(rows=0), run(long_route, rows=1, migrations=pairs * 1)],
+        "zeros": [run(peak=0), run("b", peak=0)], "long names": [run(long_route), run(long_route, seed=2, rows=4096)],
+        "tiny and huge": [run("a", peak=1, threads=threads[:2]), run("b", peak=50_000_000, threads=threads)],
     }
+    found = {name: figure_data.all_figures(load(*documents), 50) for name, documents in made.items()}
+    found["reports"] = report_data.all_figures(reports(measure(), domino(), sweep()))
+    found["extreme reports"] = report_data.all_figures(reports(measure(1, factor=1e7), domino(links=60), sweep(1, 1)))
+    return found
 
 
 class Drawing(unittest.TestCase):
     def test_no_text_leaves_the_canvas(self):
         # half of an axis' first number may stand in the margin, which page and PNG have
-        figure_data, _, figures, _ = modules()
-        for name, loaded in cases().items():
+        figures = modules()[2]
+        for name, found in cases().items():
             for width in (358, 900):
-                for figure in figure_data.all_figures(loaded, 50):
+                for figure in found:
                     drawn = figures.block(figure)
                     canvas = figures.Canvas(width, drawn.height(width))
                     drawn.draw(canvas, 0, 0, width)
-                    canvas.figure.canvas.draw()  # axis labels find their place when drawn
+                    canvas.figure.draw_without_rendering()  # axis labels find their place when drawn
                     renderer = canvas.figure.canvas.get_renderer()
                     for text in self.texts(canvas.figure):
                         box = text.get_window_extent(renderer)
@@ -60,7 +70,7 @@ class Drawing(unittest.TestCase):
     def test_bars_are_as_long_as_their_numbers(self):
         figure_data, _, figures, _ = modules()
         from made_results import run
-        figure = figure_data.stranded(load(run("a"), run("b", surplus=.6)))
+        figure = figure_data.remote_frees(load(run("a"), run("b", surplus=.6)))
         drawn = figures.block(figure)
         canvas = figures.Canvas(900, drawn.height(900))
         drawn.draw(canvas, 0, 0, 900)
@@ -85,6 +95,50 @@ class Drawing(unittest.TestCase):
         top = max(point[1] for point in areas[-1].get_paths()[0].vertices)
         canvas.close()
         self.assertEqual(top, max(loaded[0].timeline["held"]))
+
+
+    def test_a_file_stands_by_itself(self):
+        figures = modules()[2]
+        element = figures.plain_svg(cases()["one run"][0], 900)
+        text = figures.svg_file(element)
+        self.assertTrue(text.startswith("<?xml"))
+        self.assertNotIn("var(", text)
+        self.assertIn('xmlns="http://www.w3.org/2000/svg"', text)
+        import xml.dom.minidom
+        xml.dom.minidom.parseString(text.encode())
+
+    def test_pictures_are_put_under_one_another(self):
+        import matplotlib.image
+        figures = modules()[2]
+        pictures = [figures.heading("title", "lead " * 60)] + [figures.picture(figure) for figure in cases()["one run"][:2]]
+        figures.save_png("all.png", pictures)
+        read = matplotlib.image.imread("all.png")
+        self.assertEqual(read.shape[:2], (sum(len(each) for each in pictures), figures.PNG_WIDTH * figures.PNG_SCALE))
+
+    def test_a_chain_is_as_long_as_its_times(self):
+        import report_data
+        from made_reports import domino, reports
+        figures = modules()[2]
+        figure = report_data.all_figures(reports(domino(links=3)))[0]
+        drawn = figures.block(figure)
+        canvas = figures.Canvas(900, drawn.height(900))
+        drawn.draw(canvas, 0, 0, 900)
+        lines = [tuple(line.get_xdata()) for line in canvas.figure.axes[0].lines if len(line.get_xdata()) == 2]
+        canvas.close()
+        links = figure.panels[0].links
+        self.assertEqual(lines, [pair for link in links for pair in ((link.mapped, link.stolen), (link.stolen, link.fresh))])
+
+    def test_boxes_of_a_flame_graph_are_as_wide_as_their_numbers(self):
+        from figure_data import Figure
+        from trace_data import Box, FlamePanel
+        figures = modules()[2]
+        boxes = [Box(0, 0.0, 10.0, "main", "program"), Box(1, 2.5, 7.5, "malloc", "library")]
+        drawn = figures.block(Figure("flame", "", "", [FlamePanel("", "", boxes, 10.0, "pages")], {}, "flame"))
+        canvas = figures.Canvas(900, drawn.height(900))
+        drawn.draw(canvas, 0, 0, 900)
+        found = [(patch.get_x(), patch.get_y(), patch.get_width()) for patch in canvas.figure.axes[0].patches]
+        canvas.close()
+        self.assertEqual(found, [(box.start, box.depth, box.width) for box in boxes])
 
 
 class Themes(unittest.TestCase):
@@ -115,16 +169,16 @@ class Themes(unittest.TestCase):
                     self.assertGreaterEqual((pair[1] + .05) / (pair[0] + .05), 4.5, (theme, ground, ink))
 
     def test_an_svg_takes_all_colours_from_the_page(self):
-        figure_data, _, figures, _ = modules()
-        for figure in figure_data.all_figures(cases()["long names"], 50):
+        figures, found = modules()[2], cases()
+        for figure in found["long names"] + found["reports"]:
             svg = figures.svg(figure, 900)
             self.assertEqual(re.findall(r"#[0-9a-fA-F]{6}\b", svg), [])
             self.assertIn("var(--ink)", svg)
             self.assertNotIn("DejaVu", svg)
 
     def test_ids_of_two_pictures_differ_and_the_same_picture_is_the_same_bytes(self):
-        figure_data, _, figures, _ = modules()
-        drawn = figure_data.all_figures(cases()["one run"], 50)
+        figures = modules()[2]
+        drawn = cases()["one run"]
         seen = set()
         for figure in drawn:
             for width in (358, 900):

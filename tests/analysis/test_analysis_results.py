@@ -158,7 +158,7 @@ class Finding(unittest.TestCase):
         os.chdir(self.before)
 
     def found(self, *paths):
-        runs, note = results.gather(list(paths))
+        runs, note, _ = results.gather(list(paths))
         return [some.path for some in runs], note
 
     def saved(self, name, age, document):

@@ -50,7 +50,7 @@ class Outputs(Command):
         self.assertIn("new", done.stdout)
         self.assertIn("Left out: 1 other result here", done.stdout.splitlines()[0])
         self.assertIn("Which route holds fewer. ", done.stdout)
-        self.assertEqual(sorted(os.listdir()), ["new.sim.json", "old.replay.json", "reuse_report.html", "reuse_report.png"])
+        self.assertEqual(sorted(os.listdir()), ["new.sim.json", "old.replay.json", "reuse_report.html", "reuse_report.png", "reuse_report_figures"])
         self.assertEqual(content("reuse_report.png")[:8], b"\x89PNG\r\n\x1a\n")
 
     def test_folders_and_names(self):
@@ -59,13 +59,24 @@ class Outputs(Command):
         save("some/b.replay.json", run("s2"))
         done = self.report("some", "-o", "both")
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertEqual(sorted(os.listdir()), ["both.html", "both.png", "some"])
-        self.assertIn("wrote both.png and both.html", done.stdout)
+        self.assertEqual(sorted(os.listdir()), ["both.html", "both.png", "both_figures", "some"])
+        self.assertIn("wrote both.png, both.html and both_figures/", done.stdout)
+        names = {"causes", "origins", "rates", "remote", "routes", "stranded", "timeline"}
+        self.assertEqual(set(os.listdir("both_figures")), {f"{name}.{kind}" for name in names for kind in ("png", "svg")})
 
     def test_no_html(self):
         save("a.replay.json", run())
-        self.assertEqual(self.report("--no-html").returncode, 0)
+        done = self.report("--no-html", "--no-figures", "--quiet")
+        self.assertEqual((done.returncode, done.stdout), (0, ""))
         self.assertEqual(sorted(os.listdir()), ["a.replay.json", "reuse_report.png"])
+
+    def test_older_figures_go_and_other_files_stay(self):
+        save("a.replay.json", run())
+        os.mkdir("x_figures")
+        for name in ("dominoes-2.svg", "mine.svg", "notes.txt"):
+            open("x_figures/" + name, "w").close()
+        self.assertEqual(self.report("-o", "x").returncode, 0)
+        self.assertEqual({"mine.svg", "notes.txt", "dominoes-2.svg"} & set(os.listdir("x_figures")), {"mine.svg", "notes.txt"})
 
     def test_same_input_same_bytes(self):
         save("a.replay.json", runs(run("a"), run("b")))
@@ -87,7 +98,8 @@ class Outputs(Command):
         reader.feed(page)
         self.assertEqual(reader.outside, [])
         self.assertNotIn("<script", page)
-        self.assertEqual(reader.count["svg"], 10)
+        self.assertEqual(reader.count["svg"], 2 * reader.count["figure"])
+        self.assertGreaterEqual(reader.count["figure"], 6)
         self.assertEqual(reader.open, [])
         for wanted in ("prefers-color-scheme:dark", "Rules broken", "Warning: a: it ended in violation;", "width=device-width"):
             self.assertIn(wanted, page)
@@ -148,17 +160,24 @@ class Refusals(Command):
     def test_bad_files_leave_the_last_report_alone(self):
         save("a.replay.json", run())
         self.assertEqual(self.report().returncode, 0)
-        before = {name: content(name) for name in os.listdir()}
+        before = self.everything()
         save("../newer.replay.json", run(version=99))
         with open("../cut.replay.json", "w") as file:
             file.write('{"schema": "hak.run", ')
         for path, word in (("../newer.replay.json", "version"), ("../cut.replay.json", "offset"), ("../gone.json", "No such file")):
             self.refused(self.report("a.replay.json", path), path, word)
-        self.assertEqual({name: content(name) for name in os.listdir()}, before)
+        self.assertEqual(self.everything(), before)
+
+    def everything(self):
+        return {os.path.join(folder, name): content(os.path.join(folder, name)) for folder, _, names in os.walk(".") for name in names}
 
     def test_an_unwritable_output(self):
         save("a.replay.json", run())
         self.refused(self.report("-o", "no/such/folder/x"), "no/such/folder/x", "cannot be written")
+
+    def test_an_unwritable_output_is_found_before_the_work(self):
+        os.mkfifo("a.replay.json")  # nobody writes into it: reading would wait for ever
+        self.refused(self.report("a.replay.json", "-o", "no/such/folder/x"), "no/such/folder/x", "cannot be written")
 
     def test_an_output_whose_name_is_taken(self):
         save("a.replay.json", run())

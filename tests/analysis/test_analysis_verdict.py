@@ -181,6 +181,51 @@ class Uncertain(unittest.TestCase):
         self.assertNotIn("granularity", self.text(holding(0, fewest=0)))
 
 
+class ManyResults(unittest.TestCase):
+    """More programs than one can read about are counted, not told one by one."""
+
+    def loaded(self, programs, best_in):
+        documents = []
+        for number in range(programs):
+            trace = dict(made_results.TRACE, hash=f"{number:016x}", program=f"p{number}")
+            held = (1000, 2000) if number < best_in else (2000, 1000)
+            documents += [holding(pages, route=route) | {"trace": trace, "digest": f"{number}{route}"} for route, pages in zip(("best", "cda"), held)]
+        return documents
+
+    def test_counts(self):
+        text = words(*self.loaded(20, 17))
+        self.assertIn("best holds the fewest pages, or within 1.0 % of them, in 17 of 20", text["Which route holds fewer"])
+        self.assertIn("cda: 3 of 20.", text["Which route holds fewer"])
+        self.assertIn("40 runs of 20 programs or conditions held 1.00× to 2.00×", text["What holds the pages"])
+        self.assertLess(sum(map(len, text.values())), 1500)
+
+    def test_few_are_told_one_by_one(self):
+        self.assertIn("best holds the fewest: 1,000 pages", words(*self.loaded(3, 3))["Which route holds fewer"])
+
+
+class OtherResults(unittest.TestCase):
+    def words(self, *documents):
+        from made_reports import reports
+        return {part.title: " ".join(part.sentences).replace("\u00a0", " ") for part in verdict.paragraphs([], reports(*documents))}
+
+    def test_allocators_say_what_their_intervals_allow(self):
+        from made_reports import measure
+        self.assertEqual(self.words(measure()), {"Which allocator": "mf2 is faster than glibc."})
+
+    def test_dominoes(self):
+        from made_reports import domino
+        text = self.words(domino(links=5))["Dominoes"]
+        self.assertIn("5 of the 1,010 fresh pages of cda answer a theft, 0.5 % at most; the longest chain has 5 links", text)
+        self.assertIn("under s2", text)
+
+    def test_code_of_stranded_pages(self):
+        from figure_data import BarPanel, BarRow, Figure
+        rows = [BarRow("grow ← add", [("owner_idle", 30), ("owner_exited", 45)], ""), BarRow("other", [("owner_idle", 25)], "")]
+        loaded = results.gather([save("verdict.replay.json", holding(100))]).runs
+        text = verdict.paragraphs(loaded, [], [Figure("sites", "", "", [BarPanel("", "", rows)], {})])[0].sentences[-1]
+        self.assertEqual(text.replace("\u00a0", " "), "Of the stranded pages that living blocks hold, 75.0 % are held by blocks from grow.")
+
+
 class Rules(unittest.TestCase):
     def test_violations_come_first(self):
         broken = run("s2", violations=[{"oracle": "double owner", "step": 12, "text": "…"}, {"oracle": "x", "step": 13, "text": ""}])

@@ -1,0 +1,115 @@
+"""Names for the frames of a trace: from the files that it names, if they are here and are the same.
+
+A trace has a file's base name and build id. A file is looked for by that id among separate debug
+files, then by name where libraries and programs lie and in folders that the user names; one with
+another build id is not used. Without a file, or without a symbol, a frame reads `module+0x12ab`.
+Names are those of ELF's symbol tables, C++ ones demangled by c++filt where it is installed.
+"""
+import bisect
+import os
+import shutil
+import struct
+import subprocess
+
+FOLDERS = ("/usr/bin", "/usr/sbin", "/usr/local/bin", "/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/local/lib", "/usr/lib",
+           "/usr/lib/gcc/x86_64-linux-gnu/12", "/usr/lib/git-core")
+DEBUG_FOLDER = "/usr/lib/debug/.build-id"
+SHT_SYMTAB, SHT_DYNSYM, SHT_NOTE, STT_FUNC, STT_GNU_IFUNC, NT_GNU_BUILD_ID = 2, 11, 7, 2, 10, 3
+
+
+class Elf:
+    """The functions and the build id of a 64-bit little-endian ELF file. Raises OSError or ValueError."""
+
+    def __init__(self, path):
+        with open(path, "rb") as file:
+            data = file.read()
+        if data[:6] != b"\x7fELF\x02\x01":
+            raise ValueError("not a 64-bit ELF file")
+        try:
+            self._read(data)
+        except (struct.error, IndexError) as error:
+            raise ValueError(f"a damaged ELF file: {error}")
+
+    def _read(self, data):
+        at, size, count = struct.unpack_from("<Q", data, 40)[0], *struct.unpack_from("<HH", data, 58)
+        sections = [struct.unpack_from("<IIQQQQIIQQ", data, at + size * number) for number in range(count)]
+        self.build_id, found = "", {}
+        for _, kind, _, _, offset, length, link, _, _, entry in sections:
+            if kind == SHT_NOTE:
+                self._note(data[offset:offset + length])
+            elif kind in (SHT_SYMTAB, SHT_DYNSYM) and entry == 24:
+                names = sections[link][4]
+                for place in range(offset, offset + length, 24):
+                    name, info, _, section, value, bytes_ = struct.unpack_from("<IBBHQQ", data, place)
+                    if info & 15 in (STT_FUNC, STT_GNU_IFUNC) and section and value:
+                        text = data[names + name:data.index(b"\0", names + name)].decode(errors="replace")
+                        found.setdefault(value, (bytes_, text.split("@")[0]))
+        self._starts = sorted(found)
+        self._functions = found
+
+    def _note(self, note):
+        while len(note) >= 12:
+            name, length, kind = struct.unpack_from("<III", note)
+            start = 12 + (name + 3) // 4 * 4
+            if kind == NT_GNU_BUILD_ID and note[12:16] == b"GNU\0":
+                self.build_id = note[start:start + length].hex()
+            note = note[start + (length + 3) // 4 * 4:]
+
+    def function(self, address):
+        """The name of the function that covers the address, or None."""
+        place = bisect.bisect_right(self._starts, address) - 1
+        if place < 0:
+            return None
+        length, name = self._functions[self._starts[place]]
+        return name if address < self._starts[place] + max(length, 1) else None
+
+
+class Symbols:
+    """Names for (module, offset) of one trace; `modules` as trace_reader.Trace has them."""
+
+    def __init__(self, modules, folders=()):
+        self._modules, self._folders, self._elves, self._plain = modules, tuple(folders) + FOLDERS, {}, {}
+
+    def module_name(self, module):
+        return str(self._modules[module - 1].get("name") or "?") if module else "?"
+
+    def name(self, module, offset):
+        """What the frame is called."""
+        if not module:
+            return f"{offset:#x}" if offset else "[further callers]"
+        found = self._elf(module)
+        name = found.function(offset) if found else None
+        return self._demangled(name) if name else f"{self.module_name(module)}+{offset:#x}"
+
+    @property
+    def unresolved(self):
+        """Names of modules that were asked for and have no symbols here."""
+        return sorted({self.module_name(module) for module, elf in self._elves.items() if elf is None})
+
+    def _elf(self, module):
+        if module not in self._elves:
+            self._elves[module] = self._find(self._modules[module - 1])
+        return self._elves[module]
+
+    def _find(self, module):
+        build_id, name = str(module.get("build_id") or ""), os.path.basename(str(module.get("name") or ""))
+        paths = [os.path.join(DEBUG_FOLDER, build_id[:2], build_id[2:] + ".debug")] if build_id else []
+        paths += [module["path"]] if isinstance(module.get("path"), str) else []
+        paths += [os.path.join(folder, name) for folder in self._folders] if name else []
+        for path in paths:
+            try:
+                elf = Elf(path)
+            except (OSError, ValueError):
+                continue
+            if elf.build_id == build_id and build_id:
+                return elf
+        return None
+
+    def _demangled(self, name):
+        if not name.startswith("_Z"):
+            return name
+        if name not in self._plain:
+            tool = shutil.which("c++filt")
+            done = subprocess.run([tool, name], capture_output=True, text=True) if tool else None
+            self._plain[name] = done.stdout.strip() if done and done.returncode == 0 and done.stdout.strip() else name
+        return self._plain[name]
