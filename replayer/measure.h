@@ -12,7 +12,8 @@
 // Words
 //   subject      one allocator with one environment; also none at all, which shows what the player
 //                itself takes
-//   repetition   one play of the whole plan by one subject, in a process of its own
+//   repetition   one play of the whole plan by one subject, in a process of its own: for time, and
+//                in the first rounds another one in which single calls are timed
 //   interval     of a median, 95 %: between two order statistics, whatever the distribution
 //
 // Threads: one.
@@ -90,10 +91,11 @@ struct measure_sample {
 
 struct measure_repetition {
     struct player_results results;
-    struct player_memory last;
-    double latency_ns[PLAYER_CALL_COUNT][5]; // mean, p50, p99, p99.9, max
     uint64_t peak_anonymous;
-    bool has_idle;
+    // From the play in which single calls are timed; where there was one:
+    bool is_sampled;
+    uint64_t idle_bytes;
+    double latency_ns[PLAYER_CALL_COUNT][5]; // mean, p50, p99, p99.9, max
 };
 
 struct measure_subject {
@@ -164,6 +166,8 @@ void measure_latencies(const struct player_board *board, enum player_call call, 
 enum measure_metric {
     MEASURE_WALL, // ns
     MEASURE_PROCESSOR,
+    MEASURE_NET_WALL, // less that of no allocator in the same round
+    MEASURE_NET_PROCESSOR,
     MEASURE_PEAK, // bytes beyond the player's own
     MEASURE_IDLE,
     MEASURE_FAULTS,

@@ -99,7 +99,7 @@ uint64_t measure_os_memory_available(void) {
 
 bool measure_os_board(struct measure_process *process, uint32_t streams) {
     *process = (struct measure_process){.process = -1, .watch = -1, .statm = -1};
-    process->board_bytes = sizeof *process->board + streams * sizeof process->board->streams[0];
+    process->board_bytes = player_board_bytes(streams);
     process->board_file = memfd_create("hakreplay-board", MFD_CLOEXEC);
     process->errors_file = memfd_create("hakplayer-errors", MFD_CLOEXEC);
     if (process->board_file < 0 || process->errors_file < 0 ||

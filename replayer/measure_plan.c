@@ -21,16 +21,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BATCH           512
-#define SLOTS_BETWEEN   65536u
-#define BLOCK_WORDS     2048u
-#define SEGMENT_WORDS   (PLAYER_SEGMENT_BYTES / sizeof(uint64_t))
-#define GROUP_WORDS_MAX 4 // words of one call
-#define PACE_NS_MIN     20000
-#define OLD_SIZE_MAX    UINT32_MAX
-#define NO_FILE         (-1)
-#define IN_SHARED_SLOT  1 // program_object.state
-#define IN_OWN_SLOT     0
+#define BATCH          512
+#define SLOTS_BETWEEN  65536u
+#define BLOCK_WORDS    2048u
+#define SEGMENT_WORDS  (PLAYER_SEGMENT_BYTES / sizeof(uint64_t))
+#define CALL_WORDS_MAX 6 // of one operation: pace, take, wide, realloc, more, give
+#define PACE_NS_MIN    20000
+#define OLD_SIZE_MAX   PLAYER_ARGUMENT_MAX
+#define NO_FILE        (-1)
+#define IN_SHARED_SLOT 1 // program_object.state
+#define IN_OWN_SLOT    0
 
 struct slots { // given back, ready to be used again
     uint32_t *list;
@@ -63,6 +63,7 @@ struct compiler {
     uint8_t *asked_elsewhere; // bit by object: its usable size, by another stream
     uint8_t *joined, *made;   // by thread: somebody has waited for it; has been created
     uint64_t *exit_milestone; // by thread, folded
+    uint64_t *last_operation; // by stream: its number. Threads free after their exit, too
     bool *has_operations;     // by thread
     struct slots shared;
     uint16_t *tags, *givers, *takers; // by shared slot
@@ -151,6 +152,7 @@ static bool survey(struct compiler *compiler, const struct program_operation *op
     if (!compiler->has_operations[operation->thread] && !compiler->made[operation->thread])
         plan->streams[stream].begins = true;
     compiler->has_operations[operation->thread] = true;
+    compiler->last_operation[stream] = compiler->number;
     if (operation->time_ns - plan->duration_ns > plan->gap_ns_max)
         plan->gap_ns_max = operation->time_ns - plan->duration_ns;
     plan->duration_ns = operation->time_ns;
@@ -215,6 +217,30 @@ static bool link_block(struct compiler *compiler, uint32_t index, uint64_t at, u
     return true;
 }
 
+// Number of the group that the words from here begin; 0: they begin none.
+static unsigned group_of(const uint64_t *words) {
+    unsigned group = PLAYER_GROUP;
+    for (unsigned i = 0, digit = 1; i < PLAYER_GROUP_CALLS; i++, digit *= PLAYER_GROUP_KINDS) {
+        enum player_kind kind = player_word_kind(words[i]);
+        if (kind < PLAYER_MALLOC || kind > PLAYER_FREE)
+            return 0;
+        group += digit * (unsigned)(kind - PLAYER_MALLOC);
+    }
+    return group;
+}
+
+// The call behind a WIDE is not the first of a group: its size would not be its argument.
+static void form_groups(struct output *output) {
+    for (uint32_t i = 0; i + PLAYER_GROUP_CALLS <= output->count;) {
+        uint64_t word = output->words[i];
+        unsigned group = group_of(&output->words[i]);
+        if (group != 0)
+            output->words[i] =
+                player_word(group, player_word_slot(word), player_word_argument(word));
+        i += group != 0 ? PLAYER_GROUP_CALLS : player_word_kind(word) == PLAYER_WIDE ? 2 : 1;
+    }
+}
+
 // Room for the jump is left by `room`.
 static bool flush(struct compiler *compiler, uint32_t index, bool is_last) {
     struct stream *stream = &compiler->streams[index];
@@ -223,6 +249,7 @@ static bool flush(struct compiler *compiler, uint32_t index, bool is_last) {
     uint64_t at = plan->bytes;
     if (!is_last)
         output->words[output->count++] = player_word(PLAYER_JUMP, 0, 0);
+    form_groups(output);
     uint64_t segments = (output->count + SEGMENT_WORDS - 1) / SEGMENT_WORDS;
     if (!grow_live(plan, at / PLAYER_SEGMENT_BYTES + segments))
         return no_memory(compiler);
@@ -254,7 +281,7 @@ static bool room(struct compiler *compiler, uint32_t index) {
     if (!stream->has_begun)
         stream->output->count = 0;
     stream->has_begun = true;
-    return stream->output->count + GROUP_WORDS_MAX < BLOCK_WORDS || flush(compiler, index, false);
+    return stream->output->count + CALL_WORDS_MAX < BLOCK_WORDS || flush(compiler, index, false);
 }
 
 static void put(struct compiler *compiler, uint32_t index, enum player_kind kind, uint64_t slot,
@@ -268,9 +295,9 @@ static void put(struct compiler *compiler, uint32_t index, enum player_kind kind
 
 static void put_sized(struct compiler *compiler, uint32_t index, enum player_kind kind,
                       uint64_t slot, uint64_t size) {
-    if (size > UINT32_MAX)
-        put(compiler, index, PLAYER_WIDE, 0, size >> 32);
-    put(compiler, index, kind, slot, size & UINT32_MAX);
+    if (size > PLAYER_ARGUMENT_MAX)
+        put(compiler, index, PLAYER_WIDE, 0, size >> PLAYER_ARGUMENT_BITS);
+    put(compiler, index, kind, slot, size & PLAYER_ARGUMENT_MAX);
 }
 
 // ---------------------------------------------------------------- slots
@@ -331,8 +358,8 @@ static bool shared_slot(struct compiler *compiler, uint32_t *slot) {
     if (!grow_tags(compiler))
         return false;
     *slot = (uint32_t)shared->made++;
-    return shared->made < PLAYER_SLOT_MASK || fail(compiler, "more blocks handed over at one time "
-                                                             "than a plan can name");
+    return shared->made < PLAYER_SLOT_MAX || fail(compiler, "more blocks handed over at one time "
+                                                            "than a plan can name");
 }
 
 // ---------------------------------------------------------------- calls
@@ -468,6 +495,19 @@ static void await(struct compiler *compiler, uint32_t index, uint32_t thread) {
         put(compiler, index, PLAYER_AWAIT, milestone & UINT16_MAX, milestone >> 16);
 }
 
+// The stream's last words. What it took to write them is given back, so that writing takes memory
+// by the threads that live at one time.
+static bool end_stream(struct compiler *compiler, uint32_t index) {
+    struct stream *stream = &compiler->streams[index];
+    struct measure_stream *planned = &compiler->plan->streams[index];
+    put(compiler, index, PLAYER_END, 0, stream->exits && !is_folded(compiler));
+    planned->own_slots = stream->own.made;
+    planned->live_bytes_last = stream->live_bytes;
+    free(stream->own.list);
+    stream->own = (struct slots){0};
+    return flush(compiler, index, true);
+}
+
 static void end_thread(struct compiler *compiler, uint32_t index, uint32_t thread) {
     compiler->streams[index].exits = true;
     if (!is_folded(compiler))
@@ -491,14 +531,12 @@ static void pace(struct compiler *compiler, uint32_t index, uint64_t time_ns) {
     if (!compiler->settings->is_paced || time_ns - stream->paced_ns < PACE_NS_MIN)
         return;
     stream->paced_ns = time_ns;
-    put(compiler, index, PLAYER_PACE, time_ns & PLAYER_SLOT_MASK, time_ns >> PLAYER_SLOT_BITS);
+    put(compiler, index, PLAYER_PACE, time_ns >> PLAYER_ARGUMENT_BITS,
+        time_ns & PLAYER_ARGUMENT_MAX);
 }
 
-static bool write_operation(struct compiler *compiler, const struct program_operation *operation) {
-    uint32_t index = stream_of(compiler, operation->thread);
-    if (!room(compiler, index))
-        return false;
-    pace(compiler, index, operation->time_ns);
+static bool write_calls(struct compiler *compiler, const struct program_operation *operation,
+                        uint32_t index) {
     switch (operation->op) {
     case PROGRAM_MALLOC:
     case PROGRAM_CALLOC:
@@ -529,6 +567,15 @@ static bool write_operation(struct compiler *compiler, const struct program_oper
     }
 }
 
+static bool write_operation(struct compiler *compiler, const struct program_operation *operation) {
+    uint32_t index = stream_of(compiler, operation->thread);
+    if (!room(compiler, index))
+        return false;
+    pace(compiler, index, operation->time_ns);
+    return write_calls(compiler, operation, index) &&
+           (compiler->number != compiler->last_operation[index] || end_stream(compiler, index));
+}
+
 // ---------------------------------------------------------------- the whole
 
 static bool prepare(struct compiler *compiler) {
@@ -546,10 +593,11 @@ static bool prepare(struct compiler *compiler) {
     compiler->made = calloc(threads + 1, 1);
     compiler->has_operations = calloc(threads + 1, sizeof(bool));
     compiler->exit_milestone = calloc(threads + 1, sizeof(uint64_t));
+    compiler->last_operation = calloc(plan->stream_count + 1, sizeof(uint64_t));
     if (plan->streams == NULL || compiler->streams == NULL || compiler->handed_over == NULL ||
         compiler->asked_elsewhere == NULL || compiler->joined == NULL || compiler->made == NULL ||
         compiler->has_operations == NULL || compiler->exit_milestone == NULL ||
-        !program_objects_init(&compiler->live))
+        compiler->last_operation == NULL || !program_objects_init(&compiler->live))
         return no_memory(compiler);
     for (uint32_t i = 0; i < plan->stream_count; i++)
         compiler->streams[i].own.made = 1; // slot 0 is for blocks on their way
@@ -567,18 +615,7 @@ static bool begin_second_reading(struct compiler *compiler) {
     return program_objects_init(&compiler->live) || no_memory(compiler);
 }
 
-static bool end_streams(struct compiler *compiler) {
-    for (uint32_t i = 0; i < compiler->plan->stream_count; i++) {
-        struct stream *stream = &compiler->streams[i];
-        struct measure_stream *planned = &compiler->plan->streams[i];
-        if (!stream->has_begun)
-            continue;
-        put(compiler, i, PLAYER_END, 0, stream->exits && !is_folded(compiler));
-        planned->own_slots = stream->own.made;
-        planned->live_bytes_last = stream->live_bytes;
-        if (!flush(compiler, i, true))
-            return false;
-    }
+static bool end_plan(struct compiler *compiler) {
     static const char padding[PLAYER_PADDING_BYTES];
     compiler->plan->shared_slots = compiler->shared.made;
     bool written = write_plan(compiler, padding, sizeof padding, compiler->plan->bytes);
@@ -599,6 +636,7 @@ static void dispose(struct compiler *compiler) {
     free(compiler->made);
     free(compiler->has_operations);
     free(compiler->exit_milestone);
+    free(compiler->last_operation);
     free(compiler->shared.list);
     free(compiler->tags);
     free(compiler->givers);
@@ -609,7 +647,7 @@ static void dispose(struct compiler *compiler) {
 static bool compile(struct compiler *compiler) {
     return prepare(compiler) && each_operation(compiler, survey) &&
            begin_second_reading(compiler) && each_operation(compiler, write_operation) &&
-           end_streams(compiler);
+           end_plan(compiler);
 }
 
 bool measure_plan_make(struct measure_plan *plan, struct program_source *source,
@@ -657,8 +695,7 @@ uint64_t measure_plan_live_bytes(const struct measure_plan *plan,
                                  const struct player_board *board) {
     int64_t sum = 0;
     for (uint32_t i = 0; i < plan->stream_count; i++) {
-        uint64_t segment = atomic_load_explicit(&board->streams[i].place, memory_order_relaxed) /
-                           PLAYER_SEGMENT_BYTES;
+        uint64_t segment = player_place(&board->streams[i]) / PLAYER_SEGMENT_BYTES;
         if (segment > 0 && segment < plan->segment_capacity)
             sum += plan->live_by_segment[segment];
     }

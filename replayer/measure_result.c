@@ -40,6 +40,7 @@ static double half_width(const struct measure_interval *interval) {
 static void print_row(const struct measure_session *session, size_t i, int width) {
     const struct measure_subject *subject = &session->subjects.list[i];
     struct measure_interval wall = metric(session, i, MEASURE_WALL);
+    struct measure_interval net = metric(session, i, MEASURE_NET_WALL);
     struct measure_interval processor = metric(session, i, MEASURE_PROCESSOR);
     struct measure_interval peak = metric(session, i, MEASURE_PEAK);
     struct measure_interval idle = metric(session, i, MEASURE_IDLE);
@@ -48,9 +49,14 @@ static void print_row(const struct measure_session *session, size_t i, int width
                subject->failure[0] == '\0' ? "not measured" : subject->failure);
         return;
     }
-    printf("%-*s %8.2f %9.2f %4.0f%%%s %8.2f %9.1f", width, subject->name,
+    printf("%-*s %8.2f %9.2f %4.0f%%%s", width, subject->name,
            (double)session->plan.calls / wall.median * 1e3, wall.median / 1e6, half_width(&wall),
-           wall.is_interval ? " " : "?", processor.median / 1e6, peak.median / MIB);
+           wall.is_interval ? " " : "?");
+    if (subject->is_null)
+        printf(" %9s %5s ", "-", "");
+    else
+        printf(" %9.2f %4.0f%%%s", net.median / 1e6, half_width(&net), net.is_interval ? " " : "?");
+    printf(" %8.2f %9.1f", processor.median / 1e6, peak.median / MIB);
     printf(" %6.2f", session->source->live_bytes_max == 0
                          ? 0
                          : peak.median / (double)session->source->live_bytes_max);
@@ -131,10 +137,19 @@ static const struct {
     enum measure_metric metric;
     const char *what;
 } verdicts[] = {{MEASURE_WALL, "time"},
+                {MEASURE_NET_WALL, "time net of the player"},
                 {MEASURE_PROCESSOR, "processor time"},
                 {MEASURE_PEAK, "peak memory"},
                 {MEASURE_IDLE, "memory after idling"}};
 #define VERDICT_COUNT (sizeof verdicts / sizeof *verdicts)
+
+// The player's own time over the fastest allocator's; 0: not known.
+static double player_share(const struct measure_session *session) {
+    size_t fastest = best_of(session, MEASURE_WALL);
+    if (fastest == 0 || none_of(session)->count == 0)
+        return 0;
+    return metric(session, 0, MEASURE_WALL).median / metric(session, fastest, MEASURE_WALL).median;
+}
 
 void measure_result_print(const struct measure_session *session) {
     int width = 9;
@@ -145,11 +160,11 @@ void measure_result_print(const struct measure_session *session) {
     printf("%llu calls, %llu blocks handed over, %u streams; %s\n",
            (unsigned long long)session->plan.calls, (unsigned long long)session->plan.handed_over,
            session->plan.stream_count, touch_text(session->settings));
-    printf("%-*s %8s %9s %6s %8s %9s %6s %8s %20s %20s %4s\n", width, "", "", "", "", "", "peak",
-           "peak", "idle", "malloc ns      ", "free ns      ", "");
-    printf("%-*s %8s %9s %6s %8s %9s %6s %8s %6s %6s %6s %6s %6s %6s %4s\n", width, "allocator",
-           "Mcall/s", "wall ms", "+-", "cpu ms", "MiB", "/live", "MiB", "p50", "p99", "p99.9",
-           "p50", "p99", "p99.9", "reps");
+    printf("%-*s %8s %9s %6s %9s %6s %8s %9s %6s %8s %20s %20s %4s\n", width, "", "", "", "", "",
+           "", "", "peak", "peak", "idle", "malloc ns      ", "free ns      ", "");
+    printf("%-*s %8s %9s %6s %9s %6s %8s %9s %6s %8s %6s %6s %6s %6s %6s %6s %4s\n", width,
+           "allocator", "Mcall/s", "wall ms", "+-", "net ms", "+-", "cpu ms", "MiB", "/live", "MiB",
+           "p50", "p99", "p99.9", "p50", "p99", "p99.9", "reps");
     for (size_t i = 0; i < session->subjects.count; i++)
         print_row(session, i, width);
     for (size_t v = 0; v < VERDICT_COUNT; v++) {
@@ -157,6 +172,9 @@ void measure_result_print(const struct measure_session *session) {
         if (text[0] != '\0')
             puts(text);
     }
+    if (player_share(session) > 0)
+        printf("the player itself takes %.0f %% of the fastest allocator's time\n",
+               100 * player_share(session));
 }
 
 // ---------------------------------------------------------------- JSON
@@ -254,12 +272,12 @@ char *measure_result_json(const struct measure_session *session) {
         if (text[0] != '\0')
             json_array_append_new(words, json_string(text));
     }
-    json_t *root =
-        json_pack("{s:s, s:i, s:s, s:s, s:s, s:o, s:o, s:o, s:b, s:o, s:o}", "schema",
-                  "hak.measure", "version", 1, "tool", "hakreplay", "tool_version", HAK_VERSION,
-                  "commit", HAK_COMMIT, "trace", trace_json(session->source), "settings",
-                  settings_json(session), "environment", measure_os_environment(), "interrupted",
-                  session->interrupted, "subjects", subjects, "verdicts", words);
+    json_t *root = json_pack(
+        "{s:s, s:i, s:s, s:s, s:s, s:o, s:o, s:o, s:b, s:o, s:o, s:f}", "schema", "hak.measure",
+        "version", 1, "tool", "hakreplay", "tool_version", HAK_VERSION, "commit", HAK_COMMIT,
+        "trace", trace_json(session->source), "settings", settings_json(session), "environment",
+        measure_os_environment(), "interrupted", session->interrupted, "subjects", subjects,
+        "verdicts", words, "player_share", player_share(session));
     char *text = json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
     json_decref(root);
     return text;

@@ -2,6 +2,11 @@
 // what fails there is its failure, and the others go on. Then rounds: every subject once, each
 // round beginning with another, until every wall-time interval is narrow enough or the budget is
 // spent.
+//
+// A look at the clock takes as long as a call or two. So what a whole play takes and what single
+// calls take come from different plays; those of the second kind, which also rest at their end and
+// are looked at for the series, are made in the first rounds only. At the recorded pace one play
+// does for both.
 #include "measure.h"
 
 #include "replayer_os.h"
@@ -14,16 +19,28 @@
 #define ROUNDS_MIN        7
 #define ROUNDS_MAX        51
 #define NARROW_ENOUGH     0.02 // of the median, either side
-#define IDLE_ROUNDS       6    // an interval needs so many; more would cost their idle time
+#define SAMPLED_ROUNDS    6    // an interval needs so many; more would cost their idle time
 #define SAMPLE_EVERY      32
-#define LOOK_NS_FIRST     2000000u
+#define LOOK_NS_SERIES    2000000u
+#define LOOK_NS_TIMED     50000000u
 #define NOT_BEGUN         0
 #define EXIT_BY_ALLOCATOR "ended the process with status %d"
+
+enum kind_of_play {
+    FOR_CONTENTS, // checked
+    FOR_TIME,
+    FOR_CALLS, // single ones timed; rests
+    FOR_ALL,   // FOR_TIME and FOR_CALLS in one
+};
+
+static bool is_for_calls(enum kind_of_play kind) {
+    return kind == FOR_CALLS || kind == FOR_ALL;
+}
 
 // ---------------------------------------------------------------- one repetition
 
 static void fill_board(const struct measure_session *session, struct player_board *board,
-                       const struct measure_subject *subject, bool is_checked, bool rests) {
+                       const struct measure_subject *subject, enum kind_of_play kind) {
     const struct measure_settings *settings = session->settings;
     const struct measure_plan *plan = &session->plan;
     struct player_options *options = &board->options;
@@ -32,12 +49,12 @@ static void fill_board(const struct measure_session *session, struct player_boar
         .block_bytes_max = plan->block_bytes_max,
         .shared_slots = plan->shared_slots,
         .block_size_max = settings->touch == PLAYER_TOUCH_NONE ? 0 : plan->block_size_max,
-        .idle_ns = rests ? (uint64_t)(settings->idle_s * 1e9) : 0,
+        .idle_ns = is_for_calls(kind) ? (uint64_t)(settings->idle_s * 1e9) : 0,
         .stream_count = plan->stream_count,
-        .sample_every = is_checked ? 0 : SAMPLE_EVERY,
+        .sample_every = is_for_calls(kind) ? SAMPLE_EVERY : 0,
         .touch = settings->touch,
         .plan_is_held = plan->bytes <= settings->held_bytes_max,
-        .is_checked = is_checked,
+        .is_checked = kind == FOR_CONTENTS,
         .is_null = subject->is_null,
         .is_paced = settings->is_paced,
         .has_aligned = plan->has_aligned};
@@ -60,7 +77,7 @@ static void fill_board(const struct measure_session *session, struct player_boar
 static uint64_t progress_of(const struct player_board *board) {
     uint64_t sum = atomic_load(&board->phase);
     for (uint32_t i = 0; i < board->options.stream_count; i++)
-        sum = sum * 31 + atomic_load_explicit(&board->streams[i].place, memory_order_relaxed);
+        sum = sum * 31 + player_place(&board->streams[i]);
     return sum;
 }
 
@@ -68,7 +85,7 @@ static uint64_t progress_of(const struct player_board *board) {
 static uint32_t stalled_stream(const struct player_board *board) {
     for (uint32_t i = 0; i < board->options.stream_count; i++) {
         const struct player_stream *stream = &board->streams[i];
-        if (atomic_load(&stream->place) != NOT_BEGUN && atomic_load(&stream->state) == 0)
+        if (player_place(stream) != NOT_BEGUN && atomic_load(&stream->state) == 0)
             return i;
     }
     return PLAYER_NO_STREAM;
@@ -141,7 +158,7 @@ static void note_failure(struct measure_session *session, struct measure_subject
         snprintf(what, sizeof what, "%s", board->failure_text);
     } else if (stalled) {
         uint32_t stream = stalled_stream(board);
-        offset = stream == PLAYER_NO_STREAM ? 0 : atomic_load(&board->streams[stream].place);
+        offset = stream == PLAYER_NO_STREAM ? 0 : player_place(&board->streams[stream]);
         snprintf(what, sizeof what, "hangs: nothing done for %.0f s%s", session->settings->stall_s,
                  atomic_load(&board->phase) < PLAYER_PLAYING ? " before the first operation" : "");
     } else if ((status & 0x7f) != 0) {
@@ -161,38 +178,54 @@ static void note_failure(struct measure_session *session, struct measure_subject
 
 // ---------------------------------------------------------------- keeping
 
-static void keep(struct measure_subject *subject, const struct player_board *board) {
-    struct measure_repetition *repetition = &subject->repetitions[subject->count++];
+static void keep_time(struct measure_subject *subject, const struct player_board *board) {
     const struct player_results *results = &board->results;
-    *repetition =
-        (struct measure_repetition){.results = *results, .has_idle = board->options.idle_ns > 0};
     // The rest of what is resident was there before and only grows with the library's own pages.
     uint64_t others = results->played.file + results->played.shared;
     uint64_t peak = results->played.peak > others ? results->played.peak - others : 0;
-    repetition->peak_anonymous =
-        peak > results->played.anonymous ? peak : results->played.anonymous;
+    if (peak < results->played.anonymous)
+        peak = results->played.anonymous;
+    subject->repetitions[subject->count++] =
+        (struct measure_repetition){.results = *results, .peak_anonymous = peak};
+    snprintf(subject->version, sizeof subject->version, "%s", board->version);
+}
+
+// Of the repetition kept last.
+static void keep_calls(struct measure_subject *subject, const struct player_board *board) {
+    struct measure_repetition *repetition = &subject->repetitions[subject->count - 1];
+    const struct player_results *results = &board->results;
     double ns_per_tick =
         results->ticks == 0 ? 0 : (double)results->wall_ns / (double)results->ticks;
     for (int call = 0; call < PLAYER_CALL_COUNT; call++)
         measure_latencies(board, (enum player_call)call, ns_per_tick, repetition->latency_ns[call]);
-    snprintf(subject->version, sizeof subject->version, "%s", board->version);
+    repetition->idle_bytes = results->rested.anonymous;
+    repetition->is_sampled = true;
+}
+
+static void keep(struct measure_subject *subject, const struct player_board *board,
+                 enum kind_of_play kind) {
+    if (kind == FOR_TIME || kind == FOR_ALL)
+        keep_time(subject, board);
+    if (is_for_calls(kind))
+        keep_calls(subject, board);
 }
 
 // False: the measurement ends (trouble, or interrupted).
 static bool repeat(struct measure_session *session, struct measure_subject *subject,
-                   bool is_checked, bool rests) {
+                   enum kind_of_play kind) {
     struct measure_process process;
     const struct measure_settings *settings = session->settings;
-    struct watch watch = {.look_ns = LOOK_NS_FIRST,
+    bool keeps_series = is_for_calls(kind) && subject->series_count == 0;
+    struct watch watch = {.look_ns = keeps_series ? LOOK_NS_SERIES : LOOK_NS_TIMED,
                           .limit_ns = (uint64_t)(settings->stall_s * 1e9) +
                                       (settings->is_paced ? session->plan.gap_ns_max : 0),
-                          .keeps_series = !is_checked && subject->count == 0};
+                          .keeps_series = keeps_series};
     bool ended = false;
     int status = 0;
     if (!measure_os_board(&process, session->plan.stream_count)) {
         snprintf(session->trouble, sizeof session->trouble, "no memory for the board");
     } else {
-        fill_board(session, process.board, subject, is_checked, rests);
+        fill_board(session, process.board, subject, kind);
         if (!measure_os_start(&process, subject, session->player, session->plan.file))
             snprintf(session->trouble, sizeof session->trouble, "%.300s: %s", session->player,
                      strerror(errno));
@@ -203,8 +236,8 @@ static bool repeat(struct measure_session *session, struct measure_subject *subj
     if (session->trouble[0] == '\0' && !session->interrupted) {
         if (!ended || atomic_load(&process.board->phase) != PLAYER_DONE)
             note_failure(session, subject, &process, !ended, status);
-        else if (!is_checked)
-            keep(subject, process.board);
+        else
+            keep(subject, process.board, kind);
     }
     measure_os_end(&process);
     return session->trouble[0] == '\0' && !session->interrupted;
@@ -235,17 +268,23 @@ static bool goes_on(const struct measure_session *session, uint32_t round, uint6
     return round < ROUNDS_MIN || (round < ROUNDS_MAX && !is_narrow(session));
 }
 
-static bool play_round(struct measure_session *session, uint32_t round) {
+static bool play_turn(struct measure_session *session, enum kind_of_play kind, uint32_t round) {
     size_t count = session->subjects.count;
-    bool rests = round < IDLE_ROUNDS;
     for (size_t i = 0; i < count; i++) {
         // Every other round runs backwards, so that nobody always follows the same one.
         size_t turn = round % 2 == 0 ? i : count - 1 - i;
         struct measure_subject *subject = &session->subjects.list[(turn + round) % count];
-        if (subject->failure[0] == '\0' && !repeat(session, subject, false, rests))
+        if (subject->failure[0] == '\0' && !repeat(session, subject, kind))
             return false;
     }
     return true;
+}
+
+static bool play_round(struct measure_session *session, uint32_t round) {
+    if (session->settings->is_paced)
+        return play_turn(session, FOR_ALL, round);
+    return play_turn(session, FOR_TIME, round) &&
+           (round >= SAMPLED_ROUNDS || play_turn(session, FOR_CALLS, round));
 }
 
 static void tell(const struct measure_session *session, uint32_t round) {
@@ -256,7 +295,7 @@ static void tell(const struct measure_session *session, uint32_t round) {
 bool measure_session_run(struct measure_session *session) {
     uint64_t began_ns = replay_os_clock_ns();
     for (size_t i = 1; i < session->subjects.count; i++)
-        if (!repeat(session, &session->subjects.list[i], true, false))
+        if (!repeat(session, &session->subjects.list[i], FOR_CONTENTS))
             return session->trouble[0] == '\0';
     for (uint32_t round = 0; goes_on(session, round, began_ns); round++) {
         tell(session, round);

@@ -75,8 +75,8 @@ void measure_latencies(const struct player_board *board, enum player_call call, 
     uint64_t total = 0, sum = 0, most = 0;
     for (unsigned i = 0; i < PLAYER_BUCKETS; i++)
         counts[i] = 0;
-    for (uint32_t s = 0; s < board->options.stream_count; s++) {
-        const struct player_latency *latency = &board->streams[s].latency[call];
+    for (uint32_t s = 0; s < player_latency_sets(board->options.stream_count); s++) {
+        const struct player_latency *latency = &player_latency_set(board, s)->calls[call];
         sum += latency->ticks_sum;
         most = latency->ticks_max > most ? latency->ticks_max : most;
         for (unsigned i = 0; i < PLAYER_BUCKETS; i++)
@@ -95,6 +95,8 @@ void measure_latencies(const struct player_board *board, enum player_call call, 
 const char *const measure_metric_names[MEASURE_METRIC_COUNT] = {
     [MEASURE_WALL] = "wall_ns",
     [MEASURE_PROCESSOR] = "processor_ns",
+    [MEASURE_NET_WALL] = "net_wall_ns",
+    [MEASURE_NET_PROCESSOR] = "net_processor_ns",
     [MEASURE_PEAK] = "peak_bytes",
     [MEASURE_IDLE] = "idle_bytes",
     [MEASURE_FAULTS] = "page_faults",
@@ -108,19 +110,25 @@ const char *const measure_metric_names[MEASURE_METRIC_COUNT] = {
     [MEASURE_FREE_MEAN] = "free_ns_mean",
 };
 
+static bool is_sampled(enum measure_metric metric) {
+    return metric == MEASURE_IDLE || metric >= MEASURE_MALLOC_P50;
+}
+
 static double value_of(const struct measure_repetition *repetition, enum measure_metric metric) {
     const struct player_results *results = &repetition->results;
     const double *made = repetition->latency_ns[PLAYER_CALL_MALLOC];
     const double *freed = repetition->latency_ns[PLAYER_CALL_FREE];
     switch (metric) {
     case MEASURE_WALL:
+    case MEASURE_NET_WALL:
         return (double)results->wall_ns;
     case MEASURE_PROCESSOR:
+    case MEASURE_NET_PROCESSOR:
         return (double)results->processor_ns;
     case MEASURE_PEAK:
         return (double)repetition->peak_anonymous;
     case MEASURE_IDLE:
-        return (double)results->rested.anonymous;
+        return (double)repetition->idle_bytes;
     case MEASURE_FAULTS:
         return (double)(results->minor_faults + results->major_faults);
     case MEASURE_MALLOC_MEAN:
@@ -136,23 +144,27 @@ static double value_of(const struct measure_repetition *repetition, enum measure
     }
 }
 
+// What the player itself takes differs from round to round as what is around it does, so each
+// repetition is set against its round's.
 static struct measure_interval raw(const struct measure_subject *subject,
-                                   enum measure_metric metric) {
+                                   const struct measure_subject *none, enum measure_metric metric) {
     double values[MEASURE_REPS_MAX];
     uint32_t count = 0;
-    for (uint32_t i = 0; i < subject->count; i++)
-        if (metric != MEASURE_IDLE || subject->repetitions[i].has_idle)
-            values[count++] = value_of(&subject->repetitions[i], metric);
+    bool is_net = metric == MEASURE_NET_WALL || metric == MEASURE_NET_PROCESSOR;
+    for (uint32_t i = 0; i < subject->count && (!is_net || i < none->count); i++)
+        if (subject->repetitions[i].is_sampled || !is_sampled(metric))
+            values[count++] = value_of(&subject->repetitions[i], metric) -
+                              (is_net ? value_of(&none->repetitions[i], metric) : 0);
     return measure_interval_of(values, count);
 }
 
 struct measure_interval measure_metric(const struct measure_subject *subject,
                                        const struct measure_subject *none,
                                        enum measure_metric metric) {
-    struct measure_interval interval = raw(subject, metric);
+    struct measure_interval interval = raw(subject, none, metric);
     if (metric != MEASURE_PEAK && metric != MEASURE_IDLE)
         return interval;
-    double own = raw(none, metric).median;
+    double own = raw(none, none, metric).median;
     double *parts[] = {&interval.median, &interval.low, &interval.high};
     for (int i = 0; i < 3; i++)
         *parts[i] = *parts[i] > own ? *parts[i] - own : 0;

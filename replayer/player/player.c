@@ -30,8 +30,7 @@ static void say_where(uint64_t value) {
     struct player_board *board = player.board;
     board->failed_stream =
         player_self == NULL ? PLAYER_NO_STREAM : (uint32_t)(player_self - board->streams);
-    board->failed_place =
-        player_self == NULL ? 0 : atomic_load_explicit(&player_self->place, memory_order_relaxed);
+    board->failed_place = player_self == NULL ? 0 : player_place(player_self);
     board->failed_value = value;
 }
 
@@ -105,7 +104,7 @@ static void map_board(int file) {
     struct player_board *head = player_os_map_file(file, sizeof *head, true, true);
     if (head == NULL)
         give_up("cannot map the board");
-    size_t bytes = sizeof *head + head->options.stream_count * sizeof head->streams[0];
+    size_t bytes = player_board_bytes(head->options.stream_count);
     player.board = player_os_map_file(file, bytes, true, true);
     if (player.board == NULL)
         give_up("cannot map the board");
@@ -122,8 +121,6 @@ static void map_plan(int file) {
         return;
     }
     player.window_bytes = options->block_bytes_max + PLAYER_PADDING_BYTES;
-    player.windows =
-        map_or_fail(options->stream_count * player.window_bytes, "the streams' part of the plan");
 }
 
 static void map_slots(void) {

@@ -8,9 +8,8 @@
 //
 // Words
 //   plan     a file of 8-byte words: for each stream, the calls that it makes
-//   stream   what one OS thread does: one recorded thread, or several folded on it in recorded
-//   order slot     where a live block's address is kept. A stream's own slots are its alone; a
-//   shared slot
+//   stream   what one OS thread does: one recorded thread, or several folded on it in their order
+//   slot     where a live block's address is kept. A stream's own slots are its alone; a shared one
 //            hands a block from the stream that makes it to the one that gives it up
 //   tag      which life of a shared slot is meant, from 1
 //   segment  1 KiB of the plan
@@ -23,17 +22,21 @@
 
 // ---------------------------------------------------------------- the plan
 //
-// A word:   63            32 31         5 4    0
-//           |   argument    |    slot    | kind |
+// A word:   63        37 36            7 6    0
+//           |    slot    |   argument   | kind |
 //
 // A stream's words lie in blocks of whole segments, chained by JUMP; the last word is END. A call's
 // words are never split over two blocks. PLAYER_PADDING_BYTES follow the last block.
+//
+// Where four calls of the first three kinds follow one another in a block, the first one's kind
+// names all four (PLAYER_GROUP + their kinds as digits to the base three, the first one the
+// lowest): whoever plays for time branches once for them, others see four calls as before.
 enum player_kind {
     PLAYER_MORE,    // belongs to the call before it
     PLAYER_MALLOC,  // slot ← argument bytes
     PLAYER_CALLOC,  // likewise, zero
-    PLAYER_ALIGNED, // likewise; MORE: argument = log2 of the alignment
     PLAYER_FREE,    // slot
+    PLAYER_ALIGNED, // as malloc; MORE: argument = log2 of the alignment
     PLAYER_REALLOC, // slot, argument = new bytes; MORE: slot = the new one, argument = old bytes
     PLAYER_USABLE,  // slot, argument = at least that many bytes
     PLAYER_GIVE,   // own slot 0 → shared slot; argument = tag, then the stream that had it before
@@ -42,32 +45,45 @@ enum player_kind {
     PLAYER_JOIN,   // argument = the stream whose thread has ended
     PLAYER_SIGNAL, // folded threads: this stream's milestones + 1
     PLAYER_AWAIT,  // slot = a stream, argument = how many milestones it must have reached
-    PLAYER_WIDE,   // argument = upper half of the next call's bytes
+    PLAYER_WIDE,   // argument = what the next call's bytes have above their argument
     PLAYER_PACE,   // slot and argument: nanoseconds since the beginning, not before which to go on
     PLAYER_JUMP,   // argument = segment of the next block, slot = its words
     PLAYER_END,    // argument = 1: the thread exits; 0: it lives until the play is over
-    PLAYER_KIND_COUNT
+    PLAYER_KIND_COUNT,
+    PLAYER_GROUP = 32, // the first of 3⁴
+    PLAYER_GROUP_END = PLAYER_GROUP + 81,
 };
 
-#define PLAYER_KIND_BITS     5
+#define PLAYER_KIND_BITS     7
 #define PLAYER_SLOT_BITS     27
-#define PLAYER_SLOT_MASK     ((UINT64_C(1) << PLAYER_SLOT_BITS) - 1)
+#define PLAYER_SLOT_MAX      ((UINT64_C(1) << PLAYER_SLOT_BITS) - 1)
+#define PLAYER_ARGUMENT_BITS 30
+#define PLAYER_ARGUMENT_MAX  ((UINT64_C(1) << PLAYER_ARGUMENT_BITS) - 1)
+#define PLAYER_GROUP_CALLS   4
+#define PLAYER_GROUP_KINDS   3
 #define PLAYER_SEGMENT_BYTES 1024
 #define PLAYER_PADDING_BYTES PLAYER_SEGMENT_BYTES
 #define PLAYER_STREAMS_MAX   65535 // their numbers take 16 bits
-#define PLAYER_TAG_MAX       65535
+#define PLAYER_TAG_MAX       16383 // with a stream's number it is an argument
 
-static inline uint64_t player_word(enum player_kind kind, uint64_t slot, uint64_t argument) {
-    return argument << 32 | slot << PLAYER_KIND_BITS | (uint64_t)kind;
+static inline uint64_t player_word(unsigned kind, uint64_t slot, uint64_t argument) {
+    return slot << (PLAYER_KIND_BITS + PLAYER_ARGUMENT_BITS) | argument << PLAYER_KIND_BITS |
+           (uint64_t)kind;
+}
+// Its own, or that of a group.
+static inline unsigned player_word_head(uint64_t word) {
+    return (unsigned)word & ((1u << PLAYER_KIND_BITS) - 1);
 }
 static inline enum player_kind player_word_kind(uint64_t word) {
-    return (enum player_kind)(word & ((1u << PLAYER_KIND_BITS) - 1));
+    unsigned head = player_word_head(word);
+    return (enum player_kind)(
+        head < PLAYER_GROUP ? head : PLAYER_MALLOC + (head - PLAYER_GROUP) % PLAYER_GROUP_KINDS);
 }
 static inline uint64_t player_word_slot(uint64_t word) {
-    return word >> PLAYER_KIND_BITS & PLAYER_SLOT_MASK;
+    return word >> (PLAYER_KIND_BITS + PLAYER_ARGUMENT_BITS);
 }
 static inline uint64_t player_word_argument(uint64_t word) {
-    return word >> 32;
+    return word >> PLAYER_KIND_BITS & PLAYER_ARGUMENT_MAX;
 }
 static inline uint64_t player_word_time_ns(uint64_t word) {
     return word >> PLAYER_KIND_BITS;
@@ -83,9 +99,17 @@ static inline uint64_t player_word_time_ns(uint64_t word) {
 
 enum player_call { PLAYER_CALL_MALLOC, PLAYER_CALL_REALLOC, PLAYER_CALL_FREE, PLAYER_CALL_COUNT };
 
+//
+// Streams whose numbers are equal modulo PLAYER_LATENCY_SETS_MAX share a set, and add atomically: a
+// set for each would take more memory than the plan of a program with many short threads.
+#define PLAYER_LATENCY_SETS_MAX 64
+
 struct player_latency {
-    uint64_t ticks_sum, ticks_max;
-    uint32_t buckets[PLAYER_BUCKETS]; // how many calls
+    _Atomic uint64_t ticks_sum, ticks_max;
+    _Atomic uint32_t buckets[PLAYER_BUCKETS]; // how many calls
+};
+struct player_latency_set {
+    struct player_latency calls[PLAYER_CALL_COUNT];
 };
 
 static inline unsigned player_bucket(uint64_t ticks) {
@@ -130,9 +154,9 @@ enum player_failure {
 // One stream. The first line is the playing thread's, written at every call; the second is for
 // others that wait for it.
 struct player_stream {
-    _Alignas(
-        64) _Atomic uint64_t place; // byte offset in the plan of the call it is in; 0: not begun
-    _Atomic uint64_t state;         // 0, PLAYER_WAITING or PLAYER_SLEEPING
+    _Alignas(64) _Atomic uint64_t word; // address of that of the call it is in; 0: not begun
+    _Atomic uint64_t word_bias;         // + address = byte offset in the plan
+    _Atomic uint64_t state;             // 0, PLAYER_WAITING or PLAYER_SLEEPING
     _Atomic uint64_t sought; // bit n: somebody waits for slot or milestone n modulo 64 from here
     _Atomic uint64_t milestones;
     _Alignas(64) _Atomic uint32_t bell; // futex: rung after something sought has happened
@@ -143,7 +167,6 @@ struct player_stream {
     uint64_t own_first;              // of its slots in the player's table
     uint32_t first_words;            // of the first block; 0: it does nothing
     bool begins, is_joined;          // before the play; somebody waits for its end
-    struct player_latency latency[PLAYER_CALL_COUNT];
 };
 
 struct player_options {
@@ -151,7 +174,7 @@ struct player_options {
     uint64_t shared_slots, block_size_max;
     uint64_t idle_ns;
     uint32_t stream_count, main_stream;
-    uint32_t sample_every; // one call in so many is timed; 0: none
+    uint32_t sample_every; // one call in so many is timed, at the whole's cost; 0: none
     uint32_t touch;        // enum player_touch
     bool plan_is_held;     // the whole plan is in memory before the play; else block by block
     bool is_checked;       // contents of all blocks are checked
@@ -184,8 +207,28 @@ struct player_board {
     char failure_text[PLAYER_TEXT_MAX];
     char version[PLAYER_TEXT_MAX]; // what the allocator says of itself
     struct player_results results;
-    struct player_stream streams[];
+    struct player_stream streams[]; // then the sets of latencies
 };
+
+// Byte offset in the plan of the call that a stream is in; 0: it has not begun. Nonsense where it
+// is just turning to another block of the plan.
+static inline uint64_t player_place(const struct player_stream *stream) {
+    uint64_t word = atomic_load_explicit(&stream->word, memory_order_relaxed);
+    uint64_t bias = atomic_load_explicit(&stream->word_bias, memory_order_relaxed);
+    return word == 0 ? 0 : word + bias;
+}
+static inline uint32_t player_latency_sets(uint32_t streams) {
+    return streams < PLAYER_LATENCY_SETS_MAX ? streams : PLAYER_LATENCY_SETS_MAX;
+}
+static inline uint64_t player_board_bytes(uint32_t streams) {
+    return sizeof(struct player_board) + streams * sizeof(struct player_stream) +
+           player_latency_sets(streams) * sizeof(struct player_latency_set);
+}
+static inline struct player_latency_set *player_latency_set(const struct player_board *board,
+                                                            uint32_t stream) {
+    return (struct player_latency_set *)(uintptr_t)&board->streams[board->options.stream_count] +
+           stream % PLAYER_LATENCY_SETS_MAX;
+}
 
 // The player's command line: hakplayer PLAN BOARD, both numbers of open files.
 #define PLAYER_NO_STREAM   UINT32_MAX

@@ -1,7 +1,8 @@
 // player_internal.h: what the player's files share.
 //
 //   player.c          start, gate, end, results
-//   player_play.c     a stream's words, one after the other: the only code that is timed
+//   player_fast.c     a stream's words by groups: what is played for time
+//   player_play.c     the same one after the other: contents checked, calls timed, or paced
 //   player_wait.c     what a stream waits for that another does
 //   player_content.c  contents of blocks, in the play that checks them
 //   player_serve.c    the allocator: the one that is loaded, or none
@@ -13,7 +14,8 @@
 
 #include <stddef.h>
 
-#define PLAYER_COLD __attribute__((noinline, cold))
+#define PLAYER_COLD   __attribute__((noinline, cold))
+#define PLAYER_FILLER 0x5A // what blocks are touched with
 
 // ---------------------------------------------------------------- player_serve.c
 
@@ -57,10 +59,9 @@ struct player {
     _Atomic uint64_t *shared_slots;                        // see player_wait.c
     void **own_slots;                                      // of all streams
     struct player_content *shared_contents, *own_contents; // by slot; checked plays only
-    char *windows; // block by block: one block of the plan a stream
-    uint64_t window_bytes;
-    uint64_t began_ns; // of the play
-    unsigned spins;    // looks at a thing awaited before sleeping
+    uint64_t window_bytes; // block by block: one block of the plan a thread
+    uint64_t began_ns;     // of the play
+    unsigned spins;        // looks at a thing awaited before sleeping
 };
 extern struct player player;
 
@@ -81,8 +82,32 @@ void player_begin_stream(struct player_stream *stream);
 
 // ---------------------------------------------------------------- player_play.c
 
+// A stream being played by its thread.
+struct play {
+    struct player_stream *stream;
+    const uint64_t *word;
+    void **own;
+    struct player_content *contents; // beside own
+    char *window;                    // NULL where the plan is held
+    uint64_t wide;                   // upper part of the next size, in place
+    uint64_t random;
+    uint32_t until_timed; // calls
+};
+
 // The thread's whole life. Returns whether the thread then exits.
 bool player_play(struct player_stream *stream);
+// What play->word says; the word behind it is the next one's. False: it was the last one.
+bool player_play_word(struct play *play);
+// play->word becomes the first one of that block.
+void player_use_block(struct play *play, uint64_t place, uint64_t words);
+void player_touch_part(void *block, uint64_t from, uint64_t size);
+// Unless nothing was asked for.
+void player_no_memory(uint64_t size);
+
+// ---------------------------------------------------------------- player_fast.c
+
+// All of it: no call is timed, no content checked. Returns as player_play.
+bool player_play_fast(struct play *play);
 
 // ---------------------------------------------------------------- player_wait.c
 

@@ -1,8 +1,8 @@
-// player_play.c: a stream's words, one after the other. The only code whose time counts: what it
-// takes by itself shows when it plays to no allocator at all.
+// player_play.c: a stream's words, one after the other: where contents are checked, single calls
+// timed, or the recorded pace kept. What a whole play takes is taken from player_fast.c.
 //
-// The words are fetched ahead, and so are the slots that they name, but nothing of the blocks: an
-// allocator pays for its own misses here as it does in the program.
+// The slots that words name are fetched ahead, but nothing of the blocks: an allocator pays for its
+// own misses here as it does in the program.
 #include "player_internal.h"
 
 #include "player_os.h"
@@ -11,31 +11,19 @@
 
 #define WORDS_AHEAD 8
 #define PAGE_BYTES  4096u
-#define FILLER      0x5A
 
 // ---------------------------------------------------------------- time of a call
 
-static PLAYER_COLD void note_latency(struct player_stream *stream, enum player_call call,
+static PLAYER_COLD void note_latency(const struct player_stream *stream, enum player_call call,
                                      uint64_t ticks) {
-    struct player_latency *latency = &stream->latency[call];
-    latency->ticks_sum += ticks;
-    if (ticks > latency->ticks_max)
-        latency->ticks_max = ticks;
-    latency->buckets[player_bucket(ticks)]++;
+    uint32_t index = (uint32_t)(stream - player.board->streams);
+    struct player_latency *latency = &player_latency_set(player.board, index)->calls[call];
+    uint64_t most = atomic_load_explicit(&latency->ticks_max, memory_order_relaxed);
+    while (ticks > most && !atomic_compare_exchange_weak(&latency->ticks_max, &most, ticks))
+        continue;
+    atomic_fetch_add_explicit(&latency->ticks_sum, ticks, memory_order_relaxed);
+    atomic_fetch_add_explicit(&latency->buckets[player_bucket(ticks)], 1, memory_order_relaxed);
 }
-
-// ---------------------------------------------------------------- a stream being played
-
-struct play {
-    struct player_stream *stream;
-    const uint64_t *word;
-    uint64_t place_bias; // place of a word in the plan = its address + this
-    void **own;
-    struct player_content *contents; // beside own
-    uint64_t wide;                   // upper half of the next size, in place
-    uint64_t random;
-    uint32_t until_timed; // calls
-};
 
 static PLAYER_COLD uint32_t next_timed(struct play *play) {
     uint32_t every = player.options->sample_every;
@@ -65,29 +53,30 @@ static inline uint64_t size_of(struct play *play, uint64_t word) {
 
 // ---------------------------------------------------------------- blocks
 
-static void touch_part(char *block, uint64_t from, uint64_t size) {
+void player_touch_part(void *block, uint64_t from, uint64_t size) {
     unsigned log2 = size == 0 ? 0 : 63 - (unsigned)__builtin_clzll(size);
     uint64_t part = (uint64_t)((double)size * player.options->touched_part[log2] / UINT16_MAX);
     for (uint64_t at = from; at < part; at += PAGE_BYTES - at % PAGE_BYTES)
-        block[at] = FILLER;
+        ((char *)block)[at] = PLAYER_FILLER;
 }
 
 static inline void touch(void *block, uint64_t from, uint64_t size) {
     if (player.options->touch == PLAYER_TOUCH_ALL && from < size)
-        memset((char *)block + from, FILLER, size - from);
+        memset((char *)block + from, PLAYER_FILLER, size - from);
     else if (player.options->touch == PLAYER_TOUCH_SAMPLED)
-        touch_part(block, from, size);
+        player_touch_part(block, from, size);
 }
 
-static PLAYER_COLD void no_memory(uint64_t size) {
-    player_fail(PLAYER_FAILURE_MEMORY, size, "no memory for %llu bytes", (unsigned long long)size);
+PLAYER_COLD void player_no_memory(uint64_t size) {
+    if (size != 0)
+        player_fail(PLAYER_FAILURE_MEMORY, size, "no memory for %llu bytes",
+                    (unsigned long long)size);
 }
 
 static inline void made(struct play *play, uint64_t slot, void *block, uint64_t size,
                         uint64_t alignment, bool zero, bool is_checked) {
     if (__builtin_expect(block == NULL, 0)) {
-        if (size != 0)
-            no_memory(size);
+        player_no_memory(size);
     } else if (is_checked) {
         player_content_fill(&play->contents[slot], block, size, alignment, zero);
     } else {
@@ -118,8 +107,8 @@ static inline void realloc_block(struct play *play, uint64_t word, uint64_t more
         player_content_check(&before, old, before.size, "found before realloc");
     }
     CALL(play, PLAYER_CALL_REALLOC, block = player.calls.realloc(old, size));
-    if (__builtin_expect(block == NULL && size != 0, 0))
-        no_memory(size);
+    if (__builtin_expect(block == NULL, 0))
+        player_no_memory(size);
     if (is_checked && block != NULL) {
         player_content_check(&before, block, lesser(before.size, size), "found after realloc");
         player_content_fill(&play->contents[new_slot], block, size, 1, false);
@@ -141,106 +130,148 @@ static PLAYER_COLD void ask_usable_size(void *block, uint64_t least) {
 
 // ---------------------------------------------------------------- blocks of the plan
 
-static void use_block(struct play *play, uint64_t place, uint64_t words) {
+void player_use_block(struct play *play, uint64_t place, uint64_t words) {
     if (player.plan != NULL) {
         play->word = (const uint64_t *)(player.plan + place);
     } else {
-        uint64_t index = (uint64_t)(play->stream - player.board->streams);
-        char *window = player.windows + index * player.window_bytes;
-        int error = player_os_read(player.plan_file, window, words * sizeof(uint64_t), place);
+        int error = player_os_read(player.plan_file, play->window, words * sizeof(uint64_t), place);
         if (error != 0)
             player_fail(PLAYER_FAILURE_HARNESS, place, "cannot read the plan: %s", strerror(error));
-        play->word = (const uint64_t *)window;
+        play->word = (const uint64_t *)play->window;
     }
-    play->place_bias = place - (uintptr_t)play->word;
+    atomic_store_explicit(&play->stream->word_bias, place - (uintptr_t)play->word,
+                          memory_order_relaxed);
+}
+
+// Windows of threads that have ended, each beginning with the next one's address: as many as there
+// were threads at one time, not as there are streams.
+static _Atomic bool windows_are_taken;
+static char *windows;
+
+static void lock_windows(void) {
+    while (atomic_exchange_explicit(&windows_are_taken, true, memory_order_acquire))
+        __builtin_ia32_pause();
+}
+
+static char *take_window(void) {
+    lock_windows();
+    char *window = windows;
+    if (window != NULL)
+        memcpy(&windows, window, sizeof windows);
+    atomic_store_explicit(&windows_are_taken, false, memory_order_release);
+    if (window == NULL && (window = player_os_map(player.window_bytes)) == NULL)
+        player_fail(PLAYER_FAILURE_HARNESS, player.window_bytes,
+                    "cannot map %llu bytes for a thread's part of the plan",
+                    (unsigned long long)player.window_bytes);
+    return window;
+}
+
+static void give_window_back(char *window) {
+    lock_windows();
+    memcpy(window, &windows, sizeof windows);
+    windows = window;
+    atomic_store_explicit(&windows_are_taken, false, memory_order_release);
 }
 
 // ---------------------------------------------------------------- the play
 
-static inline __attribute__((always_inline)) bool play_words(struct play *play, bool is_checked) {
+static inline __attribute__((always_inline)) bool play_word(struct play *play, bool is_checked) {
     struct player_stream *self = play->stream;
-    for (;; play->word++) {
-        uint64_t word = *play->word, slot = player_word_slot(word);
-        uint64_t argument = player_word_argument(word);
-        atomic_store_explicit(&self->place, (uintptr_t)play->word + play->place_bias,
-                              memory_order_relaxed);
-        __builtin_prefetch(&play->own[player_word_slot(play->word[WORDS_AHEAD])], 1);
-        switch (player_word_kind(word)) {
-        case PLAYER_MALLOC: {
-            uint64_t size = size_of(play, word);
-            void *block;
-            CALL(play, PLAYER_CALL_MALLOC, block = player.calls.malloc(size));
-            made(play, slot, block, size, 1, false, is_checked);
-            break;
-        }
-        case PLAYER_FREE:
-            free_block(play, slot, is_checked);
-            break;
-        case PLAYER_GIVE:
-            player_give(self, slot, argument >> 16, argument & UINT16_MAX, play->own[0],
-                        is_checked ? &play->contents[0] : NULL);
-            break;
-        case PLAYER_TAKE:
-            play->own[0] = player_take(self, slot, argument >> 16, argument & UINT16_MAX,
-                                       is_checked ? &play->contents[0] : NULL);
-            break;
-        case PLAYER_CALLOC: {
-            uint64_t size = size_of(play, word);
-            void *block;
-            CALL(play, PLAYER_CALL_MALLOC, block = player.calls.calloc(1, size));
-            made(play, slot, block, size, 1, true, is_checked);
-            break;
-        }
-        case PLAYER_ALIGNED: {
-            uint64_t size = size_of(play, word);
-            uint64_t alignment = UINT64_C(1) << player_word_argument(*++play->word);
-            void *block;
-            CALL(play, PLAYER_CALL_MALLOC, block = player.calls.aligned(alignment, size));
-            made(play, slot, block, size, alignment, false, is_checked);
-            break;
-        }
-        case PLAYER_REALLOC:
-            realloc_block(play, word, *++play->word, is_checked);
-            break;
-        case PLAYER_USABLE:
-            ask_usable_size(play->own[slot], argument);
-            break;
-        case PLAYER_CREATE:
-            player_begin_stream(&player.board->streams[argument]);
-            break;
-        case PLAYER_JOIN:
-            player_join(self, argument);
-            break;
-        case PLAYER_SIGNAL:
-            player_signal(self);
-            break;
-        case PLAYER_AWAIT:
-            player_await(self, slot, argument);
-            break;
-        case PLAYER_WIDE:
-            play->wide = argument << 32;
-            break;
-        case PLAYER_PACE:
-            player_pace(self, player_word_time_ns(word));
-            break;
-        case PLAYER_JUMP:
-            use_block(play, argument * PLAYER_SEGMENT_BYTES, slot);
-            play->word--;
-            break;
-        case PLAYER_END:
-            return argument != 0;
-        default:
-            player_fail(PLAYER_FAILURE_HARNESS, word, "the plan is damaged");
-        }
+    uint64_t word = *play->word, slot = player_word_slot(word);
+    uint64_t argument = player_word_argument(word);
+    atomic_store_explicit(&self->word, (uintptr_t)play->word, memory_order_relaxed);
+    __builtin_prefetch(&play->own[player_word_slot(play->word[WORDS_AHEAD])], 1);
+    switch (player_word_kind(word)) {
+    case PLAYER_MALLOC: {
+        uint64_t size = size_of(play, word);
+        void *block;
+        CALL(play, PLAYER_CALL_MALLOC, block = player.calls.malloc(size));
+        made(play, slot, block, size, 1, false, is_checked);
+        break;
     }
+    case PLAYER_FREE:
+        free_block(play, slot, is_checked);
+        break;
+    case PLAYER_GIVE:
+        player_give(self, slot, argument >> 16, argument & UINT16_MAX, play->own[0],
+                    is_checked ? &play->contents[0] : NULL);
+        break;
+    case PLAYER_TAKE:
+        play->own[0] = player_take(self, slot, argument >> 16, argument & UINT16_MAX,
+                                   is_checked ? &play->contents[0] : NULL);
+        break;
+    case PLAYER_CALLOC: {
+        uint64_t size = size_of(play, word);
+        void *block;
+        CALL(play, PLAYER_CALL_MALLOC, block = player.calls.calloc(1, size));
+        made(play, slot, block, size, 1, true, is_checked);
+        break;
+    }
+    case PLAYER_ALIGNED: {
+        uint64_t size = size_of(play, word);
+        uint64_t alignment = UINT64_C(1) << player_word_argument(*++play->word);
+        void *block;
+        CALL(play, PLAYER_CALL_MALLOC, block = player.calls.aligned(alignment, size));
+        made(play, slot, block, size, alignment, false, is_checked);
+        break;
+    }
+    case PLAYER_REALLOC:
+        realloc_block(play, word, *++play->word, is_checked);
+        break;
+    case PLAYER_USABLE:
+        ask_usable_size(play->own[slot], argument);
+        break;
+    case PLAYER_CREATE:
+        player_begin_stream(&player.board->streams[argument]);
+        break;
+    case PLAYER_JOIN:
+        player_join(self, argument);
+        break;
+    case PLAYER_SIGNAL:
+        player_signal(self);
+        break;
+    case PLAYER_AWAIT:
+        player_await(self, slot, argument);
+        break;
+    case PLAYER_WIDE:
+        play->wide = argument << PLAYER_ARGUMENT_BITS;
+        break;
+    case PLAYER_PACE:
+        player_pace(self, player_word_time_ns(word));
+        break;
+    case PLAYER_JUMP:
+        player_use_block(play, argument * PLAYER_SEGMENT_BYTES, slot);
+        return true;
+    case PLAYER_END:
+        return false;
+    default:
+        player_fail(PLAYER_FAILURE_HARNESS, word, "the plan is damaged");
+    }
+    play->word++;
+    return true;
 }
 
-static __attribute__((noinline)) bool play_fast(struct play *play) {
-    return play_words(play, false);
+bool player_play_word(struct play *play) {
+    return play_word(play, false);
 }
 
-static __attribute__((noinline)) bool play_checked(struct play *play) {
-    return play_words(play, true);
+static bool play_each(struct play *play) {
+    while (play_word(play, false))
+        continue;
+    return player_word_argument(*play->word) != 0;
+}
+
+static bool play_checked(struct play *play) {
+    while (play_word(play, true))
+        continue;
+    return player_word_argument(*play->word) != 0;
+}
+
+static bool play_all(struct play *play) {
+    if (player.options->is_checked)
+        return play_checked(play);
+    bool is_for_time = player.options->sample_every == 0 && !player.options->is_paced;
+    return is_for_time ? player_play_fast(play) : play_each(play);
 }
 
 bool player_play(struct player_stream *stream) {
@@ -249,7 +280,12 @@ bool player_play(struct player_stream *stream) {
                         .random = stream->own_first + 1};
     if (player.own_contents != NULL)
         play.contents = player.own_contents + stream->own_first;
+    if (player.plan == NULL)
+        play.window = take_window();
     play.until_timed = next_timed(&play);
-    use_block(&play, stream->first_block, stream->first_words);
-    return player.options->is_checked ? play_checked(&play) : play_fast(&play);
+    player_use_block(&play, stream->first_block, stream->first_words);
+    bool exits = play_all(&play);
+    if (play.window != NULL)
+        give_window_back(play.window);
+    return exits;
 }

@@ -14,8 +14,8 @@ OK, FOUND, USAGE = 0, 1, 2
 
 
 class Run:
-    def __init__(self, trace, *arguments, fault="", after=0):
-        environment = dict(os.environ, FAULT=fault, FAULT_AFTER=str(after))
+    def __init__(self, trace, *arguments, fault="", after=0, digest=""):
+        environment = dict(os.environ, FAULT=fault, FAULT_AFTER=str(after), DIGEST_FILE=digest)
         if os.path.exists("out.json"):
             os.remove("out.json")
         done = subprocess.run([HAKREPLAY, "measure", "--idle=0", "--reps=1", "--quiet", "-o",
@@ -59,6 +59,26 @@ def test_corpus_plays():
         run = Run(os.path.join(CORPUS, name + ".zst"), "--allocator=glibc,mf2")
         check(run.status == OK and run.err == "", f"{name}: {run.status}: {run.err}")
         check(run.result["settings"]["left_out"] == 0, f"{name}: operations were left out")
+
+
+def test_all_plays_make_the_same_calls():
+    """The play that checks contents, the one for time and the one that times calls."""
+    seen = set()
+    for kind, tweak in (("single", ""), ("mixed", ""), ("single", "wide"), ("larson", "size")):
+        trace = make_trace(kind, tweak=tweak)
+        for extra in ["--touch=none"], ["--touch=none", "--hold=0"], ["--touch=1%"]:
+            prefix = "digest"
+            run = Run(trace, f"--allocator=d={FAULTY}", "--threads=1", *extra, fault="digest",
+                      digest=prefix)
+            check(run.status == OK, f"{kind}{tweak} {extra}: {run.err}")
+            files = [f for f in os.listdir(".") if f.startswith(prefix + ".")]
+            digests = {open(f, "rb").read() for f in files}
+            check(len(files) == 3, f"{kind}{tweak} {extra}: {len(files)} plays")
+            check(len(digests) == 1, f"{kind}{tweak} {extra}: plays differ in their calls")
+            seen |= digests
+            for f in files:
+                os.remove(f)
+    check(len(seen) == 4, f"{len(seen)} digests of four traces")
 
 
 def test_memory_is_the_programs():

@@ -45,12 +45,13 @@ START_TEST(only_intervals_apart_are_separate) {
 END_TEST
 
 START_TEST(a_latency_comes_back_within_its_bucket) {
-    struct player_board *board = calloc(1, sizeof *board + sizeof board->streams[0]);
+    struct player_board *board = calloc(1, player_board_bytes(1));
     board->options.stream_count = 1;
+    struct player_latency *latency = &player_latency_set(board, 0)->calls[PLAYER_CALL_FREE];
     for (uint64_t ticks = 1; ticks >> PLAYER_TICK_BITS == 0; ticks = ticks * 5 / 4 + 1) {
         double out[5];
-        memset(&board->streams[0].latency, 0, sizeof board->streams[0].latency);
-        board->streams[0].latency[PLAYER_CALL_FREE].buckets[player_bucket(ticks)] = 1;
+        memset(latency, 0, sizeof *latency);
+        latency->buckets[player_bucket(ticks)] = 1;
         measure_latencies(board, PLAYER_CALL_FREE, 1, out);
         ck_assert_double_ge(out[1], (double)ticks * 0.96);
         ck_assert_double_le(out[1], (double)ticks * 1.04 + 1);

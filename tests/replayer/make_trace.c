@@ -8,6 +8,7 @@
 //        mixed       every kind of event: interleaved reallocs, failures, usable sizes, late frees
 //        single      one thread, small blocks that live shortly: for measuring speed
 // TWEAK  size        one block is asked for with one byte more
+//        wide        with 5 GiB more
 //        event       one free is done by another thread
 //        anomaly     one object is freed twice
 //        unfinished  no END and no index
@@ -72,6 +73,8 @@ static bool tweak_now(struct maker *maker, const char *which) {
 static uint64_t put_malloc(struct maker *maker, uint32_t thread, uint64_t size) {
     if (tweak_now(maker, "size"))
         size++;
+    if (tweak_now(maker, "wide"))
+        size += UINT64_C(5) << 30;
     return put(maker, (struct trace_event){.op = TRACE_MALLOC, .thread = thread, .size = size});
 }
 
