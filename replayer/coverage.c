@@ -185,6 +185,10 @@ static void note_meeting(struct replay_coverage *coverage, const struct place *p
         coverage->last_new_meeting = coverage->schedule;
 }
 
+bool replay_coverage_looks(const struct replay_coverage *coverage) {
+    return coverage->looks;
+}
+
 void replay_coverage_note(struct replay_coverage *coverage, const struct world_point *access,
                           uint32_t fiber, const struct world_choice *choice) {
     if (!coverage->looks || access == NULL)

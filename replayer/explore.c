@@ -18,6 +18,7 @@ struct exploration {
     struct replay_options *options;
     struct replay_input input;
     struct replay_trial trial;
+    struct replay_coverage *coverage;
     uint64_t tried;
     uint64_t begun_ns, told_ns;
     bool tells;
@@ -120,7 +121,7 @@ static void tell_progress(struct exploration *exploration) {
     if (!exploration->tells || now_ns - exploration->told_ns < PROGRESS_EVERY_NS)
         return;
     exploration->told_ns = now_ns;
-    replay_coverage_figures(exploration->trial.strategist.coverage, &seen);
+    replay_coverage_figures(exploration->coverage, &seen);
     double per_second = rate(exploration, (double)exploration->tried);
     fprintf(stderr, "\r%" PRIu64 " schedules, %.0f a second, %" PRIu64 " meetings, %.0f s left ",
             exploration->tried, per_second, seen.meetings, seconds_left(exploration, per_second));
@@ -152,7 +153,7 @@ static void print_coverage(const struct exploration *exploration, const char *ou
            exploration->options->strategy, exploration->tried,
            exploration->tried > 0 ? (double)trial->points / (double)exploration->tried : 0,
            rate(exploration, (double)exploration->tried), outcome);
-    replay_coverage_figures(trial->strategist.coverage, &seen);
+    replay_coverage_figures(exploration->coverage, &seen);
     printf("  coverage (of %" PRIu64 " schedules looked at): %" PRIu64
            " meetings, the last new one in schedule %" PRIu64,
            seen.schedules, seen.meetings, seen.meetings_last + 1);
@@ -171,11 +172,12 @@ static bool is_enough(const struct exploration *exploration) {
 
 static int search(struct exploration *exploration) {
     struct replay_trial *trial = &exploration->trial;
-    struct replay_coverage *coverage = trial->strategist.coverage;
+    struct replay_coverage *coverage = exploration->coverage;
     while (!is_enough(exploration)) {
         struct replay_outcome outcome;
         uint64_t seed = exploration->options->seed + exploration->tried;
         bool noted = replay_coverage_begin(coverage, exploration->tried);
+        trial->strategist.coverage = replay_coverage_looks(coverage) ? coverage : NULL;
         if (!replay_trial_run(trial, seed, NULL, &outcome))
             return REPLAY_USAGE;
         if (replay_os_interrupted)
@@ -212,14 +214,14 @@ static bool prepare(struct exploration *exploration) {
         !replay_trial_measure(trial))
         return false;
     trial->strategist.environment = options->environment;
-    trial->strategist.coverage = replay_coverage_new();
-    if (trial->strategist.coverage == NULL)
+    exploration->coverage = replay_coverage_new();
+    if (exploration->coverage == NULL)
         replay_fail("%s: out of memory", options->input);
-    return trial->strategist.coverage != NULL;
+    return exploration->coverage != NULL;
 }
 
 static void finish(struct exploration *exploration) {
-    replay_coverage_free(exploration->trial.strategist.coverage);
+    replay_coverage_free(exploration->coverage);
     replay_trial_close(&exploration->trial);
     replay_input_close(&exploration->input);
 }

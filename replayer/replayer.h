@@ -118,7 +118,7 @@ struct replay_strategist {
     // Choices beside threads (environment.c).
     bool environment;                 // may be chosen at all
     bool surprises;                   // are chosen in this run
-    struct replay_coverage *coverage; // NULL: nobody asks
+    struct replay_coverage *coverage; // NULL: nobody asks about this run
 };
 
 struct replay_strategy {
@@ -140,10 +140,21 @@ void replay_strategist_free(struct replay_strategist *strategist);
 // What the world is given: the chosen strategy, the environment's choices, coverage.
 extern const struct world_strategy replay_explorer; // self is a struct replay_strategist
 
-// splitmix64; evenly in [0, bound), up to 2^-32; true once in `times`.
-uint64_t replay_random(struct replay_strategist *strategist);
-uint32_t replay_random_below(struct replay_strategist *strategist, uint32_t bound);
-bool replay_once_in(struct replay_strategist *strategist, uint32_t times);
+// splitmix64: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014.
+static inline uint64_t replay_random(struct replay_strategist *strategist) {
+    uint64_t z = strategist->random += UINT64_C(0x9E3779B97F4A7C15);
+    z = (z ^ z >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
+    z = (z ^ z >> 27) * UINT64_C(0x94D049BB133111EB);
+    return z ^ z >> 31;
+}
+// Evenly in [0, bound), up to 2^-32.
+static inline uint32_t replay_random_below(struct replay_strategist *strategist, uint32_t bound) {
+    return (uint32_t)((replay_random(strategist) >> 32) * bound >> 32);
+}
+// True once in `times`.
+static inline bool replay_once_in(struct replay_strategist *strategist, uint32_t times) {
+    return replay_random_below(strategist, times) == 0;
+}
 
 // ---------------------------------------------------------------- search.c
 
@@ -194,6 +205,8 @@ struct replay_coverage *replay_coverage_new(void); // NULL: no memory
 void replay_coverage_free(struct replay_coverage *coverage);
 // False: out of memory, at any time before.
 bool replay_coverage_begin(struct replay_coverage *coverage, uint64_t schedule);
+// Whether the schedule begun is one of those looked at; only then is anything noted.
+bool replay_coverage_looks(const struct replay_coverage *coverage);
 void replay_coverage_note(struct replay_coverage *coverage, const struct world_point *access,
                           uint32_t fiber, const struct world_choice *choice);
 bool replay_coverage_end(struct replay_coverage *coverage);

@@ -31,7 +31,9 @@ static uint64_t *at(uint64_t *by_fiber, uint32_t fiber) {
 }
 
 static uint32_t any_runnable(struct replay_strategist *strategist, const struct world *world) {
-    return world_runnable(world, replay_random_below(strategist, world_runnable_count(world)));
+    uint32_t count;
+    const uint32_t *runnable = world_runnables(world, &count);
+    return runnable[replay_random_below(strategist, count)];
 }
 
 static void draw_turns(struct replay_strategist *strategist) {
@@ -60,10 +62,12 @@ static void draw_priorities(struct replay_strategist *strategist) {
 }
 
 static uint32_t highest(const struct replay_strategist *strategist, const struct world *world) {
-    uint32_t best = world_runnable(world, 0);
-    for (uint32_t i = 1; i < world_runnable_count(world); i++)
-        if (strategist->priority[world_runnable(world, i)] > strategist->priority[best])
-            best = world_runnable(world, i);
+    uint32_t count;
+    const uint32_t *runnable = world_runnables(world, &count);
+    uint32_t best = runnable[0];
+    for (uint32_t i = 1; i < count; i++)
+        if (strategist->priority[runnable[i]] > strategist->priority[best])
+            best = runnable[i];
     return best;
 }
 
@@ -109,8 +113,10 @@ void replay_pos_pick(void *self, struct world *world, const struct world_point *
     (void)point;
     choice->fiber = highest(strategist, world);
     const struct world_point *access = world_point_of(world, choice->fiber);
-    for (uint32_t i = 0; i < world_runnable_count(world); i++) {
-        uint32_t fiber = world_runnable(world, i);
+    uint32_t count;
+    const uint32_t *runnable = world_runnables(world, &count);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t fiber = runnable[i];
         if (fiber == choice->fiber || meet(access, world_point_of(world, fiber)))
             strategist->priority[fiber] = replay_random(strategist);
     }
@@ -136,13 +142,14 @@ void replay_urw_pick(void *self, struct world *world, const struct world_point *
     struct replay_strategist *strategist = self;
     (void)point;
     uint64_t sum = 0;
-    uint32_t i = 0;
-    for (; i < world_runnable_count(world); i++)
-        sum += weight(strategist, world_runnable(world, i));
+    uint32_t i, count;
+    const uint32_t *runnable = world_runnables(world, &count);
+    for (i = 0; i < count; i++)
+        sum += weight(strategist, runnable[i]);
     uint64_t drawn = replay_random(strategist) % sum;
-    for (i = 0; drawn >= weight(strategist, world_runnable(world, i)); i++)
-        drawn -= weight(strategist, world_runnable(world, i));
-    choice->fiber = world_runnable(world, i);
+    for (i = 0; drawn >= weight(strategist, runnable[i]); i++)
+        drawn -= weight(strategist, runnable[i]);
+    choice->fiber = runnable[i];
     uint64_t *left = at(strategist->points_left, choice->fiber);
     *left -= *left > 0;
 }
@@ -188,11 +195,12 @@ static bool is_asleep(const struct replay_strategist *strategist, const struct w
 // Where all are asleep, who has the shortest sleep before it.
 static uint32_t any_awake(struct replay_strategist *strategist, const struct world *world,
                           const struct world_point *point) {
-    uint32_t count = world_runnable_count(world);
+    uint32_t count;
+    const uint32_t *runnable = world_runnables(world, &count);
     uint32_t first = replay_random_below(strategist, count);
-    uint32_t best = world_runnable(world, first);
+    uint32_t best = runnable[first];
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t fiber = world_runnable(world, (first + i) % count);
+        uint32_t fiber = runnable[first + i < count ? first + i : first + i - count];
         if (!is_asleep(strategist, point, fiber))
             return fiber;
         if (strategist->asleep_until[fiber] < strategist->asleep_until[best])

@@ -10,24 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-// ---------------------------------------------------------------- the generator
-
-// splitmix64: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014.
-uint64_t replay_random(struct replay_strategist *strategist) {
-    uint64_t z = strategist->random += UINT64_C(0x9E3779B97F4A7C15);
-    z = (z ^ z >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
-    z = (z ^ z >> 27) * UINT64_C(0x94D049BB133111EB);
-    return z ^ z >> 31;
-}
-
-uint32_t replay_random_below(struct replay_strategist *strategist, uint32_t bound) {
-    return (uint32_t)((replay_random(strategist) >> 32) * bound >> 32);
-}
-
-bool replay_once_in(struct replay_strategist *strategist, uint32_t times) {
-    return replay_random_below(strategist, times) == 0;
-}
-
 static void begin(void *self, struct world *world, uint64_t seed) {
     (void)self;
     (void)world;
@@ -77,8 +59,10 @@ static void pick_round_robin(void *self, struct world *world, const struct world
 
 static void pick_random(void *self, struct world *world, const struct world_point *point,
                         struct world_choice *choice) {
+    uint32_t count;
+    const uint32_t *runnable = world_runnables(world, &count);
     (void)point;
-    choice->fiber = world_runnable(world, replay_random_below(self, world_runnable_count(world)));
+    choice->fiber = runnable[replay_random_below(self, count)];
 }
 
 // ---------------------------------------------------------------- the table

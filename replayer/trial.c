@@ -56,7 +56,8 @@ bool replay_trial_run(struct replay_trial *trial, uint64_t seed, struct world_sc
         replay_fail("%s", trial->input->source->message);
         return false;
     }
-    outcome->digest = program_result_digest(result);
+    if (outcome->end != WORLD_DONE || recording != NULL)
+        outcome->digest = program_result_digest(result);
     outcome->trail = world_trail(world);
     trial->points += world_points(world);
     const struct world_violation *violation = world_violation(world);

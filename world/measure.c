@@ -49,7 +49,8 @@ static void digest_operation(struct program_result *result, const struct program
 }
 
 // What a run is called: what it did, under which policy and page geometry. Two policies may do the
-// same; `behaviour` is then equal, `digest` is not.
+// same; `behaviour` is then equal, the digest is not. Made when it is asked for: who explores runs
+// many programs whose names nobody asks for.
 static uint64_t digest_of_run(const struct program_result *result) {
     char text[1024], value[64];
     const char *name;
@@ -372,13 +373,14 @@ static void prepare_classes(struct program_result *result) {
 struct program_result *program_meter_begin(struct world *world,
                                            const struct program_options *options,
                                            uint64_t operations) {
-    struct program_result *result = calloc(1, sizeof *result);
+    struct program_result *result = malloc(sizeof *result);
     XXH3_state_t *hash = XXH3_createState();
     if (result == NULL || hash == NULL) {
         free(result);
         XXH3_freeState(hash);
         return NULL;
     }
+    memset(result, 0, offsetof(struct program_result, digest_records));
     XXH3_64bits_reset(hash);
     result->hash = hash;
     result->world = world;
@@ -496,7 +498,6 @@ enum world_end program_meter_end(struct program_result *result, enum world_end e
     digest_flush(result);
     XXH3_64bits_update(result->hash, &result->counters, sizeof result->counters);
     result->behaviour = XXH3_64bits_digest(result->hash);
-    result->digest = digest_of_run(result);
     result->world = NULL;
     result->state = NULL;
     result->objects = NULL;
@@ -516,7 +517,7 @@ void program_result_free(struct program_result *result) {
 }
 
 uint64_t program_result_digest(const struct program_result *result) {
-    return result->digest;
+    return digest_of_run(result);
 }
 
 uint64_t program_result_steps(const struct program_result *result) {

@@ -394,11 +394,13 @@ static enum world_end check_live_blocks(struct program_run *run, enum world_end 
 
 enum world_end program_run(struct world *world, struct program_source *source,
                            const struct program_options *options, struct program_result **result) {
+    struct program_operation batch[PROGRAM_BATCH]; // not in the run, which begins as zero
     struct program_run run = {.world = world,
                               .source = source,
                               .options = options,
                               .waiters = PROGRAM_NOBODY,
-                              .arena = (char *)world_mf2(world)};
+                              .arena = (char *)world_mf2(world),
+                              .batch = batch};
     source->message[0] = '\0';
     enum world_end end = WORLD_DONE;
     run.result = program_meter_begin(world, options, source->operations);

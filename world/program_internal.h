@@ -31,10 +31,10 @@ struct program_run {
     const struct program_options *options;
     struct program_result *result;
     struct program_objects objects;
-    char *arena;      // offset 0
-    bool failed;      // no memory, or the source failed: source->message says which
-    uint32_t waiters; // dataflow: first thread that waited for the object made last
-    struct program_operation batch[PROGRAM_BATCH];
+    char *arena;                     // offset 0
+    bool failed;                     // no memory, or the source failed: source->message says which
+    uint32_t waiters;                // dataflow: first thread that waited for the object made last
+    struct program_operation *batch; // PROGRAM_BATCH of them, for who reads the source
 };
 
 // Does one operation on MF2 as the calling thread or fiber, checks stamps, tells the meter. Waits
@@ -159,8 +159,7 @@ struct program_result {
     // -- digest
     XXH3_state_t *hash;
     uint32_t digest_pending;
-    struct program_digest_record digest_records[PROGRAM_DIGEST_BATCH];
-    uint64_t behaviour, digest; // see digest_of_run
+    uint64_t behaviour; // see digest_of_run
 
     // -- pages and bytes; sums are over steps
     uint64_t steps, steps_done, points, time_ns;
@@ -197,6 +196,9 @@ struct program_result {
     struct mf2_counters counters;
     bool violated;
     struct world_violation violation;
+
+    // Last, because it does not begin as zero.
+    struct program_digest_record digest_records[PROGRAM_DIGEST_BATCH];
 };
 
 // ---------------------------------------------------------------- measure_migrations.c

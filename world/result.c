@@ -302,7 +302,7 @@ static const char *end_name(const struct program_result *result) {
 
 static void set_body(json_t *run, const struct program_result *result) {
     set(run, "switches", switches_json(&result->route));
-    set(run, "digest", hexadecimal(result->digest));
+    set(run, "digest", hexadecimal(program_result_digest(result)));
     set(run, "behaviour", hexadecimal(result->behaviour));
     set(run, "steps", integer(result->steps));
     set(run, "points", integer(result->points));

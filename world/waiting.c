@@ -50,6 +50,11 @@ uint32_t world_runnable(const struct world *world, uint32_t i) {
     return world->runnable[i];
 }
 
+const uint32_t *world_runnables(const struct world *world, uint32_t *count) {
+    *count = world->runnable_count;
+    return world->runnable;
+}
+
 bool world_is_runnable(const struct world *world, uint32_t fiber) {
     return fiber <= world->fiber_limit && world->fibers[fiber].state == FIBER_RUNNABLE;
 }

@@ -88,6 +88,8 @@ struct world_strategy {
 uint32_t world_runnable_count(const struct world *world);
 uint32_t world_runnable(const struct world *world, uint32_t i);
 bool world_is_runnable(const struct world *world, uint32_t fiber);
+// All of them at once, for who picks at every point.
+const uint32_t *world_runnables(const struct world *world, uint32_t *count);
 // Where a fiber stands: the point whose access it does when it runs next. NULL if there is no such
 // fiber or it has ended. A fiber that has not begun stands at an OPERATION point.
 const struct world_point *world_point_of(const struct world *world, uint32_t fiber);
