@@ -20,6 +20,7 @@ static inline void *pop_free(struct mf2_state *state, struct MidPage *page, uint
 
 static inline void *take_block(struct mf2_state *state, struct MidPage *page, bool *zeroed) {
     *zeroed = false;
+    mf2_works_on(page);
     uint16_t unit = page->free;
     if (MF2_LIKELY(unit != MF2_UNIT_NONE))
         return pop_free(state, page, unit);
@@ -158,6 +159,7 @@ static void enter_slow(struct mf2_state *state, struct MF2_ThreadPages *self) {
 static uint32_t take_blocks(struct mf2_state *state, struct MidPage *page, void **blocks,
                             uint32_t count) {
     uint32_t taken = 0;
+    mf2_works_on(page);
     uint16_t unit = page->free;
     for (; taken < count && unit != MF2_UNIT_NONE; unit = mf2_page_link(state, page, unit))
         blocks[taken++] = mf2_page_block(state, page, unit);

@@ -49,6 +49,7 @@ bool mf2_depot_put(struct mf2_state *state, uint32_t class_index, void *const *b
     if (!number)
         return false;
     struct mf2_batch *batch = mf2_batch_of(state, number);
+    mf2_works_on(batch);
     batch->count = count;
     memcpy(batch->blocks, blocks, count * sizeof *blocks);
     mf2_fetch_add_relaxed(&state->depot_count[class_index], 1);
@@ -67,6 +68,7 @@ uint32_t mf2_depot_take(struct mf2_state *state, uint32_t class_index, void **bl
     if (left < low) // a race may lose this: the helper then gives back a batch too many
         mf2_store_relaxed(&state->depot_low[class_index], left);
     struct mf2_batch *batch = mf2_batch_of(state, number);
+    mf2_works_on(batch);
     uint32_t count = batch->count;
     memcpy(blocks, batch->blocks, count * sizeof *blocks);
     mf2_stack_push(&state->batches_free, batch_links(state), number);

@@ -77,6 +77,7 @@ static MF2_NOINLINE void page_emptied(struct mf2_state *state, struct MF2_Thread
 
 static inline void free_held(struct mf2_state *state, struct MF2_ThreadPages *self,
                              struct MidPage *page, struct mf2_chain chain) {
+    mf2_works_on(page);
     if (MF2_UNLIKELY(chain.first == page->free || page->used < chain.count))
         fail_at(state, "double free", mf2_page_block(state, page, chain.first));
     mf2_page_set_link(state, page, chain.last, page->free);

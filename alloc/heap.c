@@ -177,6 +177,7 @@ struct taken {
 static struct taken take_once(struct mf2_state *state, uint32_t count, uint32_t align) {
     struct taken taken = {0, true, false};
     mf2_lock(&state->heap_lock);
+    mf2_works_on(&state->fresh_page);
     taken.first = run_take(state, MF2_PAGE_DIRTY, count, align);
     if (taken.first) {
         dirty_less(state, count);
@@ -212,6 +213,7 @@ uint32_t mf2_heap_take(struct mf2_state *state, uint32_t count, uint32_t align, 
 
 void mf2_heap_keep(struct mf2_state *state, uint32_t page, uint32_t count) {
     mf2_lock(&state->heap_lock);
+    mf2_works_on(&state->fresh_page);
     state->dirty_pages += count;
     run_insert(state, page, count, MF2_PAGE_DIRTY);
     mf2_unlock(&state->heap_lock);
@@ -222,6 +224,7 @@ void mf2_heap_keep(struct mf2_state *state, uint32_t page, uint32_t count) {
 void mf2_heap_give(struct mf2_state *state, uint32_t page, uint32_t count) {
     mf2_purge(state, page, count);
     mf2_lock(&state->heap_lock);
+    mf2_works_on(&state->fresh_page);
     state->held_pages -= count;
     run_insert(state, page, count, MF2_PAGE_CLEAN);
     mf2_unlock(&state->heap_lock);
@@ -232,6 +235,7 @@ uint32_t mf2_heap_purge(struct mf2_state *state, uint32_t wanted) {
     while (purged < wanted) {
         uint32_t count;
         mf2_lock(&state->heap_lock);
+        mf2_works_on(&state->fresh_page);
         uint32_t page = dirty_take_some(state, wanted - purged, &count);
         mf2_unlock(&state->heap_lock);
         if (!page)
@@ -246,6 +250,7 @@ bool mf2_heap_extend(struct mf2_state *state, uint32_t page, uint32_t count, uin
     uint32_t after = page + count;
     bool taken = false;
     mf2_lock(&state->heap_lock);
+    mf2_works_on(&state->fresh_page);
     uint8_t kind = after < state->page_count ? state->pages[after].run_end : 0;
     if (kind && state->pages[after].run_pages >= more) {
         run_cut(state, after, after, more);
@@ -266,6 +271,7 @@ bool mf2_heap_extend(struct mf2_state *state, uint32_t page, uint32_t count, uin
 
 uint32_t mf2_heap_dirty(struct mf2_state *state) {
     mf2_lock(&state->heap_lock);
+    mf2_works_on(&state->fresh_page);
     uint32_t dirty = state->dirty_pages;
     mf2_unlock(&state->heap_lock);
     return dirty;
@@ -280,6 +286,7 @@ uint32_t mf2_heap_held(struct mf2_state *state) {
 
 uint32_t mf2_heap_tick(struct mf2_state *state) {
     mf2_lock(&state->heap_lock);
+    mf2_works_on(&state->fresh_page);
     uint32_t unused = state->dirty_pages_low;
     state->dirty_pages_low = state->dirty_pages;
     mf2_unlock(&state->heap_lock);

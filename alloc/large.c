@@ -45,6 +45,7 @@ void *mf2_large_alloc(struct mf2_state *state, size_t bytes, size_t alignment, b
         return NULL;
     *zeroed = !recycled;
     struct MidPage *page = &state->pages[first];
+    mf2_works_on(page);
     page->state = MF2_PAGE_LARGE;
     page->run_pages = (uint32_t)count;
     page->large_bytes = bytes;
@@ -59,6 +60,7 @@ void *mf2_large_alloc(struct mf2_state *state, size_t bytes, size_t alignment, b
 void mf2_large_free(struct mf2_state *state, struct MidPage *page) {
     struct MF2_ThreadPages *self = mf2_self();
     uint32_t count = page->run_pages;
+    mf2_works_on(page);
     page->state = MF2_PAGE_NONE;
     MF2_COUNT(state, self, large_frees);
     mf2_fetch_sub_relaxed(&state->large_pages, count);

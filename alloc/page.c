@@ -14,6 +14,7 @@ void mf2_page_format(struct mf2_state *state, struct MidPage *page, uint32_t cla
     uint32_t span_shift = geometry->span_shift[class_index];
     uint32_t unit_bytes = MF2_UNIT_BYTES << span_shift;
     uint32_t capacity = mf2_geometry_capacity(geometry, class_index);
+    mf2_works_on(page);
     page->free = MF2_UNIT_NONE;
     page->used = 0;
     page->fresh_unit = 0;
@@ -34,6 +35,7 @@ void mf2_page_format(struct mf2_state *state, struct MidPage *page, uint32_t cla
 }
 
 void mf2_page_merge(struct mf2_state *state, struct MidPage *page, struct mf2_chain chain) {
+    mf2_works_on(page);
     if (chain.count == 0)
         return;
     if (page->free != MF2_UNIT_NONE)
@@ -82,6 +84,7 @@ void mf2_page_tell(struct mf2_state *state, struct MF2_ThreadPages *self, struct
 
 void mf2_page_put_away(struct mf2_state *state, struct MF2_ThreadPages *self, struct MidPage *page,
                        enum mf2_page_state page_state) {
+    mf2_works_on(page);
     page->state = (uint8_t)page_state;
     if (page_state == MF2_PAGE_FULL)
         MF2_COUNT(state, self, full_pages);

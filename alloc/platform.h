@@ -23,6 +23,8 @@
 //   mf2_cas_acq_rel(p, &expected, v)   strong: true on success, else *expected is what was found
 //   mf2_fence_seq_cst()
 // Shared plain fields: mf2_plain_read(p)  mf2_plain_write(p, v)
+// mf2_works_on(p): from here on the caller reads and writes plain fields of *p, which are its own
+// until it gives them up by an atomic. Costs nothing; says to world/ what to look for races in.
 //
 // MF2_PAGE_SHIFT(state): log2 of a page's bytes. MF2_SHOWN(state, place): a place in an error line.
 //

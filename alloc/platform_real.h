@@ -46,6 +46,7 @@ static inline void mf2_fence_seq_cst(void) {
 
 #define mf2_plain_read(p)     (*(p))
 #define mf2_plain_write(p, v) (*(p) = (v))
+#define mf2_works_on(p)       ((void)0)
 
 // The two roots of the real world, owned by platform_real.c: the only mutable variables of alloc/.
 extern _Atomic(struct mf2_state *) mf2_real_state __attribute__((visibility("hidden")));

@@ -108,6 +108,10 @@ void mf2_virtual_fence(const struct mf2_site *site);
 #define mf2_plain_write(p, v)                                                                      \
     mf2_virtual_store((p), sizeof(*(p)), (v), MF2_SITE(MF2_POINT_PLAIN_WRITE, MF2_PLAIN, #p))
 
+// No point: nothing is interleaved here. Races between what is said so are looked for.
+void mf2_virtual_works_on(const void *place, const struct mf2_site *site);
+#define mf2_works_on(p) mf2_virtual_works_on((p), MF2_SITE(MF2_POINT_PLAIN_WRITE, MF2_PLAIN, #p))
+
 struct mf2_state *mf2_state(void);
 static inline struct mf2_state *mf2_state_ensure(void) {
     return mf2_state();

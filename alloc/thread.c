@@ -27,6 +27,7 @@ static struct MidPage *no_page(void) {
 // ---------------------------------------------------------------- taking a slot
 
 static uint32_t slot_reuse(struct mf2_state *state) {
+    mf2_works_on(&state->free_slot);
     uint32_t slot = state->free_slot;
     if (slot)
         state->free_slot = mf2_thread_of_slot(state, slot)->next_free_slot;
@@ -59,6 +60,7 @@ struct MF2_ThreadPages *mf2_thread_ensure(struct mf2_state *state) {
     if (!slot)
         return NULL;
     self = mf2_thread_of_slot(state, slot);
+    mf2_works_on(self);
     self->slot = slot;
     for (uint32_t k = 0; k < MF2_CLASS_MAX; k++)
         if (!self->bins[k].active)
@@ -131,7 +133,9 @@ void mf2_thread_exit(void) {
         for (uint32_t k = 0; k < state->geometry->class_count; k++)
             mf2_orphan_rescue(state, self, k);
     mf2_self_set((struct MF2_ThreadPages *)(uintptr_t)&mf2_no_thread);
+    mf2_works_on(self);
     mf2_lock(&state->thread_lock);
+    mf2_works_on(&state->free_slot);
     self->next_free_slot = state->free_slot;
     state->free_slot = self->slot;
     mf2_unlock(&state->thread_lock);

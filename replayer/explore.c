@@ -32,10 +32,9 @@ static void set_number(struct world_schedule *schedule, const char *key, uint64_
     world_schedule_key(schedule, key, text);
 }
 
-static void describe(const struct exploration *exploration, struct world_schedule *schedule,
-                     uint64_t seed, const struct replay_outcome *outcome) {
-    const struct replay_options *options = exploration->options;
-    const struct replay_input *input = &exploration->input;
+static void describe(const struct replay_options *options, const struct replay_input *input,
+                     struct world_schedule *schedule, uint64_t seed, uint64_t point_limit,
+                     const struct replay_outcome *outcome) {
     char digest[20];
     snprintf(digest, sizeof digest, "%016" PRIx64, outcome->digest);
     world_schedule_key(schedule, "tool", "hakreplay " HAK_VERSION);
@@ -49,19 +48,61 @@ static void describe(const struct exploration *exploration, struct world_schedul
     world_schedule_key(schedule, "geometry", input->geometry->name);
     world_schedule_key(schedule, "route", options->routes.list[0].text);
     world_schedule_key(schedule, "order", "dataflow");
+    world_schedule_key(schedule, "memory", replay_memory_name(options->memory));
     world_schedule_key(schedule, "strategy", options->strategy);
     set_number(schedule, "seed", seed);
-    set_number(schedule, "point-limit", exploration->trial.point_limit);
+    set_number(schedule, "point-limit", point_limit);
     world_schedule_key(schedule, "oracle", world_oracle_name(outcome->violation.oracle));
     set_number(schedule, "point", outcome->violation.point);
     world_schedule_key(schedule, "digest", digest);
     world_schedule_key(schedule, "text", outcome->violation.text);
 }
 
+static bool write_schedule(const struct world_schedule *schedule, const char *path) {
+    char message[REPLAY_TEXT_MAX];
+    bool written = world_schedule_write(schedule, path, message, sizeof message) == 0;
+    if (!written)
+        replay_fail("%s", message);
+    return written;
+}
+
+// FAIL.hks → FAIL-small.hks
+static void name_small(const char *path, char *small, size_t size) {
+    size_t length = strlen(path), end = length;
+    if (length > 4 && strcmp(path + length - 4, ".hks") == 0)
+        end -= 4;
+    snprintf(small, size, "%.*s-small%s", (int)end, path, path + end);
+}
+
+// Says nothing where nothing was to be gained.
+static void minimise(struct exploration *exploration, uint64_t seed,
+                     const struct replay_outcome *failure, const char *path) {
+    struct replay_options *options = exploration->options;
+    struct replay_small small;
+    char small_path[560];
+    uint64_t begun_ns = replay_os_clock_ns();
+    bool fine = replay_shrink(&exploration->trial, options->routes.list[0].text, options->memory,
+                              seed, failure, &small);
+    name_small(path, small_path, sizeof small_path);
+    if (fine) {
+        describe(options, &small.input, small.schedule, 0, small.point_limit, &small.outcome);
+        fine = write_schedule(small.schedule, small_path);
+    }
+    if (fine && !options->quiet)
+        printf("  made smaller: %u operations, %u preemptions (%" PRIu64 " runs, %.1f s), %s: %s\n"
+               "  written to %s\n",
+               small.operations, small.preemptions, small.runs,
+               (double)(replay_os_clock_ns() - begun_ns) / 1e9,
+               world_oracle_name(small.outcome.violation.oracle), small.outcome.violation.text,
+               small_path);
+    replay_small_free(&small);
+}
+
 static int write_failure(struct exploration *exploration, uint64_t seed,
                          const struct replay_outcome *first) {
-    char path[512], message[REPLAY_TEXT_MAX];
+    char path[512];
     struct replay_outcome second;
+    struct replay_options *options = exploration->options;
     struct world_schedule *schedule = world_schedule_new();
     if (schedule == NULL)
         return replay_fail("out of memory for the schedule");
@@ -74,19 +115,21 @@ static int write_failure(struct exploration *exploration, uint64_t seed,
                     world_end_name(second.end), second.violation.point);
         return REPLAY_DIVERGED;
     }
-    describe(exploration, schedule, seed, &second);
-    if (exploration->options->output != NULL)
-        snprintf(path, sizeof path, "%s", exploration->options->output);
+    describe(options, &exploration->input, schedule, seed, exploration->trial.point_limit, &second);
+    if (options->output != NULL)
+        snprintf(path, sizeof path, "%s", options->output);
     else
         snprintf(path, sizeof path, "%s-%" PRIu64 ".hks", exploration->input.name, seed);
-    bool written = world_schedule_write(schedule, path, message, sizeof message) == 0;
+    bool written = write_schedule(schedule, path);
     world_schedule_free(schedule);
     if (!written)
-        return replay_fail("%s", message);
+        return REPLAY_USAGE;
     printf("violation: %s: %s\n", world_oracle_name(second.violation.oracle),
            second.violation.text);
     printf("  seed %" PRIu64 ", point %" PRIu64 ", written to %s\n", seed, second.violation.point,
            path);
+    if (options->minimise)
+        minimise(exploration, seed, &second, path);
     printf("  to see it again: hakreplay repro %s\n", path);
     return REPLAY_VIOLATION;
 }
@@ -209,7 +252,7 @@ static bool prepare(struct exploration *exploration) {
         replay_fail("%s: %s", options->output, why);
         return false;
     }
-    if (!replay_trial_open(trial, input, options->routes.list[0].text,
+    if (!replay_trial_open(trial, input, options->routes.list[0].text, options->memory,
                            replay_strategy_find(options->strategy)) ||
         !replay_trial_measure(trial))
         return false;

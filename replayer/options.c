@@ -32,6 +32,12 @@ static const struct option_row rows[] = {
     {'e', "environment", "on|off",
      "clock jumps, spurious wake-ups and failures as well, in every second schedule; default on",
      NULL},
+    {'i', "minimise", "on|off", "write a failure made smaller, too; default on", NULL},
+    {'G', "gdb", NULL, "under gdb, stopped at the step", NULL},
+    {'P', "step", "POINT", "for --gdb: that point; default where the oracle fired", NULL},
+    {'m', "memory", "sc|c11",
+     "a load reads the newest store (sc, default), or any that C11 allows; then races count, too",
+     NULL},
     {'g', "geometry", "G", "default, seed or scenario; default default, or what the scenario says",
      NULL},
     {'t', "stamps", NULL, "write and check a stamp at both ends of every block", NULL},
@@ -167,11 +173,29 @@ static bool parse_budget(const char *text, struct replay_options *options) {
     return fine;
 }
 
-static bool parse_environment(const char *text, struct replay_options *options) {
-    options->environment = strcmp(text, "on") == 0;
-    if (options->environment || strcmp(text, "off") == 0)
+static bool parse_switch(const char *name, const char *text, bool *on) {
+    *on = strcmp(text, "on") == 0;
+    if (*on || strcmp(text, "off") == 0)
         return true;
-    replay_fail("--environment: expected on or off, found \"%s\"", text);
+    replay_fail("--%s: expected on or off, found \"%s\"", name, text);
+    return false;
+}
+
+static const char *const memory_names[] = {[WORLD_MEMORY_SC] = "sc", [WORLD_MEMORY_C11] = "c11"};
+
+const char *replay_memory_name(enum world_memory memory) {
+    return memory_names[memory];
+}
+
+enum world_memory replay_memory_of(const char *name) {
+    return strcmp(name, memory_names[WORLD_MEMORY_C11]) == 0 ? WORLD_MEMORY_C11 : WORLD_MEMORY_SC;
+}
+
+static bool parse_memory(const char *text, struct replay_options *options) {
+    options->memory = replay_memory_of(text);
+    if (strcmp(text, replay_memory_name(options->memory)) == 0)
+        return true;
+    replay_fail("--memory: expected sc or c11, found \"%s\"", text);
     return false;
 }
 
@@ -194,7 +218,16 @@ static bool set_option(char letter, const char *value, struct replay_options *op
     case 'b':
         return parse_budget(value, options);
     case 'e':
-        return parse_environment(value, options);
+        return parse_switch("environment", value, &options->environment);
+    case 'i':
+        return parse_switch("minimise", value, &options->minimise);
+    case 'G':
+        options->gdb = true;
+        return true;
+    case 'P':
+        return parse_number("step", value, &options->step);
+    case 'm':
+        return parse_memory(value, options);
     case 'g':
         return parse_geometry(value, options);
     case 't':
@@ -275,8 +308,12 @@ bool replay_options_parse(const struct replay_command *command, int argc, char *
                           struct replay_options *options, int *status) {
     struct option long_options[ROW_COUNT + 1];
     fill_long_options(command->letters, long_options);
-    *options = (struct replay_options){
-        .strategy = "random", .seed = 1, .schedules = 10000, .environment = true};
+    *options = (struct replay_options){.strategy = "random",
+                                       .seed = 1,
+                                       .schedules = 10000,
+                                       .environment = true,
+                                       .minimise = true,
+                                       .step = UINT64_MAX};
     if (!takes(command->letters, 'O')) {
         options->order = PROGRAM_DATAFLOW;
         options->strategy = "portfolio";

@@ -186,8 +186,8 @@ static bool run_route(struct session *session) {
         session->status = replay_fail("%s: out of memory", options->input);
         return false;
     }
-    struct world *world =
-        replay_world_create(&session->input, route_text(session), strategy, self, options->seed, 0);
+    struct world *world = replay_world_create(&session->input, route_text(session), WORLD_MEMORY_SC,
+                                              strategy, self, options->seed, 0);
     bool fine = world != NULL && run_in_world(session, world, strategist.next_operations);
     if (world == NULL)
         session->status = REPLAY_USAGE;

@@ -47,7 +47,11 @@ struct replay_options {
     uint64_t schedules; // explore: how many at most
     uint64_t budget_ns; // explore: for how long at most; 0: no such limit
     bool has_order, has_strategy, has_route, has_schedules;
-    bool environment; // explore: its choices as well
+    enum world_memory memory; // explore
+    bool minimise;            // explore: write the failure made smaller, too
+    bool gdb;                 // repro: under gdb, up to a step
+    uint64_t step;            // repro: a point's number; UINT64_MAX: where the oracle fired
+    bool environment;         // explore: its choices as well
     bool stamps, json, quiet, allow_anomalies, allow_other_sources;
 };
 
@@ -62,6 +66,10 @@ struct replay_command {
 bool replay_options_parse(const struct replay_command *command, int argc, char **argv,
                           struct replay_options *options, int *status);
 void replay_print_options(const char *letters);
+
+// "sc", "c11". What is neither is sc.
+const char *replay_memory_name(enum world_memory memory);
+enum world_memory replay_memory_of(const char *name);
 
 // Puts these routes in the place of those that the options have; false: refused.
 bool replay_routes_parse(const char *text, struct replay_options *options);
@@ -80,6 +88,9 @@ struct replay_input {
     char name[256]; // base name without .zst or .scn
 };
 
+// The scenario of that text, which came from the input of that name; prints nothing.
+bool replay_input_from_text(struct replay_input *input, const char *name, const char *text,
+                            const struct mf2_geometry *geometry);
 // The input named by path, or, with `text`, the scenario of that text. On failure prints a line.
 bool replay_input_open(struct replay_input *input, const char *path, const char *text,
                        const struct mf2_geometry *geometry, bool allow_anomalies);
@@ -89,8 +100,8 @@ void replay_input_settle_route(const struct replay_input *input, struct replay_o
 
 // A world for that input under that route; NULL with a line printed. strategy NULL: strict.
 struct world *replay_world_create(const struct replay_input *input, const char *route,
-                                  const struct world_strategy *strategy, void *strategy_self,
-                                  uint64_t seed, uint64_t point_limit);
+                                  enum world_memory memory, const struct world_strategy *strategy,
+                                  void *strategy_self, uint64_t seed, uint64_t point_limit);
 
 // ---------------------------------------------------------------- strategy.c
 
@@ -118,7 +129,11 @@ struct replay_strategist {
     // Choices beside threads (environment.c).
     bool environment;                 // may be chosen at all
     bool surprises;                   // are chosen in this run
+    bool older_stores;                // memory may show them
+    uint32_t stale_once_in;           // loads that may read an older store and draw which
     struct replay_coverage *coverage; // NULL: nobody asks about this run
+    struct replay_guide *guide;       // plays instead of `plays`; NULL: nobody
+    struct replay_guide *notes;       // takes this run down; NULL: nobody
 };
 
 struct replay_strategy {
@@ -234,7 +249,8 @@ struct replay_trial {
 
 // False with a line printed. `input` must outlive the trial. In any case replay_trial_close.
 bool replay_trial_open(struct replay_trial *trial, const struct replay_input *input,
-                       const char *route, const struct replay_strategy *strategy);
+                       const char *route, enum world_memory memory,
+                       const struct replay_strategy *strategy);
 void replay_trial_close(struct replay_trial *trial);
 // Fills in what a run is like (strategist.run_points, point_limit), by one in recorded order.
 bool replay_trial_measure(struct replay_trial *trial);
@@ -243,6 +259,63 @@ bool replay_trial_measure(struct replay_trial *trial);
 bool replay_trial_run(struct replay_trial *trial, uint64_t seed, struct world_schedule *recording,
                       struct replay_outcome *outcome);
 bool replay_outcome_is_same(const struct replay_outcome *a, const struct replay_outcome *b);
+
+// ---------------------------------------------------------------- guide.c
+
+// An operation's name, which stays when others go: its thread, and a number that grows there.
+struct replay_name {
+    uint32_t thread, tag;
+};
+// A point: so many of its thread's, counted from the beginning of an operation.
+struct replay_mark {
+    uint32_t thread, tag, point;
+};
+// A stretch of a run: a thread runs up to this point. Or, `special`: what is chosen beside threads
+// when it stands there.
+struct replay_part {
+    struct replay_mark mark;
+    bool special;
+    uint8_t outcome; // enum world_outcome
+    uint32_t store_age;
+    uint64_t clock_step_ns;
+    bool left_out;
+};
+struct replay_guide {
+    const struct replay_name *names; // of the program's operations, by recorded number
+    struct replay_part *parts;
+    uint32_t part_count, part_capacity;
+    uint32_t next;
+    bool incomplete; // no memory for a part
+    uint32_t fiber_limit;
+    uint64_t *last_operation; // by fiber: recorded number
+    uint32_t *points;         // by fiber: since it began
+    uint32_t previous;        // fiber
+    uint32_t preemptions;     // of the run that was played last: a thread that could go on did not
+};
+bool replay_guide_init(struct replay_guide *guide, uint32_t fiber_limit);
+void replay_guide_free(struct replay_guide *guide);
+void replay_guide_begin(struct replay_guide *guide);
+void replay_guide_note(struct replay_guide *guide, struct replay_strategist *strategist,
+                       struct world *world, const struct world_choice *choice);
+void replay_guide_pick(struct replay_guide *guide, struct replay_strategist *strategist,
+                       struct world *world, const struct world_point *point,
+                       struct world_choice *choice);
+
+// ---------------------------------------------------------------- shrink.c
+
+// A failure made smaller: a scenario and a schedule of it.
+struct replay_small {
+    struct replay_input input;
+    struct world_schedule *schedule;
+    struct replay_outcome outcome;
+    uint64_t point_limit, runs;
+    uint32_t operations, preemptions;
+};
+// The run of `seed` in this trial fails so. False: it could not be made smaller (it is too long, or
+// there is no memory). In any case the caller frees what there is.
+bool replay_shrink(struct replay_trial *trial, const char *route, enum world_memory memory,
+                   uint64_t seed, const struct replay_outcome *failure, struct replay_small *small);
+void replay_small_free(struct replay_small *small);
 
 // ---------------------------------------------------------------- scenario.c
 
@@ -285,14 +358,17 @@ struct replay_timeline_entry {
     struct program_operation operation; // at a point between operations: the one that is begun
     bool has_operation;
     uint32_t fiber;
+    uint64_t repeats; // accesses after it that were the same as it and those just before
 };
 struct replay_timeline {
     const struct world_strategy *inner;
     void *inner_self;
     uint64_t count; // of all accesses; the last ones are kept
+    uint64_t step;  // point at which replay_step_reached is called; UINT64_MAX: none
     struct replay_timeline_entry entries[REPLAY_TIMELINE_POINTS];
 };
 extern const struct world_strategy replay_timeline_strategy; // self is a struct replay_timeline
+void replay_step_reached(uint64_t point);
 // For program_options.on_operation; self is a struct replay_timeline.
 void replay_timeline_note(void *self, struct world *world,
                           const struct program_operation *operation);

@@ -54,6 +54,30 @@ char *replay_os_read_file(const char *path, size_t *size, char *message, size_t 
     return text;
 }
 
+// ---------------------------------------------------------------- gdb
+
+#define DEBUG_WORDS_MAX 32
+
+const char *replay_os_debug(const char *function, const char *const *words) {
+    static char self[4096], stop[128];
+    const char *line[DEBUG_WORDS_MAX] = {"gdb", "-q", "-ex",   "set breakpoint pending on",
+                                         "-ex", stop, "-ex",   "run",
+                                         "-ex", "up", "--args"};
+    size_t count = 0;
+    while (line[count] != NULL)
+        count++;
+    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (length <= 0)
+        return strerror(errno);
+    self[length] = '\0';
+    snprintf(stop, sizeof stop, "break %s", function);
+    line[count++] = self;
+    for (; *words != NULL && count < DEBUG_WORDS_MAX - 1; words++)
+        line[count++] = *words;
+    execvp(line[0], (char *const *)(uintptr_t)line);
+    return strerror(errno);
+}
+
 // ---------------------------------------------------------------- time, terminal, signals
 
 static uint64_t clock_ns(clockid_t clock) {

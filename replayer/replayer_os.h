@@ -11,6 +11,10 @@
 // A file whole, with a zero byte behind it; free() it. NULL with one line in message.
 char *replay_os_read_file(const char *path, size_t *size, char *message, size_t message_size);
 
+// This process becomes gdb, which runs hakreplay with these words (NULL-ended) and stops in that
+// function. Returns why it could not.
+const char *replay_os_debug(const char *function, const char *const *words);
+
 // Wall-clock nanoseconds, and those that this process has had a processor for.
 uint64_t replay_os_clock_ns(void);
 uint64_t replay_os_processor_ns(void);

@@ -2,6 +2,8 @@
 // what it belongs to: scenario (whole) or trace (by hash), route, geometry, MF2's sources.
 #include "replayer.h"
 
+#include "replayer_os.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,11 +78,13 @@ static bool prepare(struct repro *repro) {
         replay_fail("%s: out of memory", repro->options->input);
         return false;
     }
+    repro->timeline.step = repro->options->step;
     repro->timeline.inner = &world_strategy_schedule;
     repro->timeline.inner_self = repro->schedule;
     repro->world = replay_world_create(
-        &repro->input, value(repro, "route"), &replay_timeline_strategy, &repro->timeline,
-        strtoull(value(repro, "seed"), NULL, 10), strtoull(value(repro, "point-limit"), NULL, 10));
+        &repro->input, value(repro, "route"), replay_memory_of(value(repro, "memory")),
+        &replay_timeline_strategy, &repro->timeline, strtoull(value(repro, "seed"), NULL, 10),
+        strtoull(value(repro, "point-limit"), NULL, 10));
     if (repro->world == NULL)
         return false;
     world_snapshot(repro->world);
@@ -158,7 +162,20 @@ static int play(struct repro *repro) {
     return status;
 }
 
+// world_violate stands where an oracle fires, on the stack of the fiber that is at fault.
+static int debug(const struct replay_options *options) {
+    char step[48];
+    bool at_step = options->step != UINT64_MAX;
+    snprintf(step, sizeof step, "--step=%" PRIu64, options->step);
+    const char *words[] = {"repro", options->input, "--allow-other-sources", at_step ? step : NULL,
+                           NULL};
+    const char *why = replay_os_debug(at_step ? "replay_step_reached" : "world_violate", words);
+    return replay_fail("gdb cannot be run: %s", why);
+}
+
 int replay_command_repro(struct replay_options *options) {
+    if (options->gdb)
+        return debug(options);
     struct repro repro = {.options = options};
     int status = prepare(&repro) ? play(&repro) : REPLAY_USAGE;
     world_destroy(repro.world);

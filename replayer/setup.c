@@ -63,6 +63,19 @@ static bool open_trace(struct replay_input *input, const char *path, bool allow_
     return input->source != NULL;
 }
 
+bool replay_input_from_text(struct replay_input *input, const char *name, const char *text,
+                            const struct mf2_geometry *geometry) {
+    char message[REPLAY_TEXT_MAX];
+    *input = (struct replay_input){.geometry = geometry};
+    snprintf(input->name, sizeof input->name, "%s", name);
+    input->scenario = replay_scenario_parse(name, text, message, sizeof message);
+    if (input->scenario != NULL)
+        input->source = replay_scenario_source(input->scenario);
+    if (input->source == NULL)
+        replay_input_close(input);
+    return input->source != NULL;
+}
+
 bool replay_input_open(struct replay_input *input, const char *path, const char *text,
                        const struct mf2_geometry *geometry, bool allow_anomalies) {
     *input = (struct replay_input){0};
@@ -122,8 +135,8 @@ static void set_arena_bytes(struct mf2_config *config, uint64_t wanted) {
 }
 
 struct world *replay_world_create(const struct replay_input *input, const char *route,
-                                  const struct world_strategy *strategy, void *strategy_self,
-                                  uint64_t seed, uint64_t point_limit) {
+                                  enum world_memory memory, const struct world_strategy *strategy,
+                                  void *strategy_self, uint64_t seed, uint64_t point_limit) {
     char message[REPLAY_TEXT_MAX];
     struct world_options options = {.mf2 = {.geometry = input->geometry,
                                             .thread_limit = input->source->threads + 1,
@@ -133,7 +146,8 @@ struct world *replay_world_create(const struct replay_input *input, const char *
                                     .point_limit = point_limit,
                                     .strategy = strategy,
                                     .strategy_self = strategy_self,
-                                    .seed = seed};
+                                    .seed = seed,
+                                    .memory = memory};
     if (!mf2_route_parse(route, &options.mf2.route, message, sizeof message)) {
         replay_fail("%s", message);
         return NULL;

@@ -141,6 +141,8 @@ void replay_strategist_free(struct replay_strategist *strategist) {
     free(strategist->points_left);
 }
 
+enum { STALE_LOG2_MAX = 4 };
+
 static bool is_portfolio(const struct replay_strategy *strategy) {
     return strategy == &replay_strategies[PORTFOLIO_FIRST + PORTFOLIO_COUNT];
 }
@@ -148,21 +150,43 @@ static bool is_portfolio(const struct replay_strategy *strategy) {
 static void explorer_begin(void *self, struct world *world, uint64_t seed) {
     struct replay_strategist *strategist = self;
     strategist->random = seed;
+    if (strategist->guide != NULL)
+        replay_guide_begin(strategist->guide);
+    if (strategist->notes != NULL)
+        replay_guide_begin(strategist->notes);
     strategist->plays = is_portfolio(strategist->chosen)
                             ? &replay_strategies[PORTFOLIO_FIRST + seed % PORTFOLIO_COUNT]
                             : strategist->chosen;
     // Every second run is one without surprises: most bugs need none, and are found sooner so.
     strategist->surprises =
         strategist->environment && strategist->plays->searches && replay_once_in(strategist, 2);
+    if (strategist->older_stores)
+        strategist->stale_once_in = 1u << replay_random_below(strategist, STALE_LOG2_MAX + 1);
     strategist->plays->strategy.begin(self, world, seed);
+}
+
+// Any of those that memory shows.
+static uint32_t older_store(struct replay_strategist *strategist, struct world *world,
+                            uint32_t fiber) {
+    uint32_t ages = world_store_ages(world, fiber);
+    bool draws = ages > 0 && replay_once_in(strategist, strategist->stale_once_in);
+    return draws ? replay_random_below(strategist, ages + 1) : 0;
 }
 
 static void explorer_pick(void *self, struct world *world, const struct world_point *point,
                           struct world_choice *choice) {
     struct replay_strategist *strategist = self;
+    if (strategist->guide != NULL) {
+        replay_guide_pick(strategist->guide, strategist, world, point, choice);
+        return;
+    }
     strategist->plays->strategy.pick(self, world, point, choice);
     if (strategist->surprises)
         replay_environment_choose(strategist, world, choice);
+    if (strategist->older_stores && !strategist->measures)
+        choice->store_age = older_store(strategist, world, choice->fiber);
+    if (strategist->notes != NULL)
+        replay_guide_note(strategist->notes, strategist, world, choice);
     if (strategist->measures) {
         strategist->run_points = point->number;
         strategist->fiber_points[choice->fiber]++;

@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define COLUMN_WIDTH 26
+#define COLUMN_WIDTH  32
+#define CIRCLE_POINTS 4
 
 static void begin(void *self, struct world *world, uint64_t seed) {
     struct replay_timeline *timeline = self;
@@ -14,19 +15,43 @@ static void begin(void *self, struct world *world, uint64_t seed) {
         timeline->inner->begin(timeline->inner_self, world, seed);
 }
 
+// The same access as a few before, and nobody else has run since: a loop, shown once.
+static bool goes_in_a_circle(const struct replay_timeline *timeline,
+                             const struct replay_timeline_entry *entry) {
+    for (uint64_t back = 1; back <= CIRCLE_POINTS && back <= timeline->count; back++) {
+        const struct replay_timeline_entry *before =
+            &timeline->entries[(timeline->count - back) % REPLAY_TIMELINE_POINTS];
+        if (before->fiber != entry->fiber || before->has_operation)
+            return false;
+        if (before->site == entry->site && before->offset == entry->offset)
+            return true;
+    }
+    return false;
+}
+
+// Where gdb stops.
+__attribute__((noinline)) void replay_step_reached(uint64_t point) {
+    __asm__ volatile("" : : "r"(point) : "memory");
+}
+
 // The fiber chosen does the access that it stands at.
 static void pick(void *self, struct world *world, const struct world_point *point,
                  struct world_choice *choice) {
     struct replay_timeline *timeline = self;
     timeline->inner->pick(timeline->inner_self, world, point, choice);
+    if (point->number == timeline->step)
+        replay_step_reached(point->number);
     const struct world_point *access = world_point_of(world, choice->fiber);
     if (access == NULL)
         return;
-    timeline->entries[timeline->count++ % REPLAY_TIMELINE_POINTS] =
-        (struct replay_timeline_entry){.site = access->site,
-                                       .number = point->number,
-                                       .offset = access->offset,
-                                       .fiber = choice->fiber};
+    struct replay_timeline_entry entry = {.site = access->site,
+                                          .number = point->number,
+                                          .offset = access->offset,
+                                          .fiber = choice->fiber};
+    if (goes_in_a_circle(timeline, &entry))
+        timeline->entries[(timeline->count - 1) % REPLAY_TIMELINE_POINTS].repeats++;
+    else
+        timeline->entries[timeline->count++ % REPLAY_TIMELINE_POINTS] = entry;
 }
 
 static void ready(void *self, struct world *world, uint32_t fiber) {
@@ -103,19 +128,35 @@ static void describe_operation(const struct program_operation *operation, char *
         snprintf(text, size, "-- %s #%llu", name, (unsigned long long)operation->object);
 }
 
+// Without the casts before it.
+static const char *bare(const char *expression) {
+    while (expression[0] == '(' && strchr(expression, '*') != NULL) {
+        const char *end = strchr(expression, ')');
+        if (end == NULL || end[-1] != '*')
+            break;
+        expression = end + 1;
+    }
+    return expression;
+}
+
 static void print_entry(const struct replay_timeline_entry *entry, uint32_t column,
                         uint32_t column_count) {
     char what[96], place[64] = "";
     if (entry->has_operation)
         describe_operation(&entry->operation, what, sizeof what);
     else
-        snprintf(what, sizeof what, "%s %s", kind_name(entry->site->kind), entry->site->expression);
+        snprintf(what, sizeof what, "%s %s", kind_name(entry->site->kind),
+                 bare(entry->site->expression));
     if (entry->offset != WORLD_NO_OFFSET)
         snprintf(place, sizeof place, " @%llu", (unsigned long long)entry->offset);
-    printf("%8llu  %*s%-*.*s%*s  %s:%u %s%s\n", (unsigned long long)entry->number,
+    char repeats[48] = "";
+    if (entry->repeats > 0)
+        snprintf(repeats, sizeof repeats, "; %llu more as these",
+                 (unsigned long long)entry->repeats);
+    printf("%8llu  %*s%-*.*s%*s  %s:%u %s%s%s\n", (unsigned long long)entry->number,
            (int)(column * (COLUMN_WIDTH + 2)), "", COLUMN_WIDTH, COLUMN_WIDTH, what,
            (int)((column_count - 1 - column) * (COLUMN_WIDTH + 2)), "",
-           base_name(entry->site->file), entry->site->line, entry->site->function, place);
+           base_name(entry->site->file), entry->site->line, entry->site->function, place, repeats);
 }
 
 static void print_head(const struct columns *columns, const struct world *world) {

@@ -16,18 +16,20 @@
 #define POINT_LIMIT_TIMES    64
 
 bool replay_trial_open(struct replay_trial *trial, const struct replay_input *input,
-                       const char *route, const struct replay_strategy *strategy) {
+                       const char *route, enum world_memory memory,
+                       const struct replay_strategy *strategy) {
     *trial = (struct replay_trial){.input = input};
     if (!replay_strategist_init(&trial->strategist, strategy, input->source->threads + 1)) {
         replay_fail("%s: out of memory", input->name);
         return false;
     }
     trial->world =
-        replay_world_create(input, route, &replay_explorer, &trial->strategist, 0,
+        replay_world_create(input, route, memory, &replay_explorer, &trial->strategist, 0,
                             POINT_LIMIT_AT_FIRST * (input->source->operations / 1000 + 1));
     if (trial->world == NULL)
         return false;
     world_snapshot(trial->world);
+    trial->strategist.older_stores = memory == WORLD_MEMORY_C11;
     trial->run_options =
         (struct program_options){.order = PROGRAM_DATAFLOW,
                                  .strategy_name = strategy->strategy.name,

@@ -30,6 +30,7 @@ const struct mf2_site world_site_begin = WORLD_SITE("world_spawn", "begin", MF2_
 
 void world_set_attention(struct world *world) {
     bool now = world->interleaves || world->stopping || world->watches;
+    world->has_views = world->views && world->interleaves && !world->looking;
     world->points_quiet = world->looking       ? UINT64_MAX
                           : now                ? 0
                           : world->point_limit ? world->point_limit
@@ -245,11 +246,23 @@ static bool has_outcome(const struct fiber *fiber, uint32_t outcome) {
     }
 }
 
+uint32_t world_store_ages(struct world *world, uint32_t number) {
+    if (!world->has_views || number > world->fiber_limit) {
+        return 0;
+    }
+    const struct world_point *point = &world->fibers[number].point;
+    uint8_t kind = point->site ? point->site->kind : MF2_POINT_KIND_COUNT;
+    bool loads = kind == MF2_POINT_LOAD || kind == MF2_POINT_CAS;
+    return loads && point->offset != WORLD_NO_OFFSET
+               ? world_views_ages(world, number, point->offset)
+               : 0;
+}
+
 static struct fiber *chosen_fiber(struct world *world, const struct world_choice *choice) {
-    if (choice->store_age) {
+    if (choice->store_age && choice->store_age > world_store_ages(world, choice->fiber)) {
         world_diverge(world,
-                      "point %llu: fiber %u is to read a store of age %u, but sequentially "
-                      "consistent memory shows the newest alone",
+                      "point %llu: fiber %u is to read a store of age %u, which memory does not "
+                      "show it",
                       (unsigned long long)world->points, choice->fiber, choice->store_age);
         return NULL;
     }
@@ -293,6 +306,7 @@ static struct fiber *pick(struct world *world, struct fiber *fiber) {
         return NULL;
     }
     chosen->outcome = (uint8_t)choice.outcome;
+    chosen->store_age = (uint8_t)choice.store_age;
     if (world->recording) {
         world_schedule_append(world->recording, &choice, choice.clock_ns - clock_before_ns);
     }
@@ -395,12 +409,27 @@ static inline void write_memory(void *address, unsigned bytes, uint64_t value) {
 }
 
 uint64_t mf2_virtual_load(const void *address, unsigned bytes, const struct mf2_site *site) {
-    arrive(world_here, address, bytes, 0, site);
+    struct world *world = world_here;
+    arrive(world, address, bytes, 0, site);
+    if (MF2_UNLIKELY(world->has_views)) {
+        if (site->kind == MF2_POINT_LOAD) {
+            return world_views_load(world, address, bytes, world->running->store_age, site);
+        }
+        world_views_plain(world, address, false, site);
+    }
     return read_memory(address, bytes);
 }
 
 void mf2_virtual_store(void *address, unsigned bytes, uint64_t value, const struct mf2_site *site) {
-    arrive(world_here, address, bytes, value, site);
+    struct world *world = world_here;
+    arrive(world, address, bytes, value, site);
+    if (MF2_UNLIKELY(world->has_views)) {
+        if (site->kind == MF2_POINT_STORE) {
+            world_views_store(world, address, bytes, value, site);
+        } else {
+            world_views_plain(world, address, true, site);
+        }
+    }
     write_memory(address, bytes, value);
 }
 
@@ -421,10 +450,32 @@ static uint64_t combined(uint64_t before, uint64_t operand, uint8_t kind) {
 
 uint64_t mf2_virtual_rmw(void *address, unsigned bytes, uint64_t operand,
                          const struct mf2_site *site) {
-    arrive(world_here, address, bytes, operand, site);
+    struct world *world = world_here;
+    arrive(world, address, bytes, operand, site);
     uint64_t before = read_memory(address, bytes);
-    write_memory(address, bytes, combined(before, operand, site->kind));
+    uint64_t after = combined(before, operand, site->kind);
+    if (MF2_UNLIKELY(world->has_views)) {
+        world_views_rmw(world, address, bytes, after, site);
+    }
+    write_memory(address, bytes, after);
     return before;
+}
+
+// Whether it swaps; what it found instead. A failure is a load, with the orders that the real
+// platform gives it: acquire where the swap has acquire. An older store of the value that is wanted
+// cannot be what it fails on.
+static bool cas_by_views(struct world *world, void *address, unsigned bytes, uint64_t wanted,
+                         uint64_t value, bool swaps, uint64_t *found, const struct mf2_site *site) {
+    uint32_t age = world->running->store_age;
+    if (age && world_views_value(world, address, age) == wanted) {
+        age = 0;
+    }
+    if (swaps && !age) {
+        world_views_rmw(world, address, bytes, value, site);
+        return true;
+    }
+    *found = world_views_load(world, address, bytes, age, site);
+    return false;
 }
 
 bool mf2_virtual_cas(void *address, unsigned bytes, void *expected, uint64_t value,
@@ -432,8 +483,12 @@ bool mf2_virtual_cas(void *address, unsigned bytes, void *expected, uint64_t val
     struct world *world = world_here;
     arrive(world, address, bytes, value, site);
     uint64_t found = read_memory(address, bytes);
-    bool equal = found == read_memory(expected, bytes);
-    if (equal && world->running->outcome != WORLD_OUTCOME_FAIL) {
+    uint64_t wanted = read_memory(expected, bytes);
+    bool swaps = found == wanted && world->running->outcome != WORLD_OUTCOME_FAIL;
+    if (MF2_UNLIKELY(world->has_views)) {
+        swaps = cas_by_views(world, address, bytes, wanted, value, swaps, &found, site);
+    }
+    if (swaps) {
         write_memory(address, bytes, value);
         return true;
     }
@@ -442,7 +497,48 @@ bool mf2_virtual_cas(void *address, unsigned bytes, void *expected, uint64_t val
 }
 
 void mf2_virtual_fence(const struct mf2_site *site) {
-    arrive(world_here, NULL, 0, 0, site);
+    struct world *world = world_here;
+    arrive(world, NULL, 0, 0, site);
+    if (MF2_UNLIKELY(world->has_views)) {
+        world_views_fence(world, site);
+    }
+}
+
+void mf2_virtual_works_on(const void *place, const struct mf2_site *site) {
+    struct world *world = world_here;
+    if (MF2_UNLIKELY(world->has_views)) {
+        world_views_plain(world, place, true, site);
+    }
+}
+
+// ---------------------------------------------------------------- what the program orders
+
+void world_await(struct world *world, uint32_t fiber) {
+    if (world->has_views) {
+        world_views_order(world, fiber, world->running->number);
+    }
+}
+
+void world_give(struct world *world, const void *block) {
+    if (world->has_views) {
+        world_views_give(world, block);
+    }
+}
+
+void world_take(struct world *world, const void *block) {
+    if (world->has_views) {
+        world_views_get(world, block);
+    }
+}
+
+void world_touch(struct world *world, const void *place, bool writes) {
+    static const struct mf2_site reads_it =
+        WORLD_SITE("world_touch", "the program reads", MF2_POINT_PLAIN_READ);
+    static const struct mf2_site writes_it =
+        WORLD_SITE("world_touch", "the program writes", MF2_POINT_PLAIN_WRITE);
+    if (world->has_views) {
+        world_views_plain(world, place, writes, writes ? &writes_it : &reads_it);
+    }
 }
 
 // ---------------------------------------------------------------- identity
@@ -593,7 +689,11 @@ static bool start_fiber(struct world *world, struct fiber *fiber, world_body *bo
     fiber->body = body;
     fiber->argument = argument;
     fiber->outcome = WORLD_OUTCOME_NORMAL;
+    fiber->store_age = 0;
     fiber->unpark_kept = false;
+    if (world->has_views && inside_fiber(world)) {
+        world_views_order(world, world->running->number, fiber->number);
+    }
     world_stand(world, fiber, &world_site_begin);
     world_make_runnable(world, fiber);
     return true;
@@ -661,7 +761,7 @@ static void begin_run(struct world *world) {
 }
 
 static enum world_end finish_run(struct world *world) {
-    world->interleaves = false;
+    world->interleaves = false; // and with it the views
     world->helper_stepping = false;
     world_set_attention(world);
     return world->end;

@@ -30,6 +30,7 @@ static const char *const oracle_names[WORLD_ORACLE_COUNT] = {
     [WORLD_ORACLE_LIVELOCK] = "livelock",
     [WORLD_ORACLE_PAGE_BOUND] = "page-bound",
     [WORLD_ORACLE_ABORT] = "abort",
+    [WORLD_ORACLE_RACE] = "data-race",
 };
 
 const char *world_oracle_name(enum world_oracle oracle) {

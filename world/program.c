@@ -52,6 +52,13 @@ static void stamp(char *block, uint64_t size, uint64_t object) {
         memcpy(block + size - STAMP_BYTES, &tail, STAMP_BYTES);
 }
 
+// The program has got a block, writes to it, and may give it to anybody.
+static void stamp_new(struct program_run *run, char *block, uint64_t size, uint64_t object) {
+    world_touch(run->world, block, true);
+    stamp(block, size, object);
+    world_give(run->world, block);
+}
+
 static bool is_stamped(const char *block, uint64_t size, uint64_t object) {
     uint64_t head = head_stamp(object), tail = tail_stamp(object);
     if (memcmp(block, &head, size < STAMP_BYTES ? size : STAMP_BYTES) != 0)
@@ -61,6 +68,7 @@ static bool is_stamped(const char *block, uint64_t size, uint64_t object) {
 
 static void check_stamp(struct program_run *run, const char *when, const char *block, uint64_t size,
                         uint64_t object) {
+    world_touch(run->world, block, false);
     if (!is_stamped(block, size, object))
         world_violate(run->world, WORLD_ORACLE_BLOCK_STAMP,
                       "object %llu of %llu bytes at offset %llu: its stamp has changed %s",
@@ -149,7 +157,7 @@ static void do_allocate(struct program_run *run, const struct program_operation 
     if (block != NULL && operation->op == PROGRAM_CALLOC)
         check_zero(run, block, operation->size, operation->object);
     if (block != NULL && run->options->stamps)
-        stamp(block, operation->size, operation->object);
+        stamp_new(run, block, operation->size, operation->object);
     uint8_t align_log2 = operation->op == PROGRAM_ALIGNED ? operation->align_log2 : 0;
     done->align_log2 = align_log2;
     note_made(run, done, block);
@@ -184,6 +192,7 @@ static void do_free(struct program_run *run, const struct program_operation *ope
     if (entry.state == PROGRAM_OBJECT_FAILED)
         return;
     char *block = block_of(run, &entry);
+    world_take(run->world, block);
     if (run->options->stamps)
         check_stamp(run, "before its free", block, entry.size, operation->object);
     note_released(done, &entry);
@@ -210,6 +219,7 @@ static void check_moved_stamp(struct program_run *run, const char *block, uint64
 static void do_realloc_block(struct program_run *run, const struct program_operation *operation,
                              const struct program_object *old, struct program_done *done) {
     char *block = block_of(run, old);
+    world_take(run->world, block);
     if (run->options->stamps)
         check_stamp(run, "before its realloc", block, old->size, operation->object);
     uint64_t size = operation->size > 0 ? operation->size : 1;
@@ -220,13 +230,13 @@ static void do_realloc_block(struct program_run *run, const struct program_opera
     if (moved == NULL) {
         enter_object(run, operation->new_object, old->size, old->align_log2, block);
         if (run->options->stamps)
-            stamp(block, old->size, operation->new_object);
+            stamp_new(run, block, old->size, operation->new_object);
         return;
     }
     note_released(done, old);
     if (run->options->stamps) {
         check_moved_stamp(run, moved, size, old, operation->object);
-        stamp(moved, size, operation->new_object);
+        stamp_new(run, moved, size, operation->new_object);
     }
     done->size = size;
     enter_object(run, operation->new_object, size, 0, moved);
@@ -255,8 +265,10 @@ static void do_usable(struct program_run *run, const struct program_operation *o
     done->result = WORLD_NO_OFFSET;
     if (entry == NULL || entry->state == PROGRAM_OBJECT_AWAITED)
         program_meter_unresolved(run->result);
-    else if (entry->state == PROGRAM_OBJECT_LIVE)
+    else if (entry->state == PROGRAM_OBJECT_LIVE) {
+        world_take(run->world, block_of(run, entry));
         done->result = mf2_usable_size(block_of(run, entry));
+    }
 }
 
 static void do_exit(struct program_run *run, uint32_t thread) {

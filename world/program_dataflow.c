@@ -313,8 +313,11 @@ static uint64_t operations_done(const struct dataflow *dataflow, uint32_t thread
 }
 
 static void wait_for_thread(struct runner *runner, uint32_t peer, uint64_t operations) {
+    const struct runner *other = runner_of(runner->dataflow, peer);
     while (operations_done(runner->dataflow, peer) < operations && !is_over(runner->dataflow))
         wait_on(runner, &runner_of(runner->dataflow, peer)->first_joiner);
+    if (other->fiber != WORLD_NO_FIBER)
+        world_await(runner->dataflow->run->world, other->fiber);
 }
 
 static void wait_for_turn(struct runner *runner, const struct program_operation *operation) {

@@ -49,6 +49,12 @@ static bool create_fibers(struct world *world, char *message, size_t message_siz
     return true;
 }
 
+static bool create_views(struct world *world, char *message, size_t message_size) {
+    bool wanted = world->options.memory == WORLD_MEMORY_C11;
+    return !wanted || world_views_create(world) ||
+           refuse(message, message_size, "no memory for what fibers see of memory");
+}
+
 struct world *world_create(const struct world_options *options, char *message,
                            size_t message_size) {
     if (!options_are_possible(options, message, message_size)) {
@@ -74,7 +80,8 @@ struct world *world_create(const struct world_options *options, char *message,
     world_set_attention(world);
     if (!create_fibers(world, message, message_size) ||
         !world_memory_create(world, message, message_size) ||
-        !world_oracle_create(world, message, message_size)) {
+        !world_oracle_create(world, message, message_size) ||
+        !create_views(world, message, message_size)) {
         world_destroy(world);
         return NULL;
     }
@@ -108,6 +115,7 @@ void world_destroy(struct world *world) {
         world_os_release(world->crash_stack, WORLD_CRASH_STACK_BYTES);
     }
     world_oracle_destroy(world);
+    world_views_destroy(world);
     world_memory_destroy(world);
     free(world->runnable);
     free(world->fibers);
@@ -222,6 +230,9 @@ void world_reset(struct world *world, uint64_t seed) {
         world_start_helper(world);
     }
     world_oracle_reset(world);
+    if (world->views) {
+        world_views_reset(world);
+    }
     if (world->recording) {
         world_schedule_clear(world->recording);
     }

@@ -60,10 +60,10 @@ struct world_choice {
     uint32_t fiber;     // runnable; a fiber that has ended its point's wait counts as runnable
     uint32_t outcome;   // enum world_outcome, for the point of the fiber that stands at one
     uint64_t clock_ns;  // what clocks read from here on; never less than before
-    uint32_t store_age; // which store to its address the chosen fiber's LOAD, PLAIN_READ or CAS
-                        // reads: 0 the newest, 1 the one before, and so on; a CAS fails where it
-                        // reads another than the newest. Sequentially consistent memory, the only
-                        // one that worlds have so far, shows no other
+    uint32_t store_age; // which store to its address the chosen fiber's LOAD or CAS reads: 0 the
+                        // newest, 1 the one before, and so on, up to world_store_ages; a CAS fails
+                        // where it reads another value than it expects. Sequentially consistent
+                        // memory shows the newest alone
 };
 
 // A strategy. `pick` starts from *choice = {point->fiber, NORMAL, present clock, newest store};
@@ -93,10 +93,18 @@ const uint32_t *world_runnables(const struct world *world, uint32_t *count);
 // Where a fiber stands: the point whose access it does when it runs next. NULL if there is no such
 // fiber or it has ended. A fiber that has not begun stands at an OPERATION point.
 const struct world_point *world_point_of(const struct world *world, uint32_t fiber);
+// How many stores before the newest the access may read at which a fiber stands; 0 where it is not
+// a LOAD or CAS, or memory is sequentially consistent.
+uint32_t world_store_ages(struct world *world, uint32_t fiber);
 // The helper's number; program fibers are numbered from 0 and never reach it.
 uint32_t world_helper(const struct world *world);
 
 // ---------------------------------------------------------------- a world
+
+// What a load may read, where fibers interleave: the newest store; or what C11 allows for
+// release, acquire, relaxed and fences, where plain accesses that nothing orders are races, too.
+// views.h says how, doc/what-a-replay-proves.md what is not in it.
+enum world_memory { WORLD_MEMORY_SC, WORLD_MEMORY_C11 };
 
 struct world_options {
     struct mf2_config mf2;
@@ -106,6 +114,7 @@ struct world_options {
     const struct world_strategy *strategy; // NULL: nothing interleaves, points cost nothing
     void *strategy_self;
     uint64_t seed;
+    enum world_memory memory;
     uint32_t page_bound;    // oracle: most pages held; 0 = none
     bool oracles_at_points; // check the cheap oracles at every point, not only at quiescence
 };
@@ -145,6 +154,17 @@ typedef void world_body(void *argument);
 // fiber ends by returning; it must have called mf2_thread_exit() before if it allocated. When a
 // run ends otherwise, its fibers are dropped where they stand: what they hold is not released.
 uint32_t world_spawn(struct world *world, world_body *body, void *argument);
+
+// What the program orders beside MF2, for C11 memory; nothing happens elsewhere. A new fiber comes
+// after what the spawning one has done by then.
+//   world_await     what `fiber` has done so far comes before what the running one does next
+//   world_give      what the running fiber has done comes before what whoever takes this block does
+//   world_take      see world_give
+//   world_touch     the running fiber reads or writes the program's bytes at this place
+void world_await(struct world *world, uint32_t fiber);
+void world_give(struct world *world, const void *block);
+void world_take(struct world *world, const void *block);
+void world_touch(struct world *world, const void *place, bool writes);
 
 // From inside a fiber:
 struct world *world_current(void);
@@ -197,6 +217,7 @@ enum world_oracle {
     WORLD_ORACLE_LIVELOCK,
     WORLD_ORACLE_PAGE_BOUND, // more pages mapped than the stated bound
     WORLD_ORACLE_ABORT,      // MF2 itself called mf2_fail, or crashed inside a fiber
+    WORLD_ORACLE_RACE,       // C11 memory: two plain accesses that nothing orders
     WORLD_ORACLE_COUNT
 };
 struct world_violation {

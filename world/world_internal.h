@@ -8,6 +8,7 @@
 
 #include "fiber.h"
 #include "state.h"
+#include "views.h"
 #include "world.h"
 
 #define WORLD_WAIT_BUCKETS       64
@@ -38,9 +39,10 @@ struct fiber {
     struct fiber_context context;
     struct MF2_ThreadPages *self; // while it does not run; world->self while it does
     uint32_t number;
-    uint8_t state;    // enum fiber_state
-    uint8_t outcome;  // enum world_outcome, of the point it stands at
-    bool unpark_kept; // an unpark came before its park
+    uint8_t state;     // enum fiber_state
+    uint8_t outcome;   // enum world_outcome, of the point it stands at
+    uint8_t store_age; // likewise
+    bool unpark_kept;  // an unpark came before its park
     struct world_point point;
 
     world_body *body;
@@ -73,6 +75,7 @@ struct world_saved {
 };
 
 struct oracle_memory; // oracle.c
+struct world_views;   // views.c
 
 struct world {
     // -- read or written at every point
@@ -93,6 +96,8 @@ struct world {
     bool looking;     // MF2's code looks on behalf of the world: its accesses are no points
     bool stopping;    // a violation is to end the run
     bool watches;     // the oracles look on at every point
+    bool has_views;   // accesses go through them: C11 memory, fibers interleave, nobody looks
+    struct world_views *views; // NULL: memory is sequentially consistent
 
     // -- fibers
     struct fiber *fibers; // fiber_limit program fibers, then the helper

@@ -9,7 +9,8 @@ from replaying import ROUTES, SCENARIOS, Run, main, make_trace
 BROKEN = sys.argv[1]  # hakreplay with an MF2 that loses a push now and then
 TAKERS = f"{SCENARIOS}/three-takers.scn"
 STRATEGIES = "portfolio random pct pos urw bounded starving adversarial".split()
-SEARCH = ["explore", TAKERS, "--route=s2", "--strategy=random", "--schedules=5000", "--seed=1"]
+SEARCH = ["explore", TAKERS, "--route=s2", "--strategy=random", "--schedules=5000", "--seed=1",
+          "--minimise=off"]
 
 
 def broken(*arguments):
@@ -133,6 +134,51 @@ def test_the_real_mf2_runs_clean():
             assert "300 schedules, " in run.out and "; no violation found\n" in run.out
 
 
+def test_a_failure_is_made_smaller():
+    for seed in range(1, 4):
+        for scenario in ["three-takers", "ping-pong", "small-crowd"]:
+            run = broken("explore", f"{SCENARIOS}/{scenario}.scn", "--route=s2", f"--seed={seed}", "-o", "large.hks")
+            assert run.status == 1, run.out + run.err
+            operations, preemptions = map(int, re.search(r"(\d+) operations, (\d+) preemptions", run.out).groups())
+            assert operations <= 12 and preemptions <= 3, run.out
+            again = broken("repro", "large-small.hks")
+            assert again.status == 1, again.err
+            assert re.search(r"made smaller: .*?, \d.*?\), (.*)", run.out).group(1) in again.out, again.out
+    first = read("large-small.hks")
+    broken("explore", f"{SCENARIOS}/small-crowd.scn", "--route=s2", "--seed=3", "-o", "large.hks")
+    assert read("large-small.hks") == first
+    os.remove("large-small.hks")
+    broken("explore", f"{SCENARIOS}/small-crowd.scn", "--route=s2", "--seed=3", "--minimise=off", "-o", "large.hks")
+    assert not os.path.exists("large-small.hks")
+
+
+def test_a_failure_of_a_trace_becomes_a_scenario():
+    trace = make_trace("hand-over", "long.zst", 400)
+    run = broken("explore", trace, "--route=s2", "--schedules=2000", "-o", "long.hks")
+    assert run.status == 1 and "made smaller" in run.out, run.out + run.err
+    os.remove(trace)
+    assert broken("repro", "long-small.hks", "--quiet").status == 1
+    assert b"\nscenario ; thread " in read("long-small.hks")
+
+
+def test_weak_memory_is_explored():
+    for scenario in ["small-exit", "three-takers"]:
+        for route in ROUTES:
+            run = Run("explore", f"{SCENARIOS}/{scenario}.scn", f"--route={route}", "--memory=c11", "--schedules=300")
+            assert run.status == 0, f"{scenario} {route}: {run.out}{run.err}"
+    run = broken(*SEARCH, "--memory=c11", "--seed=20", "-o", "weak.hks")
+    assert run.status == 1 and b"\nmemory c11\n" in read("weak.hks"), run.out
+    assert broken("repro", "weak.hks", "--quiet").status == 1
+    found = b""
+    for seed in range(1, 30):
+        broken(*SEARCH, "--memory=c11", f"--seed={seed}", "-o", "weak.hks")
+        assert broken("repro", "weak.hks", "--quiet").status == 1
+        found += read("weak.hks")
+    assert b"~1" in found
+    run = Run("explore", TAKERS, "--memory=tso")
+    assert run.status == 2 and "sc or c11" in run.err, run.err
+
+
 def coverage(*arguments):
     """Meetings, classes, and the schedule that had the last new meeting."""
     run = Run("explore", TAKERS, *arguments)
@@ -163,7 +209,8 @@ def outcomes(*arguments):
     """The environment's choices in a failing schedule of a late seed."""
     files = []
     for seed in range(1, 40):
-        run = broken("explore", TAKERS, "--route=s2", f"--seed={seed}", "-o", "env.hks", *arguments)
+        run = broken("explore", TAKERS, "--route=s2", f"--seed={seed}", "--minimise=off",
+                     "-o", "env.hks", *arguments)
         assert run.status == 1, run.out + run.err
         assert broken("repro", "env.hks", "--quiet").status == 1
         files.append(read("env.hks").decode())
@@ -189,6 +236,7 @@ main([test_recorded_order_misses_it, test_exploring_finds_it_and_the_file_plays_
       test_the_file_needs_nothing_else, test_the_same_seed_finds_the_same,
       test_a_schedule_plays_in_a_replay, test_other_sources_are_refused,
       test_a_damaged_file_is_refused_or_diverges, test_an_older_store_diverges,
-      test_a_schedule_of_a_trace_knows_its_trace,
+      test_a_schedule_of_a_trace_knows_its_trace, test_a_failure_is_made_smaller,
+      test_a_failure_of_a_trace_becomes_a_scenario, test_weak_memory_is_explored,
       test_the_real_mf2_runs_clean, test_coverage_tells_what_was_seen, test_every_strategy_finds_it,
       test_the_environment_is_explored, test_a_budget_ends_it])
