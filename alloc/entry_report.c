@@ -9,14 +9,18 @@
 // Words of glibc's reports, here: *arena* is the memory of pages with small blocks, empty pages
 // included; *mmapped* is that of large blocks; *fordblks* is arena that no block occupies.
 //
-//   MF2_STATS=1         when the process ends, its counters, a line each, on the stderr it started
-//                       with: "mf2: PID COUNTER VALUE", zero ones left out
-//   MF2_STATS=json      the same as one JSON object in one line
+//   MF2_STATS=1         when the process ends, on the stderr it started with: a summary in words,
+//                       "mf2: PID: ...", and its counters, "mf2: PID COUNTER VALUE", zero ones
+//                       left out
+//   MF2_STATS=json      the same as one JSON object in one line; mf2_stats_json gives it any time
 //   MF2_STATS_FILE=F    appended to the file F instead
 //   MF2_VERBOSE=1       mallopt tells of parameters that MF2 does not have
 //
+// entry_settings.c has the table of all such variables.
+//
 // A process that ends by _exit, quick_exit or a signal tells nothing.
 #include "internal.h"
+#include "mf2_stats.h"
 #include "platform_process.h"
 
 #include <errno.h>
@@ -273,6 +277,25 @@ static uint64_t counter_value(const struct mf2_counters *counters, size_t i) {
     return ((const uint64_t *)(const void *)counters)[i];
 }
 
+// What a person wants to know first.
+static void add_summary(struct text *text, const struct mf2_state *state,
+                        const struct mf2_counters *sum) {
+    uint32_t process = mf2_process_id(), held = GLANCE(state->held_pages);
+    unsigned long long new_pages = sum->new_page_count, reused = sum->page_reuses;
+    add(text,
+        "mf2: %u: holds %u pages of %zu KiB, %zu MiB; %llu for large blocks came from the OS\n",
+        process, held, (size_t)state->geometry->page_bytes / 1024,
+        (size_t)held * state->geometry->page_bytes >> 20, (unsigned long long)sum->large_new_pages);
+    add(text,
+        "mf2: %u: pages of small blocks: %llu new, %llu recycled, %llu reused, %llu given back\n",
+        process, new_pages, (unsigned long long)sum->recycled_pages, reused,
+        (unsigned long long)sum->pages_unmapped);
+    if (new_pages + reused > 0)
+        add(text, "mf2: %u: reuse rate %.1f %%; %llu owner changes; %llu remote frees\n", process,
+            100.0 * (double)reused / (double)(new_pages + reused),
+            (unsigned long long)sum->owner_changes, (unsigned long long)sum->remote_frees);
+}
+
 static void add_lines(struct text *text, const struct mf2_state *state,
                       const struct mf2_counters *sum) {
     uint32_t process = mf2_process_id();
@@ -298,6 +321,23 @@ static void add_json(struct text *text, const struct mf2_state *state,
     add(text, "}}\n");
 }
 
+EXPORT size_t mf2_stats_json(char *buffer, size_t size) {
+    struct mf2_state *state = mf2_state();
+    struct text text = {.length = 0};
+    struct mf2_counters sum;
+    if (state->geometry) {
+        mf2_counters_sum(state, &sum);
+        add_json(&text, state, &sum);
+    } else {
+        add(&text, "{}\n");
+    }
+    size_t kept = size == 0 ? 0 : text.length < size ? text.length : size - 1;
+    memcpy(buffer, text.bytes, kept);
+    if (size > 0)
+        buffer[kept] = 0;
+    return text.length;
+}
+
 static const char *wanted_stats(void) {
     const char *wanted = mf2_environment("MF2_STATS");
     return wanted && strcmp(wanted, "0") != 0 ? wanted : NULL;
@@ -316,9 +356,11 @@ __attribute__((destructor)) static void write_stats(void) {
     struct mf2_counters sum;
     mf2_counters_sum(state, &sum);
     struct text text = {.length = 0};
-    if (strcmp(wanted, "json") == 0)
+    if (strcmp(wanted, "json") == 0) {
         add_json(&text, state, &sum);
-    else
+    } else {
+        add_summary(&text, state, &sum);
         add_lines(&text, state, &sum);
+    }
     mf2_output_write(mf2_environment("MF2_STATS_FILE"), text.bytes, text.length);
 }

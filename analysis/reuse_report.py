@@ -28,6 +28,7 @@ examples:
 
 A trace whose name and hash a result has is looked for beside the result and here.
 """
+PROGRAM = os.path.basename(sys.argv[0]) or "reuse_report.py"  # installed as hakreport
 TRACES_MAX = 3  # that one report reads
 FIGURE_FILE = re.compile(r"(timeline|causes|routes|stranded|origins|rates|threads|migrations|remote|sites|flame|histograms|handovers|dominoes|phases|pareto|"
                          r"speeds|memory|resident|tails)(-\d+)?\.(png|svg)")  # of an older report: may go
@@ -80,7 +81,7 @@ def _report(options, outputs):
 
 def _options():
     parser = argparse.ArgumentParser(
-        prog="reuse_report.py", formatter_class=argparse.RawDescriptionHelpFormatter, epilog=EXAMPLES, allow_abbrev=False,
+        prog=PROGRAM, formatter_class=argparse.RawDescriptionHelpFormatter, epilog=EXAMPLES, allow_abbrev=False,
         description="Compare results of hakreplay and haksim: table, HTML page, PNG and SVG.")
     parser.error = lambda message: _fail(f"{message}; see --help")
     parser.add_argument("results", nargs="*", metavar="FILE|FOLDER", help="*.replay.json, *.sim.json, *.measure.json; default: the newest ones here")
@@ -91,7 +92,7 @@ def _options():
     parser.add_argument("--no-html", action="store_true", help="table and PNG only")
     parser.add_argument("--no-figures", action="store_true", help="no folder with the single figures")
     parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
-    parser.add_argument("--version", action="version", version=f"reuse_report.py (hak) {VERSION}")
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} (hak) {VERSION}")
     return parser.parse_args()
 
 
@@ -106,7 +107,7 @@ def _say(text, options):
 
 
 def _fail(text):
-    sys.stderr.write(f"reuse_report.py: {text}\n")
+    sys.stderr.write(f"{PROGRAM}: {text}\n")
     raise SystemExit(2)
 
 
@@ -244,5 +245,5 @@ if __name__ == "__main__":
     try:
         main()
     except KeyboardInterrupt:
-        sys.stderr.write("reuse_report.py: interrupted\n")
+        sys.stderr.write(f"{PROGRAM}: interrupted\n")
         raise SystemExit(130)

@@ -49,6 +49,42 @@ def recording_violations(prefix):
                 yield f"recorder/CMakeLists.txt:1: {' '.join(command)}: {done.stderr.strip()}"
 
 
+def report_violations(prefix):
+    """The report and the comparison are on the PATH, and find their modules from there."""
+    for name in ("hakreport", "hakcompare"):
+        done = check_tools.run([os.path.join(prefix, "bin", name)], "--help")
+        if done.returncode != 0 or name not in done.stdout:
+            yield f"analysis/CMakeLists.txt:1: the installed {name} does not run: {done.stderr.strip()[-200:]}"
+        if not exists(prefix, "man", name + ".1"):
+            yield f"doc/CMakeLists.txt:1: {name}.1 is not installed"
+
+
+def outside_violations(root, prefix):
+    """A program from outside the tree builds and runs, by pkg-config and by CMake."""
+    trace = os.path.join(root, "traces/corpus/larson.zst")
+    environment = dict(os.environ, PKG_CONFIG_PATH=os.path.join(prefix, "lib/pkgconfig"), LD_LIBRARY_PATH=os.path.join(prefix, "lib"))
+    for example, source, package, arguments, said in (("trace", "count_events", "haktrace", [trace], "malloc 60001, free 56009"),
+                                                     ("mf2", "print_stats", "mf2", [], '"new_page_count":')):
+        folder = os.path.join(root, "doc/examples", example)
+        flags = subprocess.run(["pkg-config", "--cflags", "--libs", package], env=environment, capture_output=True, text=True)
+        compiler = os.environ.get("CC", "cc")
+        steps = {
+            "pkg-config": [[compiler, os.path.join(folder, source + ".c"), *flags.stdout.split(), "-o", os.path.abspath(source)],
+                           [os.path.abspath(source), *arguments]],
+            "CMake": [["cmake", "-S", folder, "-B", f"outside_{example}", f"-DCMAKE_PREFIX_PATH={prefix}"], ["cmake", "--build", f"outside_{example}"],
+                      [os.path.join(f"outside_{example}", source), *arguments]],
+        }
+        for way, commands in steps.items():
+            for command in commands:
+                done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+                if done.returncode != 0:
+                    yield f"doc/examples/{example}/{source}.c:1: by {way}: {command[0]} fails: {(done.stdout + done.stderr).strip()[-300:]}"
+                    break
+            else:
+                if said not in done.stdout:
+                    yield f"doc/examples/{example}/{source}.c:1: by {way}: says {done.stdout[:100]!r}, not {said}"
+
+
 def install(build, prefix):
     subprocess.run(["cmake", "--install", build, "--prefix", prefix], check=True,
                    stdout=subprocess.DEVNULL)
@@ -61,5 +97,7 @@ if __name__ == "__main__":
     arguments = parser.parse_args()
     prefix = os.path.abspath("prefix")
     install(arguments.build, prefix)
-    sys.exit(tree.report(violations(arguments.root, prefix) + list(recording_violations(prefix)),
-                         "installation"))
+    found = violations(arguments.root, prefix) + list(recording_violations(prefix)) + list(report_violations(prefix))
+    if not os.environ.get("HAK_SANITIZE"):  # a sanitizer's run-time would have to come along
+        found += outside_violations(arguments.root, prefix)
+    sys.exit(tree.report(found, "installation"))
