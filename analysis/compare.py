@@ -21,6 +21,7 @@ from checking import ResultError
 from reports import Measured
 from results import VERSION, gather
 
+PROGRAM = os.path.basename(sys.argv[0]) or "compare.py"  # installed as hakcompare
 THRESHOLD = re.compile(r"(?P<name>[a-z_0-9]+)(?P<sign>[+-])(?P<size>\d+(\.\d+)?)(?P<percent>%?)")
 SHOWN = ("held_max", "held_over_fewest", "held_mean", "new_pages", "recycled_pages", "page_reuses", "stranded", "owner_changes", "remote_frees", "slow_paths",
          "wall_ns", "processor_ns", "peak_bytes", "idle_bytes")
@@ -40,7 +41,7 @@ class Figure:
 def main():
     options = _options()
     try:
-        before, after = ({**_figures_of(gather([path]))} for path in (options.before, options.after))
+        before, after = (_figures_of(gather([path]), options.ignore, path) for path in (options.before, options.after))
     except (ResultError, OSError) as error:
         _fail(str(error) if isinstance(error, ResultError) else f"{error.filename}: {error.strerror}")
     thresholds = [_threshold(text) for text in options.fail_on]
@@ -65,7 +66,7 @@ def main():
 
 
 def _options():
-    parser = argparse.ArgumentParser(prog="compare.py", allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = argparse.ArgumentParser(prog=PROGRAM, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
                                      description="Compare two results of hakreplay, haksim or hakreplay measure, run by run.",
                                      epilog="examples:\n  compare.py before.replay.json after.replay.json\n"
                                             "  compare.py main/ branch/ --fail-on new_pages+5% --fail-on held_max+10\n\n"
@@ -74,14 +75,15 @@ def _options():
     parser.add_argument("before", metavar="A", help="a result, or a folder of results")
     parser.add_argument("after", metavar="B", help="the same after the change")
     parser.add_argument("--fail-on", metavar="NAME±N[%]", action="append", default=[], help="exit with 1 where a figure rises (+) or falls (-) by more; may be given several times")
+    parser.add_argument("--ignore", choices=("route", "seed", "geometry"), action="append", default=[], help="pair runs although this differs")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
-    parser.add_argument("--version", action="version", version=f"compare.py (hak) {VERSION}")
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} (hak) {VERSION}")
     return parser.parse_args()
 
 
 def _fail(text):
-    sys.stderr.write(f"compare.py: {text}\n")
+    sys.stderr.write(f"{PROGRAM}: {text}\n")
     raise SystemExit(2)
 
 
@@ -92,23 +94,22 @@ def _threshold(text):
     return dict(match.groupdict(), size=float(match["size"]), text=text)
 
 
-def _figures_of(gathered):
+def _figures_of(gathered, ignored, path):
     """{key of a run or allocator: {name: Figure}}"""
     found = {}
     for run in gathered.runs:
         numbers = {**run.document["counters"], **run.measures, "stranded": run.stranded_mean}
-        found[(run.subject_name, *map(str, run.conditions), run.geometry, run.route, str(run.seed)) + _hash(run)] = \
-            {name: Figure(value) for name, value in numbers.items() if isinstance(value, (int, float)) and not isinstance(value, bool)}
+        named = {"geometry": run.geometry, "route": run.route, "seed": str(run.seed)}
+        key = (run.subject_name, *map(str, run.conditions), *(named[part] for part in named if part not in ignored), str(run.subject[:2]))
+        if key in found and ignored:
+            _fail(f"{path}: several runs differ only in what --ignore leaves out: one of them expected")
+        found[key] = {name: Figure(value) for name, value in numbers.items() if isinstance(value, (int, float)) and not isinstance(value, bool)}
     for report in gathered.reports:
         if isinstance(report, Measured):
             for subject in report.subjects:
                 found[(report.name, report.label(subject), report.trace["hash"])] = \
                     {name: Figure(metric["median"], metric["low"], metric["high"]) for name, metric in subject["metrics"].items() if metric}
     return found
-
-
-def _hash(run):
-    return (str(run.subject[:2]),)
 
 
 def _trips(before, after, threshold):
@@ -137,7 +138,7 @@ def _label(key, keys):
     """Those parts of a key in which the runs differ; its route or allocator at least."""
     same_length = [other for other in keys if len(other) == len(key)]
     parts = [part for place, part in enumerate(key) if len({other[place] for other in same_length}) > 1 and not part.startswith("(")]
-    return " ".join(parts) or (key[-3] if len(key) > 3 else key[1])
+    return " ".join(parts) or (key[-3] if len(key) > 12 else key[0] if len(key) > 3 else key[1])
 
 
 def _print(options, before, after, pairs, tripped, only):
@@ -172,5 +173,5 @@ if __name__ == "__main__":
     try:
         main()
     except KeyboardInterrupt:
-        sys.stderr.write("compare.py: interrupted\n")
+        sys.stderr.write(f"{PROGRAM}: interrupted\n")
         raise SystemExit(130)

@@ -42,7 +42,7 @@ class GridBlock(Panels):
     def _cell(self, place, row, column, value, largest, numbered):
         number = isinstance(value, (int, float))
         key, text = (self.figure.panels[0].key, short_count(value)) if number else value
-        share = FAINTEST + (1 - FAINTEST) * value / largest if number else 0.75
+        share = min(FAINTEST + (1 - FAINTEST) * value / largest, 1) if number else 0.75  # 1: a sum of two parts may pass it
         place.add_patch(Rectangle((column, row), 1, 1, facecolor=style.color(key), alpha=share, edgecolor=style.color("paper"), linewidth=0.6))
         if numbered and text:
             place.text(column + 0.5, row + 0.5, shortened(text, 6), ha="center", va="center", fontsize=SMALL - 1.5,

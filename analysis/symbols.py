@@ -68,7 +68,7 @@ class Symbols:
     """Names for (module, offset) of one trace; `modules` as trace_reader.Trace has them."""
 
     def __init__(self, modules, folders=()):
-        self._modules, self._folders, self._elves, self._plain = modules, tuple(folders) + FOLDERS, {}, {}
+        self._modules, self._folders, self._elves, self._plain, self._nameless = modules, tuple(folders) + FOLDERS, {}, {}, set()
 
     def module_name(self, module):
         return str(self._modules[module - 1].get("name") or "?") if module else "?"
@@ -79,12 +79,14 @@ class Symbols:
             return f"{offset:#x}" if offset else "[further callers]"
         found = self._elf(module)
         name = found.function(offset) if found else None
+        if not name:
+            self._nameless.add(module)
         return self._demangled(name) if name else f"{self.module_name(module)}+{offset:#x}"
 
     @property
     def unresolved(self):
-        """Names of modules that were asked for and have no symbols here."""
-        return sorted({self.module_name(module) for module, elf in self._elves.items() if elf is None})
+        """Names of modules some of whose frames have no name: not here as recorded, or stripped."""
+        return sorted({self.module_name(module) for module in self._nameless})
 
     def _elf(self, module):
         if module not in self._elves:

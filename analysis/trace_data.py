@@ -222,9 +222,13 @@ def site_figures(run, facts, symbols):
         return []
     objects = run.stranded_objects
     held = sum(site.pages for site in ranked) + unknown
-    rows = [_site_row(site_name(site, symbols), [site]) for site in ranked[:SITES_MAX]]
-    if len(ranked) > SITES_MAX:
-        rows.append(_site_row(plural(len(ranked) - SITES_MAX, "other site"), ranked[SITES_MAX:]))
+    by_name = {}
+    for site in ranked:
+        by_name.setdefault(site_name(site, symbols), []).append(site)
+    named = sorted(by_name.items(), key=lambda item: -sum(site.pages for site in item[1]))
+    rows = [_site_row(name, some) for name, some in named[:SITES_MAX]]
+    if len(named) > SITES_MAX:
+        rows.append(_site_row(plural(len(named) - SITES_MAX, "other site"), [site for _, some in named[SITES_MAX:] for site in some]))
     used = {cause: CAUSE_NAMES[cause] for cause in CAUSES if any(site.causes[cause] for site in ranked)}
     when = percent(objects["at_step"] / run.steps) if run.steps else "0"
     said = (f"Route {run.label}, after {when} of the operations, when {count(objects['stranded'])} pages were stranded: {count(round(held))} of them by "
