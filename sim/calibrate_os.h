@@ -13,7 +13,8 @@
 // A figure in nanoseconds, its spread over the repeats, and what it was taken from.
 struct sim_calibrated {
     double value_ns, low_ns, high_ns;
-    char source[160];
+    bool measured; // false: taken over from another figure or machine, as the source says
+    char source[200];
 };
 
 struct sim_calibration {
@@ -27,10 +28,16 @@ struct sim_calibration {
     } costs;
 };
 
-// malloc_path: a shared library whose malloc and free are MF2's, for the cost `operation`; NULL: it
-// stays the default machine's. The cost `program` is the caller's to measure
-// (sim_calibrate_program). 0, or -1 with one line in message.
-int sim_calibrate(const char *malloc_path, struct sim_calibration *calibration, char *message,
-                  size_t message_size);
+struct sim_calibrate_options {
+    // A shared library whose malloc and free are MF2's, for the cost `operation`; NULL: that stays
+    // the base's.
+    const char *malloc_path;
+    const struct sim_machine *base; // whose figures stand where nothing can be measured
+    bool quick;                     // fewer and shorter repeats: for trying, not for use
+};
+
+// 0, or -1 with one line in message.
+int sim_calibrate(const struct sim_calibrate_options *options, struct sim_calibration *calibration,
+                  char *message, size_t message_size);
 
 #endif

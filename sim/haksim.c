@@ -16,11 +16,13 @@ static const struct {
     {"ablate", "what each of the seed's flaws costs, alone and with the others",
      haksim_ablate_command},
     {"seed-table", "the seed document's table, run again and judged", haksim_seed_table_command},
+    {"calibrate", "this machine's costs, measured and written as a machine's file",
+     haksim_calibrate_command},
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 
 // Named in the documents, and not in this version.
-static const char *const planned[] = {"calibrate", "validate", "sweep"};
+static const char *const planned[] = {"validate", "sweep"};
 
 int haksim_fail(const char *format, ...) {
     va_list arguments;

@@ -114,6 +114,10 @@ json_t *haksim_report_interval(struct sim_interval interval);
 int haksim_report_write(json_t *report, const struct haksim_output *output,
                         const char *default_path);
 
+// ---------------------------------------------------------------- haksim_calibrate.c
+
+int haksim_calibrate_command(int argc, char **argv);
+
 // ---------------------------------------------------------------- haksim_seed_table.c
 
 int haksim_seed_table_command(int argc, char **argv);

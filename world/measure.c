@@ -23,8 +23,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PAGES_PER_STEP 32                  // what the timeline may cost,
-#define PAGES_FREE     (UINT64_C(1) << 22) // after so many pages looked at
+#define LOOKS_PER_STEP 32                  // what the timeline may cost,
+#define LOOKS_FREE     (UINT64_C(1) << 27) // after so many looks at pages and blocks
 #define ROWS_MIN       128
 
 // ---------------------------------------------------------------- digest
@@ -258,6 +258,10 @@ static void note_class_pages(struct program_result *result) {
             result->classes[k].peak_pages = pages[k];
 }
 
+static uint64_t pages_ever_used(const struct program_result *result) {
+    return result->state->fresh_page - result->state->first_page;
+}
+
 static struct program_row row_now(struct program_result *result) {
     struct mf2_census census;
     struct mf2_counters counters;
@@ -267,6 +271,7 @@ static struct program_row row_now(struct program_result *result) {
     note_stranded(result, &census);
     note_class_pages(result);
     program_sites_look(result, stranded_pages(&census), census.stranded_in_use);
+    result->looks_of_row = pages_ever_used(result) + census.remote_blocks;
     return (struct program_row){
         .step = result->steps_done,
         .time_ns = time_ns,
@@ -318,16 +323,13 @@ static bool row_space(struct program_result *result) {
     return true;
 }
 
-static uint64_t pages_ever_used(const struct program_result *result) {
-    return result->state->fresh_page - result->state->first_page;
-}
-
-// A row looks at every page that was ever used. Once that has been many, and where it is more than
-// PAGES_PER_STEP for each step of a row's share, rows get fewer, while there are ROWS_MIN.
+// A row looks at every page that was ever used and, under protocol `counted`, at every block on its
+// remote stack. Once that has been many, and where it is more than LOOKS_PER_STEP for each step of
+// a row's share, rows get fewer, while there are ROWS_MIN.
 static bool rows_are_dear(const struct program_result *result) {
-    return result->pages_looked_at > PAGES_FREE && result->row_count >= ROWS_MIN &&
+    return result->looks > LOOKS_FREE && result->row_count >= ROWS_MIN &&
            result->row_count % 2 == 0 &&
-           pages_ever_used(result) > PAGES_PER_STEP * result->steps_per_row;
+           result->looks_of_row > LOOKS_PER_STEP * result->steps_per_row;
 }
 
 static void set_next_row(struct program_result *result) {
@@ -339,7 +341,7 @@ static bool add_row(struct program_result *result) {
     if (!row_space(result))
         return false;
     result->rows[result->row_count++] = row_now(result);
-    result->pages_looked_at += pages_ever_used(result);
+    result->looks += result->looks_of_row;
     result->share_held_max = 0;
     return true;
 }

@@ -183,7 +183,7 @@ struct program_result {
     struct program_row *rows;
     uint32_t row_count, row_capacity;
     uint64_t steps_per_row, next_row_step;
-    uint64_t pages_looked_at;
+    uint64_t looks, looks_of_row; // what rows have cost; what the last one has
     struct mf2_census stranded;
     uint64_t stranded_total, stranded_step;
 
