@@ -20,6 +20,7 @@ import sys
 from checking import ResultError
 from reports import Measured
 from results import VERSION, gather
+from wording import did_you_mean
 
 PROGRAM = os.path.basename(sys.argv[0]) or "compare.py"  # installed as hakcompare
 THRESHOLD = re.compile(r"(?P<name>[a-z_0-9]+)(?P<sign>[+-])(?P<size>\d+(\.\d+)?)(?P<percent>%?)")
@@ -71,15 +72,18 @@ def _options():
                                      epilog="examples:\n  compare.py before.replay.json after.replay.json\n"
                                             "  compare.py main/ branch/ --fail-on new_pages+5% --fail-on held_max+10\n\n"
                                             "exit status: 0 nothing tripped; 1 a --fail-on did; 2 usage, bad input, nothing to compare")
-    parser.error = lambda message: _fail(f"{message}; see --help")
-    parser.add_argument("before", metavar="A", help="a result, or a folder of results")
-    parser.add_argument("after", metavar="B", help="the same after the change")
+    parser.error = lambda message: _fail(f"{message}{did_you_mean(parser, message)}; see --help")
+    parser.add_argument("before", metavar="A", nargs="?", help="a result, or a folder of results")
+    parser.add_argument("after", metavar="B", nargs="?", help="the same after the change")
     parser.add_argument("--fail-on", metavar="NAME±N[%]", action="append", default=[], help="exit with 1 where a figure rises (+) or falls (-) by more; may be given several times")
     parser.add_argument("--ignore", choices=("route", "seed", "geometry"), action="append", default=[], help="pair runs although this differs")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
     parser.add_argument("--version", action="version", version=f"{PROGRAM} (hak) {VERSION}")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if not options.after:  # argparse would name them before an option that it does not know
+        parser.error("two results expected, A and B")
+    return options
 
 
 def _fail(text):

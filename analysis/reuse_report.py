@@ -17,7 +17,7 @@ import textwrap
 import system_python
 from checking import ResultError
 from results import VERSION, gather
-from wording import count, listing, plural
+from wording import count, did_you_mean, listing, plural
 
 EXAMPLES = """\
 examples:
@@ -83,7 +83,7 @@ def _options():
     parser = argparse.ArgumentParser(
         prog=PROGRAM, formatter_class=argparse.RawDescriptionHelpFormatter, epilog=EXAMPLES, allow_abbrev=False,
         description="Compare results of hakreplay and haksim: table, HTML page, PNG and SVG.")
-    parser.error = lambda message: _fail(f"{message}; see --help")
+    parser.error = lambda message: _fail(f"{message}{did_you_mean(parser, message)}; see --help")
     parser.add_argument("results", nargs="*", metavar="FILE|FOLDER", help="*.replay.json, *.sim.json, *.measure.json; default: the newest ones here")
     parser.add_argument("-o", "--output", metavar="BASENAME", default="reuse_report", help="write BASENAME.html, BASENAME.png and BASENAME_figures/")
     parser.add_argument("--trace", metavar="FILE", action="append", default=[], help="a trace of these results; may be given several times")

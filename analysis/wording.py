@@ -1,4 +1,6 @@
 """Numbers and schema keys as people read them: shared by table, figures, page and verdict."""
+import difflib
+
 from results import CAUSES, OWNER_STATES, PAGE_STATES
 
 STATE_NAMES = dict(zip(PAGE_STATES, ("active", "partial", "full", "pending", "orphan", "empty, cached", "large")))
@@ -6,6 +8,14 @@ CAUSE_NAMES = dict(zip(CAUSES, ("owner exited", "owner idle", "full and forgotte
 OWNER_NAMES = dict(zip(OWNER_STATES, ("owner running", "owner idle", "owner exited", "own full page")))
 NOTHING = "–"
 JOINED = "\u00a0"  # between a number and its unit, where no line may break
+
+
+def did_you_mean(parser, message):
+    """What an unknown option in argparse's message was meant to be: `, did you mean --x?`, or nothing."""
+    word = message.removeprefix("unrecognized arguments: ").split(" ")[0].split("=")[0]
+    names = [name for action in parser._actions for name in action.option_strings]
+    near = difflib.get_close_matches(word, names, 1, 0.7) if word.startswith("--") else []
+    return f", did you mean {near[0]}?" if near else ""
 
 
 def count(value):

@@ -29,6 +29,7 @@
 #include <unistd.h>
 
 #include "hak_version.h"
+#include "nearest.h"
 
 enum { EXIT_USAGE = 2, CHILD_LINES_MAX = 4 };
 
@@ -179,6 +180,14 @@ static bool is_known(int code) {
     return false;
 }
 
+static const char *nearest_option(const char *word) {
+    const char *names[sizeof option_table / sizeof option_table[0]];
+    size_t count = 0;
+    for (const struct option *row = option_table; row->name != NULL; row++)
+        names[count++] = row->name;
+    return strncmp(word, "--", 2) == 0 ? trace_nearest(word + 2, names, count) : NULL;
+}
+
 // What getopt has refused; `word` is the one before its next.
 static _Noreturn void die_refused_option(int code, const char *word) {
     const char letter[] = {'-', (char)optopt, '\0'};
@@ -189,7 +198,11 @@ static _Noreturn void die_refused_option(int code, const char *word) {
         problem = "it takes no value";
     else if (optopt != 0) // one letter of a group
         name = letter;
-    fprintf(stderr, "hakrec: %s: %s (see hakrec --help)\n", name, problem);
+    const char *near = code == '?' && optopt == 0 ? nearest_option(word) : NULL;
+    if (near != NULL)
+        fprintf(stderr, "hakrec: %s: unknown option; did you mean --%s?\n", word, near);
+    else
+        fprintf(stderr, "hakrec: %s: %s (see hakrec --help)\n", name, problem);
     exit(EXIT_USAGE);
 }
 

@@ -2,6 +2,8 @@
 // says in its row of hakreplay.c which of them it takes.
 #include "replayer.h"
 
+#include "nearest.h"
+
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -136,7 +138,13 @@ static bool parse_strategy(const char *text, struct replay_options *options) {
     options->has_strategy = true;
     if (replay_strategy_find(text) != NULL || strcmp(text, "schedule") == 0)
         return true;
-    replay_fail("unknown strategy \"%s\": expected %s or schedule", text, replay_strategy_names());
+    static const char *const names[] = {"recorded",  "round-robin", "random",     "pct",
+                                        "pos",       "urw",         "bounded",    "starving",
+                                        "portfolio", "schedule",    "adversarial"};
+    const char *nearest = trace_nearest(text, names, sizeof names / sizeof names[0]);
+    replay_fail("unknown strategy \"%s\"%s%s%s: expected %s or schedule", text,
+                nearest == NULL ? "" : ", did you mean \"", nearest == NULL ? "" : nearest,
+                nearest == NULL ? "" : "\"?", replay_strategy_names());
     return false;
 }
 
@@ -263,10 +271,20 @@ static void fill_long_options(const char *letters, struct option *long_options) 
     long_options[count] = (struct option){0};
 }
 
-static bool refuse_option(int argc, char **argv) {
-    const char *word = optind > 0 && optind <= argc ? argv[optind - 1] : "";
-    replay_fail("%s: unknown option, or its value is missing or not wanted; see hakreplay --help",
-                word);
+static bool refuse_option(const char *letters, int argc, char **argv) {
+    const char *word = optind > 0 && optind <= argc ? argv[optind - 1] : "", *names[ROW_COUNT];
+    size_t count = 0;
+    for (size_t i = 0; i < ROW_COUNT; i++)
+        if (takes(letters, rows[i].letter))
+            names[count++] = rows[i].name;
+    const char *nearest =
+        strncmp(word, "--", 2) == 0 ? trace_nearest(word + 2, names, count) : NULL;
+    if (nearest != NULL && strncmp(word + 2, nearest, strlen(nearest)) != 0)
+        replay_fail("%s: unknown option; did you mean --%s?", word, nearest);
+    else
+        replay_fail("%s: unknown option, or its value is missing or not wanted; see hakreplay "
+                    "--help",
+                    word);
     return false;
 }
 
@@ -322,10 +340,10 @@ bool replay_options_parse(const struct replay_command *command, int argc, char *
     *status = REPLAY_USAGE;
     opterr = 0;
     int letter;
-    while ((letter = getopt_long(argc, argv, takes(command->letters, 'o') ? "o:" : "", long_options,
-                                 NULL)) != -1) {
+    while ((letter = getopt_long(argc, argv, takes(command->letters, 'o') ? "o:qh" : "qh",
+                                 long_options, NULL)) != -1) {
         if (letter == '?')
-            return refuse_option(argc, argv);
+            return refuse_option(command->letters, argc, argv);
         if (letter == 'h' || letter == 'L') {
             letter == 'h' ? print_help(command) : list_routes();
             *status = REPLAY_OK;

@@ -1,6 +1,7 @@
 // haksim.c: the haksim tool: its table of subcommands.
 #include "haksim.h"
 #include "hak_version.h"
+#include "nearest.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -66,6 +67,11 @@ static int refuse(const char *word) {
         if (strcmp(word, planned[i]) == 0)
             return haksim_fail("%s: this version does not have that command yet; it has %s", word,
                                command_names());
+    static const char *const options[] = {"help", "version"};
+    const char *option =
+        word[0] == '-' ? trace_nearest(word + strspn(word, "-"), options, 2) : NULL;
+    if (option)
+        return haksim_fail("unknown option '%s'; did you mean --%s?", word, option);
     if (word[0] == '-')
         return haksim_fail("unknown option '%s' (see haksim --help)", word);
     return haksim_fail("unknown command '%s'; expected %s (see haksim --help)", word,

@@ -49,7 +49,7 @@ int haksim_take_options(const char *command, int argc, char **argv,
 #define HAKSIM_OUTPUT_OPTIONS(command)                                                             \
     {"output", 'o', HAKSIM_TEXT, &(command)->output.path, 0, 0, NULL},                             \
         {"json", 0, HAKSIM_FLAG, &(command)->output.json, 0, 0, NULL},                             \
-        {"quiet", 0, HAKSIM_FLAG, &(command)->output.quiet, 0, 0, NULL}, {                         \
+        {"quiet", 'q', HAKSIM_FLAG, &(command)->output.quiet, 0, 0, NULL}, {                       \
         "help", 'h', HAKSIM_FLAG, &(command)->help, 0, 0, NULL                                     \
     }
 

@@ -1,10 +1,13 @@
 // haksim_options.c: a subcommand's command line, by its table of options.
 #include "haksim.h"
+#include "nearest.h"
+#include "world_os.h"
 
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define OPTIONS_MAX 24
 #define FIRST_VALUE 256 // above every letter
@@ -63,23 +66,61 @@ static const struct haksim_option *chosen(const struct haksim_option *options, s
     for (size_t i = 0; i < count; i++)
         if (options[i].letter == value)
             return &options[i];
-    return NULL; // getopt has said what is wrong
+    return NULL;
+}
+
+// Before the work, not after it: may the output be written? Without a name it goes to a file here.
+static int check_output(const struct haksim_option *options, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(options[i].name, "output") != 0)
+            continue;
+        const char *path = *(const char **)options[i].target;
+        const char *why = world_os_cannot_write(path ? path : "haksim.sim.json");
+        if (why)
+            return path ? haksim_fail("%s: cannot write: %s", path, why)
+                        : haksim_fail("this folder: cannot write: %s; --output names another", why);
+    }
+    return HAKSIM_OK;
+}
+
+// The long option nearest to a wrong one, as a question; empty where none is near.
+static const char *did_you_mean(const struct option *names, const char *word) {
+    static char text[64];
+    const char *list[OPTIONS_MAX + 1];
+    size_t count = 0;
+    for (; names[count].name; count++)
+        list[count] = names[count].name;
+    const char *nearest = trace_nearest(word, list, count);
+    text[0] = 0;
+    if (nearest)
+        snprintf(text, sizeof text, "; did you mean --%s?", nearest);
+    return text;
+}
+
+static int refuse(const char *command, int letter, const char *word, const struct option *names) {
+    if (letter == ':')
+        return haksim_fail("%s: %s: its value is missing", command, word);
+    return haksim_fail("%s: %s: unknown option, or a value that it does not take%s", command, word,
+                       strncmp(word, "--", 2) == 0 ? did_you_mean(names, word + 2) : "");
 }
 
 int haksim_take_options(const char *command, int argc, char **argv,
                         const struct haksim_option *options, size_t count) {
     struct option names[OPTIONS_MAX + 1];
-    char letters[2 * OPTIONS_MAX + 1];
+    char letters[2 * OPTIONS_MAX + 2] = ":";
     if (count > OPTIONS_MAX)
         abort();
-    for_getopt(options, count, names, letters);
+    for_getopt(options, count, names, letters + 1);
     int value;
+    opterr = 0; // what is wrong is said here, in one line
     while ((value = getopt_long(argc, argv, letters, names, NULL)) != -1) {
         const struct haksim_option *option = chosen(options, count, value);
-        int status = option ? take(option, optarg) : HAKSIM_USAGE;
+        int status =
+            option ? take(option, optarg) : refuse(command, value, argv[optind - 1], names);
         if (status != HAKSIM_OK)
             return status;
     }
-    return optind < argc ? haksim_fail("%s: unexpected argument '%s'", command, argv[optind])
-                         : HAKSIM_OK;
+    if (optind < argc)
+        return haksim_fail("%s: unexpected argument '%s'", command, argv[optind]);
+    return check_output(options, count);
 }

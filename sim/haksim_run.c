@@ -41,7 +41,7 @@ static void print_help(void) {
          "      --costs=P       costs in per cent of the table's, but the program's own (100)\n"
          "  -o, --output=FILE   write one file (WORKLOAD.ROUTE.sim.json for each route)\n"
          "      --json          print the results as JSON instead of the table\n"
-         "      --quiet         print nothing but errors\n"
+         "  -q, --quiet         print nothing but errors\n"
          "      --help          print this help");
     haksim_print_workloads();
     haksim_print_machines();

@@ -46,7 +46,7 @@ static void print_help(void) {
         "      --jobs=N         runs side by side (one for each core here)\n"
         "  -o, --output=FILE    write the report there (" REPORT_PATH ")\n"
         "      --json           print the report as JSON instead of the table\n"
-        "      --quiet          print nothing but errors\n"
+        "  -q, --quiet          print nothing but errors\n"
         "      --help           print this help\n"
         "\n"
         "Paces: `seed` is 133 microseconds an operation and thread, as the seed's 30,000 a second\n"

@@ -5,6 +5,7 @@
 #include "haktrace.h"
 
 #include "hak_version.h"
+#include "nearest.h"
 #include "trace_internal.h"
 
 #include <errno.h>
@@ -218,10 +219,31 @@ static int refuse_option(int letter, const char *word) {
         is_long_option |= row->val == optopt;
     if (!is_long_option) // one letter of a group
         return haktrace_fail("-%c: unknown option (see haktrace --help)", optopt);
+    const char *names[sizeof long_options / sizeof *long_options];
+    size_t count = 0;
+    for (const struct option *row = long_options; row->name; row++)
+        names[count++] = row->name;
+    const char *nearest = optopt == 0 ? trace_nearest(word + 2, names, count) : NULL;
+    if (nearest)
+        return haktrace_fail("%s: unknown option; did you mean --%s?", word, nearest);
     return haktrace_fail("%s: %s (see haktrace --help)", word,
                          letter == ':' ? "its value is missing"
                          : optopt      ? "it takes no value"
                                        : "unknown option");
+}
+
+static int refuse_command(const char *word) {
+    const char *names[COMMAND_COUNT];
+    if (word[0] == '-' && word[1] == '-') {
+        optopt = 0; // as getopt leaves it for a long option
+        return refuse_option('?', word);
+    }
+    for (unsigned i = 0; i < COMMAND_COUNT; i++)
+        names[i] = commands[i].name;
+    const char *nearest = trace_nearest(word, names, COMMAND_COUNT);
+    if (nearest)
+        return haktrace_fail("unknown command '%s'; did you mean %s?", word, nearest);
+    return haktrace_fail("unknown command '%s' (see haktrace --help)", word);
 }
 
 static int run_command(const struct haktrace_command *command, int argc, char **argv) {
@@ -261,6 +283,6 @@ int main(int argc, char **argv) {
     }
     const struct haktrace_command *command = find_command(argv[1]);
     if (!command)
-        return haktrace_fail("unknown command '%s' (see haktrace --help)", argv[1]);
+        return refuse_command(argv[1]);
     return run_command(command, argc - 1, argv + 1);
 }

@@ -348,9 +348,13 @@ static const char *base_name(const char *path) {
     return slash == NULL ? path : slash + 1;
 }
 
+// What the program was called as: "redis-server", though the file behind that link is
+// redis-check-rdb. The file's name where the command is not known.
 static void read_program_name(struct from_trace *from, const char *meta_json) {
     json_t *meta = json_loads(meta_json, 0, NULL);
-    const char *name = json_string_value(json_object_get(meta, "program"));
+    const char *file = json_string_value(json_object_get(meta, "program"));
+    const char *called = json_string_value(json_array_get(json_object_get(meta, "command"), 0));
+    const char *name = called == NULL || called[0] == '\0' ? file : base_name(called);
     snprintf(from->source.trace.program, sizeof from->source.trace.program, "%s",
              name == NULL ? "" : name);
     json_decref(meta);

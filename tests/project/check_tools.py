@@ -12,8 +12,9 @@ import project_tree as tree
 
 TOOLS = {"traces": "haktrace", "recorder": "hakrec", "replayer": "hakreplay", "sim": "haksim"}
 USAGE_STATUS = 2
-REPORT = "analysis/reuse_report.py"
+REPORTS = ("analysis/reuse_report.py", "analysis/compare.py")
 UNKNOWN_OPTION = "--no-such-option"
+MISSPELT_OPTION, MEANT_OPTION = "--vresion", "--version"
 
 
 def run(command, *arguments):
@@ -42,7 +43,14 @@ def refusal_violations(name, command):
         yield f"{name}:1: an unknown option prints on standard output"
 
 
+def suggestion_violations(name, command):
+    done = run(command, MISSPELT_OPTION)
+    if done.returncode != USAGE_STATUS or f"did you mean {MEANT_OPTION}?" not in done.stderr:
+        yield f"{name}:1: {MISSPELT_OPTION} is not taken for {MEANT_OPTION}: {done.stderr.strip()}"
+
+
 def tool_violations(name, command, version):
+    yield from suggestion_violations(name, command)
     yield from text_violations(name, command, "--help", "sage:")
     yield from text_violations(name, command, "--version", version)
     yield from refusal_violations(name, command)
@@ -60,9 +68,10 @@ def violations(root, binaries, python, version):
         found += tool_violations(tool, [path], version)
         if not os.path.exists(os.path.join(root, "doc", "man", tool + ".1")):
             found.append(f"doc/man/{tool}.1:1: missing")
-    report = os.path.join(root, REPORT)
-    if os.path.exists(report):
-        found += tool_violations(REPORT, [python, report], version)
+    for name in REPORTS:
+        report = os.path.join(root, name)
+        if os.path.exists(report):
+            found += tool_violations(name, [python, report], version)
     return found
 
 

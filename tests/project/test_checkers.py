@@ -198,6 +198,7 @@ GOOD_TOOL = """case $1 in
 --help) echo "Usage: haktrace [--json] info FILE" ;;
 --version) echo "haktrace 1.2.3" ;;
 info) echo "Usage: haktrace info --json FILE" ;;
+--vresion) echo "haktrace: $1; did you mean --version?" >&2; exit 2 ;;
 *) echo "haktrace: unknown option $1" >&2; exit 2 ;;
 esac
 """
@@ -232,10 +233,13 @@ class Tools(Tree):
         self.expect(GOOD_TOOL.replace('FILE" ;;', 'FILE"; exit 1 ;;', 1), "--help exits 1")
 
     def test_accepting_anything(self):
-        self.assertEqual(len(self.found(GOOD_TOOL.replace("exit 2", "exit 0"))), 1)
+        self.assertEqual(len(self.found(GOOD_TOOL.replace('unknown option $1" >&2; exit 2', 'unknown option $1" >&2; exit 0'))), 1)
+
+    def test_no_suggestion(self):
+        self.expect(GOOD_TOOL.replace("did you mean --version?", "what?"), "--vresion is not taken for --version")
 
     def test_long_refusal(self):
-        self.expect(GOOD_TOOL.replace("exit 2", "echo more >&2; exit 2"), "2 line(s)")
+        self.expect(GOOD_TOOL.replace('$1" >&2; exit 2 ;;\nesac', '$1" >&2; echo more >&2; exit 2 ;;\nesac'), "2 line(s)")
 
     def test_no_manual(self):
         os.remove(os.path.join(self.root, "doc/man/haktrace.1"))

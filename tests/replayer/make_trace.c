@@ -276,9 +276,10 @@ static const struct {
 // ---------------------------------------------------------------- the program
 
 static int make(struct maker *maker, const char *kind, const char *path) {
-    static const char meta[] = "{\"format\":\"hak-trace\",\"tool\":\"make_trace\","
-                               "\"program\":\"made\",\"command\":[\"made\"],\"tick_ns\":100,"
-                               "\"stacks\":\"none\",\"addresses\":false}";
+    static const char meta[] =
+        "{\"format\":\"hak-trace\",\"tool\":\"make_trace\","
+        "\"program\":\"made-12.3\",\"command\":[\"/usr/bin/made\"],\"tick_ns\":100,"
+        "\"stacks\":\"none\",\"addresses\":false}";
     struct trace_writer_options options = {.overwrite = true, .trace_id = 1};
     struct trace_error error;
     maker->writer = trace_writer_create(path, meta, &options, &error);

@@ -36,6 +36,9 @@ def test_planned_commands_are_not_offered():
 def test_options():
     refused(["run"], "--workload")
     refused(["run", *SMALL, "--walk"], "--walk")
+    refused(["run", "--worklod=larson"], "did you mean --workload?")
+    refused(["run", *SMALL, "-z"], "-z")
+    refused(["run", *SMALL, "--seed"], "--seed: its value is missing")
     refused(["run", *SMALL, "more"], "'more'")
     refused(["run", *SMALL, "--route=cdb"], "cdb")
     refused(["run", *SMALL, "--route="], "")
@@ -46,6 +49,13 @@ def test_options():
         refused(["run", *SMALL, f"--threads={bad}"], "--threads: expected a number from 1 to 4096")
     refused(["run", *SMALL, "--cores=0"], "--cores")
     refused(["run", *SMALL, "--seed=-1"], "--seed")
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_the_work():
+    """The workload has more operations than any computer can do."""
+    endless = ["--workload=larson,rounds=1000000,chunks=1000000,operations=1000000000000"]
+    refused(["run", *endless, "-o", "no/such/folder/x"], "no/such/folder/x: cannot write")
+    refused(["domino", *endless, "--output=/dev/full/x"], "/dev/full/x")
 
 
 def test_seed_table_options():
