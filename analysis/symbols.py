@@ -17,6 +17,12 @@ DEBUG_FOLDER = "/usr/lib/debug/.build-id"
 SHT_SYMTAB, SHT_DYNSYM, SHT_NOTE, STT_FUNC, STT_GNU_IFUNC, NT_GNU_BUILD_ID = 2, 11, 7, 2, 10, 3
 
 
+def _plainness(named):
+    """Orders the names of one function: malloc before __libc_malloc before __GI___libc_malloc."""
+    name = named[1]
+    return len(name) - len(name.lstrip("_")) + 4 * name.startswith("__GI_"), len(name), name
+
+
 class Elf:
     """The functions and the build id of a 64-bit little-endian ELF file. Raises OSError or ValueError."""
 
@@ -43,7 +49,8 @@ class Elf:
                     name, info, _, section, value, bytes_ = struct.unpack_from("<IBBHQQ", data, place)
                     if info & 15 in (STT_FUNC, STT_GNU_IFUNC) and section and value:
                         text = data[names + name:data.index(b"\0", names + name)].decode(errors="replace")
-                        found.setdefault(value, (bytes_, text.split("@")[0]))
+                        named = (bytes_, text.split("@")[0])
+                        found[value] = min(found.get(value, named), named, key=_plainness)
         self._starts = sorted(found)
         self._functions = found
 

@@ -156,8 +156,8 @@ def histograms(facts, name):
     """Sizes, and how long blocks live, both by who freed them."""
     size_bins = ["0"] + [short_size(2**place) for place in range(SIZE_BINS - 1)]
     life_bins = [duration(round(10 ** (LIFE_DECADES[0] + place / 2), -1)) for place in range(2 * (LIFE_DECADES[1] - LIFE_DECADES[0]))]
-    panels = [HistogramPanel("size", "bytes asked for", *_trimmed(size_bins, facts.sizes), "up to", "blocks"),
-              HistogramPanel("lifetime", f"clock of {duration(facts.trace.meta['tick_ns'])}", *_trimmed(life_bins, facts.lives), "from", "blocks")]
+    panels = [HistogramPanel("size", "bytes asked for", *_trimmed(size_bins, facts.sizes), "bytes, up to", "blocks"),
+              HistogramPanel("lifetime", f"clock of {duration(facts.trace.meta['tick_ns'])}", *_trimmed(life_bins, facts.lives), "lived at least", "blocks")]
     if not panels[0].bins:
         return None
     return Figure("histograms", f"Sizes and lifetimes of blocks ({name})",
@@ -237,8 +237,8 @@ def site_figures(run, facts, symbols):
             + (f" {count(round(unknown))} pages lie beyond the part of the trace that was read." if unknown >= 1 else ""))
     missing = symbols.unresolved
     lacks = f" Without symbols here: {', '.join(missing[:6])}{' …' if len(missing) > 6 else ''}." if missing else ""
-    return [Figure("sites", "Code whose blocks hold stranded pages", said + lacks, [BarPanel("", "pages", rows)], used),
-            Figure("flame", "The same as a flame graph", "Callers below, the allocating function on top; the width is the pages held." + lacks,
+    return [Figure("sites", f"Code whose blocks hold stranded pages ({run.subject_name})", said + lacks, [BarPanel("", "pages", rows)], used),
+            Figure("flame", f"The same as a flame graph ({run.subject_name})", "Callers below, the allocating function on top; the width is the pages held." + lacks,
                    [flame_panel(run.label, ranked, symbols)], PARTS, "flame")]
 
 
