@@ -221,13 +221,7 @@ static uint32_t aligned_class(const struct mf2_state *state, size_t bytes, size_
     return k < state->geometry->class_count ? k + 1 : 0;
 }
 
-// Everything but a pop of a front. Nothing of MF2 is half done here: the helper may be started.
-static void *alloc_uncommon(size_t bytes, size_t alignment, bool *zeroed) {
-    struct mf2_state *state = mf2_state_ensure();
-    if (!state)
-        return NULL;
-    if (state->helper_wanted)
-        mf2_helper_start_if_wanted(state);
+static void *alloc_once(struct mf2_state *state, size_t bytes, size_t alignment, bool *zeroed) {
     uint32_t class_plus_one = aligned_class(state, bytes, alignment);
     if (class_plus_one == 0)
         return mf2_large_alloc(state, bytes, alignment, zeroed);
@@ -235,6 +229,19 @@ static void *alloc_uncommon(size_t bytes, size_t alignment, bool *zeroed) {
     if (!self) // every slot is taken: pages of its own for this block
         return mf2_large_alloc(state, bytes, alignment, zeroed);
     return alloc_of_class(state, self, class_plus_one - 1, zeroed);
+}
+
+// Everything but a pop of a front. Before it says that there is no memory, what nobody uses but
+// somebody keeps makes room.
+static void *alloc_uncommon(size_t bytes, size_t alignment, bool *zeroed) {
+    struct mf2_state *state = mf2_state_ensure();
+    if (!state)
+        return NULL;
+    void *block = alloc_once(state, bytes, alignment, zeroed);
+    if (MF2_LIKELY(block != NULL) || bytes > state->arena_bytes)
+        return block;
+    mf2_trim();
+    return alloc_once(state, bytes, alignment, zeroed);
 }
 
 MF2_NOINLINE void *mf2_malloc_uncommon(size_t bytes) {

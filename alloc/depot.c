@@ -54,8 +54,9 @@ bool mf2_depot_put(struct mf2_state *state, uint32_t class_index, void *const *b
     memcpy(batch->blocks, blocks, count * sizeof *blocks);
     mf2_fetch_add_relaxed(&state->depot_count[class_index], 1);
     mf2_stack_push(&state->depot[class_index], batch_links(state), number);
-    if (state->route.purge_ns)
-        mf2_helper_tick_wanted(state);
+    bool looked_after = !state->route.purge_ns || mf2_helper_tick_wanted(state);
+    if (!looked_after)
+        mf2_helper_look_instead(state);
     return true;
 }
 

@@ -8,10 +8,15 @@
 #include "fast.h"
 #include "internal.h"
 
-#include <stdio.h>
 #include <string.h>
 
 // ---------------------------------------------------------------- what malloc did not return
+
+// Whether the page has ever been used: before, there may be no memory for its MidPage. A page that
+// a block is in has been, so that an old value does not matter.
+static bool is_known(struct mf2_state *state, uint64_t number) {
+    return number >= state->first_page && number < MF2_LOOK(&state->known_pages);
+}
 
 static const char *describe(struct mf2_state *state, uint64_t offset) {
     static const char *const names[MF2_PAGE_STATE_COUNT] = {
@@ -23,6 +28,8 @@ static const char *describe(struct mf2_state *state, uint64_t offset) {
     if (offset >= state->arena_bytes)
         return "outside of all pages";
     uint64_t number = offset >> state->page_shift;
+    if (!is_known(state, number))
+        return "no page in use";
     uint32_t class_plus_one = state->page_class[number];
     if (class_plus_one) { // the head of its span says what it is
         uint32_t span_shift = state->geometry->span_shift[class_plus_one - 1];
@@ -31,11 +38,11 @@ static const char *describe(struct mf2_state *state, uint64_t offset) {
     return names[state->pages[number].state];
 }
 
-MF2_NORETURN static MF2_NOINLINE void fail_at(struct mf2_state *state, const char *text,
-                                              const void *block) {
-    char line[96];
+MF2_NOINLINE void mf2_fail_at(struct mf2_state *state, const char *text, const void *block) {
+    char line[128] = "";
     uint64_t offset = (uint64_t)((uintptr_t)block - (uintptr_t)state);
-    snprintf(line, sizeof line, "%s, %s", text, describe(state, offset));
+    // Not snprintf: the helper may find it, which has nothing that stdio relies on.
+    strcat(strcat(strcat(line, text), ", "), describe(state, offset));
     mf2_fail(line, MF2_SHOWN(state, block));
 }
 
@@ -47,16 +54,17 @@ struct place {
 };
 
 // Of a block in a class page. The process ends if no block starts there.
-static struct place place_of(struct mf2_state *state, const void *block, uint32_t class_index) {
+static struct place place_of(struct mf2_state *state, const void *block, uint32_t class_index,
+                             const char *otherwise) {
     uint64_t offset = (uint64_t)((uintptr_t)block - (uintptr_t)state);
     uint32_t span_shift = state->geometry->span_shift[class_index];
     uint32_t shift = state->page_shift + span_shift;
     uint64_t within = offset & (((uint64_t)1 << shift) - 1);
     struct MidPage *page = &state->pages[offset >> shift << span_shift];
     uint64_t unit = within >> page->unit_shift;
-    if (MF2_UNLIKELY(unit << page->unit_shift != within || unit % page->stride_units != 0 ||
-                     unit >= page->end_unit))
-        fail_at(state, "free inside a block", block);
+    if (MF2_UNLIKELY(unit << page->unit_shift != within ||
+                     (uint32_t)unit % page->stride_units != 0 || unit >= page->end_unit))
+        mf2_fail_at(state, otherwise, block);
     return (struct place){page, (uint16_t)unit};
 }
 
@@ -79,7 +87,7 @@ static inline void free_held(struct mf2_state *state, struct MF2_ThreadPages *se
                              struct MidPage *page, struct mf2_chain chain) {
     mf2_works_on(page);
     if (MF2_UNLIKELY(chain.first == page->free || page->used < chain.count))
-        fail_at(state, "double free", mf2_page_block(state, page, chain.first));
+        mf2_fail_at(state, "double free", mf2_page_block(state, page, chain.first));
     mf2_page_set_link(state, page, chain.last, page->free);
     page->free = chain.first;
     page->used = (uint16_t)(page->used - chain.count);
@@ -195,7 +203,7 @@ struct page_chain {
 
 static void add_block(struct mf2_state *state, struct page_chain *slot, uint16_t unit) {
     if (unit == slot->chain.first)
-        fail_at(state, "double free", mf2_page_block(state, slot->page, unit));
+        mf2_fail_at(state, "double free", mf2_page_block(state, slot->page, unit));
     mf2_page_set_link(state, slot->page, unit, slot->chain.first);
     slot->chain.first = unit;
     slot->chain.count++;
@@ -205,7 +213,7 @@ void mf2_free_to_pages(struct mf2_state *state, struct MF2_ThreadPages *self, ui
                        void *const *blocks, uint32_t count) {
     struct page_chain chains[CHAINS] = {0};
     for (uint32_t i = 0; i < count; i++) {
-        struct place place = place_of(state, blocks[i], class_index);
+        struct place place = place_of(state, blocks[i], class_index, "free inside a block");
         uint32_t number = mf2_page_number(state, place.page);
         uint32_t span_shift = state->geometry->span_shift[class_index];
         struct page_chain *slot = &chains[(number >> span_shift) % CHAINS];
@@ -224,13 +232,17 @@ void mf2_free_to_pages(struct mf2_state *state, struct MF2_ThreadPages *self, ui
 
 // ---------------------------------------------------------------- one block
 
+static bool is_large_block(struct mf2_state *state, uint64_t offset) {
+    uint64_t number = offset >> state->page_shift;
+    bool starts = (offset & (((uint64_t)1 << state->page_shift) - 1)) == 0;
+    return starts && is_known(state, number) && state->pages[number].state == MF2_PAGE_LARGE;
+}
+
 static void free_large(struct mf2_state *state, void *block) {
     uint64_t offset = (uint64_t)((uintptr_t)block - (uintptr_t)state);
-    struct MidPage *page = &state->pages[offset >> state->page_shift];
-    bool starts = (offset & (((uint64_t)1 << state->page_shift) - 1)) == 0;
-    if (page->state != MF2_PAGE_LARGE || !starts)
-        fail_at(state, "free of a place where no block is", block);
-    mf2_large_free(state, page);
+    if (!is_large_block(state, offset))
+        mf2_fail_at(state, "free of a place where no block is", block);
+    mf2_large_free(state, &state->pages[offset >> state->page_shift]);
 }
 
 // Everything but a push on a front with room.
@@ -241,15 +253,15 @@ MF2_NOINLINE void mf2_free_uncommon(void *block) {
     struct MF2_ThreadPages *self = mf2_self();
     uint64_t offset = (uint64_t)((uintptr_t)block - (uintptr_t)state);
     if (offset >= state->arena_bytes)
-        fail_at(state, "free of a pointer that malloc did not return", block);
+        mf2_fail_at(state, "free of a pointer that malloc did not return", block);
     uint32_t class_plus_one = state->page_class[offset >> state->page_shift];
     if (class_plus_one == 0) {
         free_large(state, block);
     } else {
         const struct mf2_front *front = &self->fronts[class_plus_one];
-        struct place place = place_of(state, block, class_plus_one - 1);
+        struct place place = place_of(state, block, class_plus_one - 1, "free inside a block");
         if (front->top[-1] == block)
-            fail_at(state, "double free", block);
+            mf2_fail_at(state, "double free", block);
         bool has_front =
             self->slot != MF2_SLOT_NONE && front->end != self->bins[class_plus_one - 1].bottom;
         if (has_front)
@@ -266,15 +278,18 @@ void mf2_free(void *block) {
 
 // ---------------------------------------------------------------- sizes
 
-// The class, plus 1, of the block's page; 0: it is a large block, *page.
+// The class, plus 1, of the block's page; 0: it is a large block, *page. The process ends if no
+// block starts there.
 static uint32_t class_of_block(struct mf2_state *state, const void *block, struct MidPage **page) {
     uint64_t offset = (uint64_t)((uintptr_t)block - (uintptr_t)state);
     if (offset >= state->arena_bytes)
-        fail_at(state, "use of a pointer that malloc did not return", block);
-    *page = &state->pages[offset >> state->page_shift];
+        mf2_fail_at(state, "use of a pointer that malloc did not return", block);
     uint32_t class_plus_one = state->page_class[offset >> state->page_shift];
-    if (class_plus_one == 0 && (*page)->state != MF2_PAGE_LARGE)
-        fail_at(state, "use of a place where no block is", block);
+    *page = &state->pages[offset >> state->page_shift];
+    if (class_plus_one)
+        place_of(state, block, class_plus_one - 1, "use of a place inside a block");
+    else if (!is_large_block(state, offset))
+        mf2_fail_at(state, "use of a place where no block is", block);
     return class_plus_one;
 }
 

@@ -71,7 +71,7 @@ static void run_insert(struct mf2_state *state, uint32_t page, uint32_t count, u
         page = first;
     }
     uint32_t after = page + count;
-    if (after < state->page_count && state->pages[after].run_end == kind) {
+    if (after < state->fresh_page && state->pages[after].run_end == kind) {
         uint32_t more = state->pages[after].run_pages;
         run_unlink(state, after);
         count += more;
@@ -108,6 +108,14 @@ static uint32_t run_take(struct mf2_state *state, uint8_t kind, uint32_t count, 
 
 // ---------------------------------------------------------------- never used pages; lock taken
 
+// The next `count` pages and what is known of them.
+static bool commit(struct mf2_state *state, uint32_t count) {
+    uint32_t end = state->committed_page + count;
+    uint64_t metadata_end = state->pages_offset + (uint64_t)end * sizeof(struct MidPage);
+    bool ready = mf2_metadata_ready(state, &state->pages_ready, metadata_end);
+    return ready && mf2_commit(state, state->committed_page, count);
+}
+
 // Makes everything below page `end` usable memory.
 static bool commit_to(struct mf2_state *state, uint32_t end) {
     if (end <= state->committed_page)
@@ -116,10 +124,10 @@ static bool commit_to(struct mf2_state *state, uint32_t end) {
     uint32_t batch = wanted < COMMIT_BATCH ? COMMIT_BATCH : wanted;
     if (batch > state->page_count - state->committed_page)
         batch = state->page_count - state->committed_page;
-    bool usable = mf2_commit(state, state->committed_page, batch);
+    bool usable = commit(state, batch);
     if (!usable && batch > wanted) {
         batch = wanted;
-        usable = mf2_commit(state, state->committed_page, batch);
+        usable = commit(state, batch);
     }
     if (usable)
         state->committed_page += batch;
@@ -135,6 +143,7 @@ static uint32_t fresh_take(struct mf2_state *state, uint32_t count, uint32_t ali
         return 0;
     uint32_t skipped = state->fresh_page;
     state->fresh_page = first + count;
+    MF2_SHOW(&state->known_pages, first + count);
     if (first > skipped)
         run_insert(state, skipped, first - skipped, MF2_PAGE_CLEAN);
     return first;
@@ -211,14 +220,25 @@ uint32_t mf2_heap_take(struct mf2_state *state, uint32_t count, uint32_t align, 
     return taken.first;
 }
 
+// Where there is no helper: half of what growth tolerates may stay.
+static void purge_surplus(struct mf2_state *state) {
+    mf2_lock(&state->heap_lock);
+    uint32_t tolerated = DIRTY_PAGES_KEPT + state->held_pages / 16;
+    uint32_t dirty = state->dirty_pages;
+    mf2_unlock(&state->heap_lock);
+    if (dirty > tolerated)
+        mf2_heap_purge(state, dirty - tolerated / 2);
+}
+
 void mf2_heap_keep(struct mf2_state *state, uint32_t page, uint32_t count) {
     mf2_lock(&state->heap_lock);
     mf2_works_on(&state->fresh_page);
     state->dirty_pages += count;
     run_insert(state, page, count, MF2_PAGE_DIRTY);
     mf2_unlock(&state->heap_lock);
-    if (state->route.purge_ns)
-        mf2_helper_tick_wanted(state);
+    bool looked_after = !state->route.purge_ns || mf2_helper_tick_wanted(state);
+    if (!looked_after)
+        purge_surplus(state);
 }
 
 void mf2_heap_give(struct mf2_state *state, uint32_t page, uint32_t count) {
@@ -251,7 +271,7 @@ bool mf2_heap_extend(struct mf2_state *state, uint32_t page, uint32_t count, uin
     bool taken = false;
     mf2_lock(&state->heap_lock);
     mf2_works_on(&state->fresh_page);
-    uint8_t kind = after < state->page_count ? state->pages[after].run_end : 0;
+    uint8_t kind = after < state->fresh_page ? state->pages[after].run_end : 0;
     if (kind && state->pages[after].run_pages >= more) {
         run_cut(state, after, after, more);
         taken = true;

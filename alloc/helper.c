@@ -4,47 +4,60 @@
 // Purging: while there is dirty memory, or something that would become dirty, the helper looks
 // every purge_ns. What lay unused since it looked last goes: first batches of the depot, then pages
 // emptied by other threads, then dirty pages. When nothing is left it sleeps until it is told of
-// more; what it does not do costs no time.
+// more; what it does not do costs no time. Where there is no helper, the threads that leave such
+// things look themselves, every so many times.
 //
-// Idle owners: // A futex cannot wake an owner that sleeps in the program's own code. So the thread
+// Idle owners: a futex cannot wake an owner that sleeps in the program's own code. So the thread
 // that makes the 0→1 edge on an idle owner's page wakes the helper, which claims the page, drains
 // it and releases it: emptied pages leave the owner, the others wait on its queue with their blocks
 // ready. The owner is never woken.
 #include "internal.h"
 
-void mf2_helper_wake(struct mf2_state *state, struct MF2_ThreadPages *self) {
-    MF2_COUNT(state, self, helper_wakes);
-    mf2_fetch_add_acq_rel(&state->helper_word, 1);
-    mf2_futex_wake(&state->helper_word, 1);
-}
+#define LOOK_EVERY 64 // leavings, where threads look themselves
 
-void mf2_helper_tick_wanted(struct mf2_state *state) {
-    // Looked at first: most calls find it set. Who sees an old 1 while the helper goes to sleep is
-    // seen by the helper, which looks once more after it has cleared it (sleep_unless_dirty).
-    uint32_t ticking = mf2_load_relaxed(&state->helper_ticking);
-    if (ticking)
-        return;
-    uint32_t before = mf2_exchange_acq_rel(&state->helper_ticking, 1);
-    if (before == 0) {
-        mf2_fetch_add_acq_rel(&state->helper_word, 1);
-        mf2_futex_wake(&state->helper_word, 1);
-    }
-}
-
-void mf2_helper_start_if_wanted(struct mf2_state *state) {
-    uint32_t wanted = mf2_load_relaxed(&state->helper_word);
-    if (wanted == 0)
-        return;
+// Anyone may start it at any time, in the middle of a free as well: see platform_helper.c.
+static bool runs(struct mf2_state *state) {
     uint32_t running = mf2_load_relaxed(&state->helper_running);
     if (running)
-        return;
+        return true;
     uint32_t none = 0;
     bool first = mf2_cas_acq_rel(&state->helper_running, &none, 1);
     if (!first)
-        return;
+        return true;
     bool started = mf2_helper_start(state);
     if (!started)
         mf2_store_release(&state->helper_running, 0);
+    return started;
+}
+
+static bool ask(struct mf2_state *state) {
+    mf2_fetch_add_acq_rel(&state->helper_word, 1);
+    mf2_futex_wake(&state->helper_word, 1);
+    return runs(state);
+}
+
+void mf2_helper_wake(struct mf2_state *state, struct MF2_ThreadPages *self) {
+    if (!state->helper_wanted)
+        return;
+    MF2_COUNT(state, self, helper_wakes);
+    ask(state);
+}
+
+bool mf2_helper_tick_wanted(struct mf2_state *state) {
+    if (!state->helper_wanted)
+        return false;
+    // Looked at first: most calls find it set. Who sees an old 1 while the helper goes to sleep is
+    // seen by the helper, which looks once more after it has cleared it (stop_ticking).
+    uint32_t ticking = mf2_load_relaxed(&state->helper_ticking);
+    if (ticking)
+        return true;
+    uint32_t before = mf2_exchange_acq_rel(&state->helper_ticking, 1);
+    if (before)
+        return true;
+    bool helped = ask(state);
+    if (!helped)
+        mf2_store_relaxed(&state->helper_ticking, 0);
+    return helped;
 }
 
 // A page taken off an idle owner's queue, its mark still set.
@@ -110,19 +123,33 @@ static bool tick(struct mf2_state *state) {
     return anything_left(state, dirty);
 }
 
+void mf2_helper_look_instead(struct mf2_state *state) {
+    uint32_t leavings = mf2_fetch_add_relaxed(&state->leavings, 1);
+    if (leavings % LOOK_EVERY != 0)
+        return;
+    uint32_t nobody = 0; // a look leaves memory behind, too: never one within another
+    bool first = mf2_cas_acq_rel(&state->helper_looking, &nobody, 1);
+    if (!first)
+        return;
+    tick(state);
+    mf2_store_release(&state->helper_looking, 0);
+}
+
 bool mf2_trim(void) {
     struct mf2_state *state = mf2_state();
     struct MF2_ThreadPages *self = mf2_self();
-    if (self->slot != MF2_SLOT_NONE) {
-        mf2_front_end(state, self);
-        mf2_front_begin(state, self);
-    }
     if (!state->geometry) // nothing was ever allocated
         return false;
+    if (self->slot != MF2_SLOT_NONE)
+        mf2_front_end(state, self);
     for (uint32_t k = 0; k < state->geometry->class_count; k++) {
         mf2_depot_tick(state, self, k); // what waits now is "unused" for
         mf2_depot_tick(state, self, k); // the second look
         mf2_orphan_reap(state, self, k);
+    }
+    if (self->slot != MF2_SLOT_NONE) {
+        mf2_thread_give_up_empty(state, self);
+        mf2_front_begin(state, self);
     }
     return mf2_heap_purge(state, UINT32_MAX) > 0;
 }

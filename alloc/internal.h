@@ -27,6 +27,12 @@ static inline void mf2_count_reuse(struct MF2_ThreadPages *self, uint32_t class_
     self->classes[class_index].page_reuses++;
 }
 
+// ---------------------------------------------------------------- state.c
+
+// Metadata up to the offset `end` becomes memory, in a part of which it is so up to *ready, which
+// the caller guards. False: there is no memory.
+bool mf2_metadata_ready(struct mf2_state *state, uint64_t *ready, uint64_t end);
+
 // ---------------------------------------------------------------- lock.c
 
 // A futex mutex for the two slow structures (page heap, slot table). Not recursive.
@@ -175,6 +181,8 @@ enum mf2_gate mf2_gate(const struct mf2_route *route, const struct mf2_gate_fact
 
 // The calling thread's pages, with a slot taken if it has none; NULL if all are taken.
 struct MF2_ThreadPages *mf2_thread_ensure(struct mf2_state *state);
+// Active pages without a live block go where the route says.
+void mf2_thread_give_up_empty(struct mf2_state *state, struct MF2_ThreadPages *self);
 bool mf2_thread_is_idle(struct mf2_state *state, struct MF2_ThreadPages *thread, uint64_t now_ns);
 
 // ---------------------------------------------------------------- front.c, depot.c
@@ -211,6 +219,9 @@ void mf2_depot_tick(struct mf2_state *state, struct MF2_ThreadPages *self, uint3
 void mf2_free_to_pages(struct mf2_state *state, struct MF2_ThreadPages *self, uint32_t class_index,
                        void *const *blocks, uint32_t count);
 
+// Ends the process with one line: what was done wrong, and what is at the block's place.
+MF2_NORETURN void mf2_fail_at(struct mf2_state *state, const char *text, const void *block);
+
 // ---------------------------------------------------------------- alloc.c
 
 // Up to `count` blocks of one class from the pages, in the order in which they are best given out.
@@ -230,11 +241,10 @@ bool mf2_large_resize(struct mf2_state *state, struct MidPage *page, size_t byte
 
 // A page of an idle owner has become pending.
 void mf2_helper_wake(struct mf2_state *state, struct MF2_ThreadPages *self);
-// There is memory that the helper should purge unless it is used soon.
-void mf2_helper_tick_wanted(struct mf2_state *state);
-// Starts the helper if it has been woken and does not run. Starting a thread may allocate: only
-// where nothing of MF2 is half done; and never in a free, which the C library calls with the lock
-// taken that starting a thread takes.
-void mf2_helper_start_if_wanted(struct mf2_state *state);
+// There is memory that the helper should purge unless it is used soon. False: there is no helper,
+// and none can be started.
+bool mf2_helper_tick_wanted(struct mf2_state *state);
+// Then this does its work now and then. Nothing of MF2 may be half done.
+void mf2_helper_look_instead(struct mf2_state *state);
 
 #endif

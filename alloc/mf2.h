@@ -27,11 +27,16 @@ struct mf2_config {
     uint64_t arena_bytes;    // size of the reservation, a multiple of the page size
     uint32_t thread_limit;   // most threads with pages at one time, and ever when strand
     bool count_owner_states; // remote frees by owner state are counted
+    bool without_helper;     // what it would purge, a free does
 };
 
 // Bytes of metadata at the arena's start that must be readable, writable and zero before mf2_init.
 // 0 if the configuration is impossible (arena too small for its metadata and one page).
 uint64_t mf2_metadata_bytes(const struct mf2_config *config);
+
+// The part of it, from the arena's start on, that mf2_init and the first calls need. The rest the
+// instance asks the platform for (mf2_back) when it comes to use it.
+uint64_t mf2_metadata_bytes_at_once(const struct mf2_config *config);
 
 // Makes an instance at `arena` (aligned to the page size). One thread, before any other call.
 struct mf2_state *mf2_init(void *arena, const struct mf2_config *config);

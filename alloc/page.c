@@ -77,6 +77,9 @@ void mf2_page_tell(struct mf2_state *state, struct MF2_ThreadPages *self, struct
     if (notice & MF2_NOTICE_EMPTIED) {
         mf2_fetch_add_relaxed(&state->orphan_empties[class_index], 1);
         mf2_fetch_add_relaxed(&state->orphan_empties_sum, 1);
+        bool looked_after = !state->route.purge_ns || mf2_helper_tick_wanted(state);
+        if (!looked_after)
+            mf2_helper_look_instead(state);
     }
     if (notice & MF2_NOTICE_QUEUE)
         mf2_pending_notify(state, self, page);

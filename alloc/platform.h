@@ -36,11 +36,13 @@
 //   mf2_self_set(t)          makes t the calling thread's
 //   mf2_clock_ns()           monotonic nanoseconds
 //   mf2_commit(s, page, n)   pages become usable memory; false: the OS has none
+//   mf2_back(s, offset, n)   the same for n bytes of metadata, whole pages of them
 //   mf2_purge(s, page, n)    their memory goes back to the OS; it reads as zero afterwards
 //   mf2_futex_wait(p, expected, timeout_ns)  returns after a wake, a time-out or spuriously
 //   mf2_futex_wake(p, count)
 //   mf2_pause()              the calling thread waits for another one's progress
-//   mf2_helper_start(s)      starts the one helper thread, which runs mf2_helper_main
+//   mf2_helper_start(s)      starts the one helper thread, which runs mf2_helper_main. It takes no
+//                            lock and no memory, so that anyone may call it
 //   mf2_fail(text, value)    one line on stderr, then abort; allocates nothing
 #ifndef MF2_PLATFORM_H
 #define MF2_PLATFORM_H

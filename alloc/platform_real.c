@@ -3,21 +3,26 @@
 //
 // Nothing here allocates. System calls keep errno: malloc may set it, free must not.
 #include "internal.h"
+#include "platform_call.h"
 
 #include <errno.h>
 #include <linux/futex.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
-#define ARENA_BYTES_MAX    (1ull << 40) // address space, not memory
+#if defined(__SANITIZE_THREAD__) // it lets a program use few addresses
+#define ARENA_BYTES_MAX (1ull << 36)
+#else
+#define ARENA_BYTES_MAX (1ull << 40) // addresses, not memory
+#endif
 #define ARENA_BYTES_MIN    (1ull << 25)
+#define ARENA_ALIGNMENT    (1ull << 30)
+#define ARENA_TRIES        16 // places
 #define THREAD_LIMIT       65536
 #define THREAD_ARENA_BYTES (1u << 19) // of the arena, per thread that may have pages
 
@@ -29,17 +34,18 @@ _Thread_local struct MF2_ThreadPages *mf2_real_self =
     (struct MF2_ThreadPages *)(uintptr_t)&mf2_no_thread;
 
 static pthread_key_t exit_key;
-static pthread_once_t start_once = PTHREAD_ONCE_INIT;
+static mf2_atomic_u32 start_lock;
 
 // ---------------------------------------------------------------- start
 
 void mf2_print_line(const char *line) {
-    ssize_t ignored = write(STDERR_FILENO, line, strlen(line));
-    (void)ignored;
+    MF2_CALL(write, STDERR_FILENO, line, strlen(line));
 }
 
 MF2_NORETURN static void die(const char *line) {
     mf2_print_line(line);
+    if (mf2_on_helper())
+        mf2_helper_abort();
     abort();
 }
 
@@ -49,24 +55,55 @@ static uint32_t threads_in(uint64_t arena_bytes) {
     return threads < THREAD_LIMIT ? (uint32_t)threads : THREAD_LIMIT;
 }
 
-// Reserves address space, as much as the process may have; only the metadata is made usable.
+// At exactly this place, where nothing must be; false: there is something, or no memory.
+static bool map_at(char *place, size_t bytes) {
+    // MAP_NORESERVE, as the arena may become much larger than what is ever touched of it.
+    char *found = mmap(place, bytes, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+    if (found == place)
+        return true;
+    if (found != MAP_FAILED) // a kernel before 4.17 knows no MAP_FIXED_NOREPLACE
+        munmap(found, bytes);
+    return false;
+}
+
+// The arena's addresses are chosen here and mapped as they are used: a reservation of all of them
+// would count against RLIMIT_AS, also when the program sets that later. They lie below those that
+// the kernel gives out, far enough that the two do not meet: the kernel proceeds downwards and the
+// arena upwards.
+static char *place_below_maps(uint64_t arena_bytes) {
+    char *probe = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (probe == MAP_FAILED)
+        return NULL;
+    munmap(probe, 4096);
+    uint64_t distance = arena_bytes + arena_bytes / 4;
+    if ((uintptr_t)probe < 2 * distance)
+        return NULL;
+    return (char *)(((uintptr_t)probe - distance) & ~(ARENA_ALIGNMENT - 1));
+}
+
+static void *place_arena(const struct mf2_config *config) {
+    char *place = place_below_maps(config->arena_bytes);
+    for (int i = 0; place && i < ARENA_TRIES; i++) {
+        if (map_at(place, mf2_metadata_bytes_at_once(config)))
+            return place;
+        if ((uintptr_t)place <= 2 * config->arena_bytes)
+            break;
+        place -= config->arena_bytes > ARENA_ALIGNMENT ? config->arena_bytes : ARENA_ALIGNMENT;
+    }
+    return NULL;
+}
+
+// As large as can be: its table of classes is a 65536th of it.
 static void *reserve(struct mf2_config *config) {
     for (config->arena_bytes = ARENA_BYTES_MAX; config->arena_bytes >= ARENA_BYTES_MIN;
          config->arena_bytes /= 2) {
         config->thread_limit = threads_in(config->arena_bytes);
-        uint64_t metadata = mf2_metadata_bytes(config);
-        if (metadata == 0)
+        if (mf2_metadata_bytes(config) == 0)
             break;
-        // One page more, for an arena that starts on a page of its own size.
-        uint64_t page = config->geometry->page_bytes;
-        char *base = mmap(NULL, config->arena_bytes + page, PROT_NONE,
-                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (base == MAP_FAILED)
-            continue;
-        char *arena = (char *)(((uintptr_t)base + page - 1) & ~(uintptr_t)(page - 1));
-        if (mprotect(arena, metadata, PROT_READ | PROT_WRITE) == 0)
+        void *arena = place_arena(config);
+        if (arena)
             return arena;
-        munmap(base, config->arena_bytes + page);
     }
     return NULL;
 }
@@ -94,6 +131,12 @@ static void configure(struct mf2_config *config) {
         die(line);
     }
     config->count_owner_states = strcmp(option("MF2_STATS", "0"), "0") != 0;
+    config->without_helper = strcmp(option("MF2_HELPER", "1"), "0") == 0;
+}
+
+static void after_fork_child(void) {
+    mf2_helper_prepare();
+    mf2_after_fork_child();
 }
 
 static void start(void) {
@@ -104,14 +147,18 @@ static void start(void) {
         return;
     // Pairs with the load of mf2_state: other threads may allocate for the first time right now.
     atomic_store_explicit(&mf2_real_state, mf2_init(arena, &config), memory_order_release);
+    mf2_helper_prepare();
     pthread_key_create(&exit_key, thread_ends);
-    pthread_atfork(mf2_before_fork, mf2_after_fork_parent, mf2_after_fork_child);
+    pthread_atfork(mf2_before_fork, mf2_after_fork_parent, after_fork_child);
 }
 
 struct mf2_state *mf2_state_ensure(void) {
     if (mf2_state() == &no_state) {
         int saved_errno = errno;
-        pthread_once(&start_once, start);
+        mf2_lock(&start_lock);
+        if (mf2_state() == &no_state) // if this fails, the next call tries again
+            start();
+        mf2_unlock(&start_lock);
         errno = saved_errno;
     }
     struct mf2_state *state = mf2_state();
@@ -128,25 +175,6 @@ void mf2_self_set(struct MF2_ThreadPages *thread) {
         pthread_setspecific(exit_key, thread);
 }
 
-static void *helper_body(void *state) {
-    mf2_helper_main(state);
-    return NULL;
-}
-
-bool mf2_helper_start(struct mf2_state *state) {
-    sigset_t all, before;
-    pthread_attr_t attributes;
-    pthread_t thread;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    pthread_attr_init(&attributes);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    bool started = pthread_create(&thread, &attributes, helper_body, state) == 0;
-    pthread_attr_destroy(&attributes);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return started;
-}
-
 // ---------------------------------------------------------------- clock, memory, futex
 
 uint64_t mf2_clock_ns(void) {
@@ -157,39 +185,52 @@ uint64_t mf2_clock_ns(void) {
 
 bool mf2_commit(struct mf2_state *state, uint32_t page, uint32_t count) {
     int saved_errno = errno;
-    bool usable = mprotect(mf2_page_base(state, page), (size_t)count << state->page_shift,
-                           PROT_READ | PROT_WRITE) == 0;
+    bool usable = map_at(mf2_page_base(state, page), (size_t)count << state->page_shift);
+    errno = saved_errno;
+    return usable;
+}
+
+bool mf2_back(struct mf2_state *state, uint64_t offset, uint64_t bytes) {
+    int saved_errno = errno;
+    bool usable = map_at((char *)state + offset, bytes);
     errno = saved_errno;
     return usable;
 }
 
 void mf2_purge(struct mf2_state *state, uint32_t page, uint32_t count) {
-    int saved_errno = errno;
     char *base = mf2_page_base(state, page);
     size_t bytes = (size_t)count << state->page_shift;
     // Locked memory refuses MADV_DONTNEED; what is called zero must be zero all the same.
-    if (madvise(base, bytes, MADV_DONTNEED) != 0)
+    if (MF2_CALL(madvise, base, bytes, MADV_DONTNEED) != 0)
         memset(base, 0, bytes);
-    errno = saved_errno;
 }
 
 void mf2_futex_wait(mf2_atomic_u32 *word, uint32_t expected, uint64_t timeout_ns) {
-    int saved_errno = errno;
     struct timespec timeout = {(time_t)(timeout_ns / 1000000000u),
                                (long)(timeout_ns % 1000000000u)};
-    syscall(SYS_futex, &word->value, FUTEX_WAIT_PRIVATE, expected,
-            timeout_ns == MF2_WAIT_FOREVER ? NULL : &timeout, NULL, 0);
-    errno = saved_errno;
+    MF2_CALL(futex, &word->value, FUTEX_WAIT_PRIVATE, expected,
+             timeout_ns == MF2_WAIT_FOREVER ? NULL : &timeout);
 }
 
 void mf2_futex_wake(mf2_atomic_u32 *word, uint32_t count) {
-    int saved_errno = errno;
-    syscall(SYS_futex, &word->value, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
-    errno = saved_errno;
+    MF2_CALL(futex, &word->value, FUTEX_WAKE_PRIVATE, count);
 }
 
+// Without stdio, which is not for a thread without thread-local storage.
 void mf2_fail(const char *text, uint64_t value) {
-    char line[160];
-    snprintf(line, sizeof line, "mf2: %s (0x%llx)\n", text, (unsigned long long)value);
+    static const char head[] = "mf2: ", digits[] = "0123456789abcdef";
+    char line[160], number[19] = "0x0";
+    size_t length = 0, bits = 0;
+    while (bits < 64 && value >> bits)
+        bits += 4;
+    for (size_t i = 2; bits; i++) {
+        bits -= 4;
+        number[i] = digits[value >> bits & 15];
+    }
+    const char *const parts[] = {head, text, " (", number, ")\n"};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        for (const char *c = parts[i]; *c && length < sizeof line - 1; c++)
+            line[length++] = *c;
+    line[length] = 0;
     die(line);
 }

@@ -68,10 +68,18 @@ struct mf2_state *mf2_state_ensure(void);
 void mf2_self_set(struct MF2_ThreadPages *thread);
 uint64_t mf2_clock_ns(void);
 bool mf2_commit(struct mf2_state *state, uint32_t page, uint32_t count);
+bool mf2_back(struct mf2_state *state, uint64_t offset, uint64_t bytes);
 void mf2_purge(struct mf2_state *state, uint32_t page, uint32_t count);
 void mf2_futex_wait(mf2_atomic_u32 *word, uint32_t expected, uint64_t timeout_ns);
 void mf2_futex_wake(mf2_atomic_u32 *word, uint32_t count);
+
+// platform_helper.c. The process is new: it may start a helper, and has none.
+void mf2_helper_prepare(void);
 bool mf2_helper_start(struct mf2_state *state);
+// Whether the calling thread is the helper, whose way to end the process is its own.
+bool mf2_on_helper(void);
+MF2_NORETURN void mf2_helper_abort(void);
+
 MF2_NORETURN void mf2_fail(const char *text, uint64_t value);
 // To stderr as it is; allocates nothing. For entry.c, which exists in the real world only.
 void mf2_print_line(const char *line);

@@ -23,6 +23,8 @@ unsigned mf2_counted_push(struct mf2_state *state, struct MidPage *page, struct 
                           bool quiet) {
     uint32_t head = mf2_load_relaxed(&page->remote_head);
     for (;;) {
+        if (MF2_UNLIKELY(head == chain.first))
+            mf2_fail_at(state, "double free", mf2_page_block(state, page, chain.first));
         mf2_page_set_link(state, page, chain.last, (uint16_t)head);
         // Releases the links to the taker's exchange.
         bool pushed = mf2_cas_acq_rel(&page->remote_head, &head, chain.first);

@@ -52,6 +52,8 @@ unsigned mf2_word_push(struct mf2_state *state, struct MidPage *page, struct mf2
     uint64_t silent = not_announced(state);
     uint64_t word = mf2_load_relaxed(&page->word);
     for (;;) {
+        if (MF2_UNLIKELY(word_head(word) == chain.first))
+            mf2_fail_at(state, "double free", mf2_page_block(state, page, chain.first));
         mf2_page_set_link(state, page, chain.last, word_head(word));
         uint32_t count = word_count(word) + chain.count;
         bool announce = !quiet && !(word & silent) && count >= enough;

@@ -26,8 +26,11 @@
 // The arena (one contiguous reservation; sizes for the real world's default):
 //
 //   base                                                                    base + arena_bytes
-//   | mf2_state, page_class[] | MidPage[] | MF2_ThreadPages[] | masks | batches | pages ..... |
-//   |<-------------- metadata: first_page pages ----------------------------->|<- first_page..|
+//   | mf2_state, page_class[] | masks | batches | MF2_ThreadPages[] | MidPage[] | pages ...... |
+//   |<-------------- metadata: first_page pages ----------------------------->|<- first_page.|
+//
+// In the real world the first three are memory from the start. The others become memory from their
+// beginnings on, as slots and pages are used: what is never used is not even mapped.
 //
 // A block's page is (address − base) >> page_shift, its class page_class[that]: no table walk, and
 // one byte a page for the fast path of free.
@@ -193,12 +196,13 @@ struct mf2_state {
     uint32_t class_bytes_max; // bytes above which no class serves
     uint32_t batch_limit;     // batches 1..batch_limit
     uint64_t threads_offset;
+    uint64_t pages_offset; // of the MidPages
     uint64_t thread_bytes; // of a MF2_ThreadPages with all that belongs to it
     uint64_t masks_offset;
     uint64_t batches_offset;
     uint32_t clock_wanted;       // the route needs slow-path times
     uint32_t count_owner_states; // remote frees are counted by the owner's state
-    uint32_t helper_wanted;      // the route has work for the helper
+    uint32_t helper_wanted;      // the route has work for the helper, and may have one
     struct MidPage *pages;       // page_count of them
     const struct mf2_geometry *geometry;
     struct mf2_route route;
@@ -208,7 +212,9 @@ struct mf2_state {
     // -- page heap (heap.c), guarded by heap_lock
     _Alignas(MF2_LINE) mf2_atomic_u32 heap_lock; // 0 free, 1 taken, 2 taken and waited for
     uint32_t fresh_page;                         // first page never used
+    mf2_atomic_u32 known_pages;                  // the same, to be looked at without the lock
     uint32_t committed_page;                     // first page that is not yet usable memory
+    uint64_t pages_ready;                        // offset: MidPages before it are memory
     uint32_t clean_bins[MF2_RUN_BINS];           // free runs by length
     uint32_t dirty_bins[MF2_RUN_BINS];
     uint32_t dirty_pages;     // in dirty runs
@@ -218,6 +224,7 @@ struct mf2_state {
     // -- thread slots (thread.c)
     _Alignas(MF2_LINE) mf2_atomic_u32 thread_lock;
     mf2_atomic_u32 thread_high; // highest slot ever given out
+    uint64_t threads_ready;     // offset: MF2_ThreadPages before it are memory
     uint32_t free_slot;         // list of slots given back, guarded by thread_lock
 
     // -- shared between owners (pending.c)
@@ -238,6 +245,8 @@ struct mf2_state {
     _Alignas(MF2_LINE) mf2_atomic_u32 helper_word; // futex: wake-ups asked for
     mf2_atomic_u32 helper_running;                 // 0 none, 1 started
     mf2_atomic_u32 helper_ticking;                 // 1: it will look for memory to purge by itself
+    mf2_atomic_u32 helper_looking;                 // 1: a thread looks in its place
+    mf2_atomic_u32 leavings;                       // how often there was something to look for
 
     // -- threads without pages of their own count here
     _Alignas(MF2_LINE) mf2_atomic_u64 shared_counters[MF2_COUNTER_COUNT];
@@ -248,10 +257,13 @@ struct mf2_state {
 };
 
 // A plain look at an atomic, not a point: while the world stands still, or a torn sum is harmless.
+// MF2_SHOW writes what is only looked at.
 #ifdef MF2_VIRTUAL
-#define MF2_LOOK(p) ((p)->value)
+#define MF2_LOOK(p)    ((p)->value)
+#define MF2_SHOW(p, v) ((p)->value = (v))
 #else
-#define MF2_LOOK(p) mf2_load_relaxed(p)
+#define MF2_LOOK(p)    mf2_load_relaxed(p)
+#define MF2_SHOW(p, v) mf2_store_relaxed(p, v)
 #endif
 
 // The thread that has no pages: every bin empty. Constant; mf2_self() starts as this.

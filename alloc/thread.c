@@ -38,6 +38,10 @@ static uint32_t slot_new(struct mf2_state *state) {
     uint32_t high = mf2_load_relaxed(&state->thread_high);
     if (high == state->thread_limit)
         return 0;
+    uint64_t end = state->threads_offset + (high + 1) * state->thread_bytes;
+    bool ready = mf2_metadata_ready(state, &state->threads_ready, end);
+    if (!ready)
+        return 0;
     mf2_store_release(&state->thread_high, high + 1);
     return high + 1;
 }
@@ -139,6 +143,17 @@ void mf2_thread_exit(void) {
     self->next_free_slot = state->free_slot;
     state->free_slot = self->slot;
     mf2_unlock(&state->thread_lock);
+}
+
+void mf2_thread_give_up_empty(struct mf2_state *state, struct MF2_ThreadPages *self) {
+    for (uint32_t k = 0; k < state->geometry->class_count; k++) {
+        struct MidPage *active = self->bins[k].active;
+        if (active == &mf2_no_page || active->used > 0)
+            continue;
+        bool gone = mf2_page_dispose_empty(state, self, active);
+        if (gone)
+            self->bins[k].active = no_page();
+    }
 }
 
 // ---------------------------------------------------------------- fork

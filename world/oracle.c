@@ -510,7 +510,7 @@ static void watch_slow_path(struct world *world, const struct MF2_ThreadPages *t
 // The thread whose queue this is; NULL if the address is none of a pending queue.
 static struct MF2_ThreadPages *queue_owner(struct world *world, uint64_t offset, uint32_t *k) {
     struct mf2_state *state = world->mf2;
-    if (offset < state->threads_offset || offset >= state->masks_offset) {
+    if (offset < state->threads_offset || offset >= state->pages_offset) {
         return NULL;
     }
     uint64_t within = offset - state->threads_offset;

@@ -19,7 +19,8 @@ ALLOWED = {
     ("alloc/platform_real.c", "mf2_real_state"): "the process's one instance",
     ("alloc/platform_real.c", "mf2_real_self"): "the calling thread's pages, thread-local",
     ("alloc/platform_real.c", "exit_key"): "tells the platform that a thread ends; set once",
-    ("alloc/platform_real.c", "start_once"): "makes the one instance once",
+    ("alloc/platform_real.c", "start_lock"): "makes the one instance once",
+    ("alloc/platform_helper.c", "room"): "the one helper's stack, and the process it may run in",
     ("alloc/platform_process.c", "kept"): "the stderr that MF2_STATS writes to; set before main",
 }
 
