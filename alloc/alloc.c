@@ -240,6 +240,7 @@ static void *alloc_uncommon(size_t bytes, size_t alignment, bool *zeroed) {
     void *block = alloc_once(state, bytes, alignment, zeroed);
     if (MF2_LIKELY(block != NULL) || bytes > state->arena_bytes)
         return block;
+    mf2_helper_wait(state);
     mf2_trim();
     return alloc_once(state, bytes, alignment, zeroed);
 }

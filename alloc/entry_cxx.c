@@ -8,6 +8,7 @@
 // path hands the whole request to that library's operator of the same name.
 //
 // Exceptions pass through these functions: the file is compiled with -fexceptions.
+#include "fast.h"
 #include "mf2.h"
 #include "platform.h"
 #include "platform_process.h"
@@ -41,12 +42,16 @@ typedef void *new_nothrow_function(size_t bytes, nothrow_tag tag);
 typedef void *new_aligned_function(size_t bytes, size_t alignment);
 typedef void *new_aligned_nothrow_function(size_t bytes, size_t alignment, nothrow_tag tag);
 
-static MF2_NOINLINE void *new_fails(const char *name, size_t bytes) {
-    return CALL_LIBRARY(new_function *, name, bytes);
+// Behind the fast path of the common operators; apart, so that they have no frame and jump here.
+static MF2_NOINLINE void *new_uncommon(size_t bytes, const char *name) {
+    void *block = mf2_malloc_uncommon(bytes);
+    return MF2_LIKELY(block != NULL) ? block : CALL_LIBRARY(new_function *, name, bytes);
 }
 
-static MF2_NOINLINE void *new_nothrow_fails(const char *name, size_t bytes, nothrow_tag tag) {
-    return CALL_LIBRARY(new_nothrow_function *, name, bytes, tag);
+static MF2_NOINLINE void *new_nothrow_uncommon(size_t bytes, nothrow_tag tag, const char *name) {
+    void *block = mf2_malloc_uncommon(bytes);
+    return MF2_LIKELY(block != NULL) ? block
+                                     : CALL_LIBRARY(new_nothrow_function *, name, bytes, tag);
 }
 
 static MF2_NOINLINE void *new_aligned_fails(const char *name, size_t bytes, size_t alignment) {
@@ -69,15 +74,15 @@ static inline void *aligned(size_t bytes, size_t alignment) {
 #define OPERATOR_NEW(name)                                                                         \
     void *name(size_t bytes);                                                                      \
     EXPORT void *name(size_t bytes) {                                                              \
-        void *block = mf2_malloc(bytes);                                                           \
-        return MF2_LIKELY(block != NULL) ? block : new_fails(#name, bytes);                        \
+        void *block = mf2_malloc_fast(bytes);                                                      \
+        return MF2_LIKELY(block != NULL) ? block : new_uncommon(bytes, #name);                     \
     }
 
 #define OPERATOR_NEW_NOTHROW(name)                                                                 \
     void *name(size_t bytes, nothrow_tag tag);                                                     \
     EXPORT void *name(size_t bytes, nothrow_tag tag) {                                             \
-        void *block = mf2_malloc(bytes);                                                           \
-        return MF2_LIKELY(block != NULL) ? block : new_nothrow_fails(#name, bytes, tag);           \
+        void *block = mf2_malloc_fast(bytes);                                                      \
+        return MF2_LIKELY(block != NULL) ? block : new_nothrow_uncommon(bytes, tag, #name);        \
     }
 
 #define OPERATOR_NEW_ALIGNED(name)                                                                 \
@@ -112,7 +117,8 @@ OPERATOR_NEW_ALIGNED_NOTHROW(_ZnamSt11align_val_tRKSt9nothrow_t)
 #define OPERATOR_DELETE(name, parameters)                                                          \
     void name parameters;                                                                          \
     EXPORT void name parameters {                                                                  \
-        mf2_free(block);                                                                           \
+        if (MF2_UNLIKELY(!mf2_free_fast(block)))                                                   \
+            mf2_free_uncommon(block);                                                              \
     }
 
 OPERATOR_DELETE(_ZdlPv, (void *block)) // operator delete

@@ -223,6 +223,7 @@ uint32_t mf2_heap_take(struct mf2_state *state, uint32_t count, uint32_t align, 
 // Where there is no helper: half of what growth tolerates may stay.
 static void purge_surplus(struct mf2_state *state) {
     mf2_lock(&state->heap_lock);
+    mf2_works_on(&state->fresh_page);
     uint32_t tolerated = DIRTY_PAGES_KEPT + state->held_pages / 16;
     uint32_t dirty = state->dirty_pages;
     mf2_unlock(&state->heap_lock);

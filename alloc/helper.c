@@ -13,7 +13,8 @@
 // ready. The owner is never woken.
 #include "internal.h"
 
-#define LOOK_EVERY 64 // leavings, where threads look themselves
+#define LOOK_EVERY   64      // leavings, where threads look themselves
+#define LOOK_WAIT_NS 1000000 // nobody wakes who waits for a look's end
 
 // Anyone may start it at any time, in the middle of a free as well: see platform_helper.c.
 static bool runs(struct mf2_state *state) {
@@ -123,16 +124,31 @@ static bool tick(struct mf2_state *state) {
     return anything_left(state, dirty);
 }
 
-void mf2_helper_look_instead(struct mf2_state *state) {
-    uint32_t leavings = mf2_fetch_add_relaxed(&state->leavings, 1);
-    if (leavings % LOOK_EVERY != 0)
-        return;
-    uint32_t nobody = 0; // a look leaves memory behind, too: never one within another
+// Returns whether there is more to look for; one look at a time.
+static bool look(struct mf2_state *state) {
+    uint32_t nobody = 0;
     bool first = mf2_cas_acq_rel(&state->helper_looking, &nobody, 1);
     if (!first)
-        return;
-    tick(state);
+        return true;
+    bool more = tick(state);
     mf2_store_release(&state->helper_looking, 0);
+    return more;
+}
+
+// A look leaves memory behind, too: then this is called within it, and does nothing.
+void mf2_helper_look_instead(struct mf2_state *state) {
+    uint32_t leavings = mf2_fetch_add_relaxed(&state->leavings, 1);
+    if (leavings % LOOK_EVERY == 0)
+        look(state);
+}
+
+void mf2_helper_wait(struct mf2_state *state) {
+    for (;;) {
+        uint32_t looking = mf2_load_acquire(&state->helper_looking);
+        if (!looking)
+            return;
+        mf2_futex_wait(&state->helper_looking, 1, LOOK_WAIT_NS);
+    }
 }
 
 bool mf2_trim(void) {
@@ -187,7 +203,7 @@ static uint64_t purge_when_due(struct mf2_state *state, uint64_t *due_ns) {
         *due_ns = now_ns + state->route.purge_ns;
     if (now_ns < *due_ns)
         return *due_ns - now_ns;
-    bool more = tick(state);
+    bool more = look(state);
     if (!more)
         more = stop_ticking(state);
     *due_ns = more ? now_ns + state->route.purge_ns : 0;

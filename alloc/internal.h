@@ -244,7 +244,9 @@ void mf2_helper_wake(struct mf2_state *state, struct MF2_ThreadPages *self);
 // There is memory that the helper should purge unless it is used soon. False: there is no helper,
 // and none can be started.
 bool mf2_helper_tick_wanted(struct mf2_state *state);
-// Then this does its work now and then. Nothing of MF2 may be half done.
+// Waits until nobody is about to give memory back: it is in nobody's reach meanwhile.
+void mf2_helper_wait(struct mf2_state *state);
+// Without a helper, this does its work now and then. Nothing of MF2 may be half done.
 void mf2_helper_look_instead(struct mf2_state *state);
 
 #endif

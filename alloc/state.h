@@ -245,7 +245,7 @@ struct mf2_state {
     _Alignas(MF2_LINE) mf2_atomic_u32 helper_word; // futex: wake-ups asked for
     mf2_atomic_u32 helper_running;                 // 0 none, 1 started
     mf2_atomic_u32 helper_ticking;                 // 1: it will look for memory to purge by itself
-    mf2_atomic_u32 helper_looking;                 // 1: a thread looks in its place
+    mf2_atomic_u32 helper_looking;                 // 1: it, or a thread in its place, looks now
     mf2_atomic_u32 leavings;                       // how often there was something to look for
 
     // -- threads without pages of their own count here

@@ -191,4 +191,5 @@ void mf2_after_fork_child(void) {
     }
     mf2_store_relaxed(&state->helper_running, 0);
     mf2_store_relaxed(&state->helper_ticking, 0);
+    mf2_store_relaxed(&state->helper_looking, 0);
 }

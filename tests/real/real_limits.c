@@ -1,13 +1,15 @@
 // real_limits.c: at a limit of address space or data, every call that finds no memory returns NULL
 // with ENOMEM and leaves what there is untouched; after a free the program goes on.
 //
-//   real_limits LIMIT_KIB as|data     sets RLIMIT_AS or RLIMIT_DATA and executes itself
+//   real_limits LIMIT_KIB as|data        sets RLIMIT_AS or RLIMIT_DATA and executes itself
+//   real_limits LIMIT_KIB as|data later  sets it when the allocator has long begun
 //
 // This fails maps where the limit happens to be met; real_failing_map fails each in turn.
 #include "real_test.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -125,18 +127,29 @@ static void limit_self(const char *what, rlim_t bytes) {
     }
 }
 
+// The allocator has not taken what is the program's to use.
+static void the_program_can_map(void) {
+    void *own = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    FACT(own != MAP_FAILED);
+    munmap(own, 1 << 20);
+}
+
 int main(int argc, char **argv) {
     require_library();
-    bool limited = argc == 4 && strcmp(argv[3], "limited") == 0;
-    if (argc != 3 && !limited) {
-        fprintf(stderr, "usage: real_limits LIMIT_KIB as|data\n");
+    const char *when = argc == 4 ? argv[3] : "first";
+    if (argc < 3 || argc > 4) {
+        fprintf(stderr, "usage: real_limits LIMIT_KIB as|data [later]\n");
         return 2;
     }
-    if (!limited) {
+    if (strcmp(when, "limited") != 0) {
+        free(malloc(100));
         limit_self(argv[2], strtoull(argv[1], NULL, 10) << 10);
+    }
+    if (strcmp(when, "first") == 0) {
         execl(argv[0], argv[0], argv[1], argv[2], "limited", (char *)NULL);
         return 2;
     }
+    the_program_can_map();
     size_t most = rounds();
     threads_at_the_limit();
     size_t after = rounds();
