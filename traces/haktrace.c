@@ -23,19 +23,21 @@ static const struct haktrace_command commands[] = {
      haktrace_dump},
     {"window", "oFj", 2, "[-o OUT] [--force] [--json] FROM..TO FILE",
      "a part as a trace of its own, with the heap as it was", haktrace_window},
+    {"export", "moF", 1, "--format=FORM [-o OUT] [--force] FILE",
+     "for other tools: heaptrack, pprof, chrome, collapsed, csv", haktrace_export},
+    {"import", "moF", 1, "--format=FORM [-o OUT] [--force] FILE",
+     "a trace of what others record: heaptrack, android, glibc", haktrace_import},
+    {"anonymise", "oF", 1, "[-o OUT] [--force] FILE",
+     "the same events without names, paths and places in code", haktrace_anonymise},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 
 static const struct option long_options[] = {
-    {"json", no_argument, NULL, 'j'},
-    {"stacks", no_argument, NULL, 's'},
-    {"from", required_argument, NULL, 'f'},
-    {"count", required_argument, NULL, 'c'},
-    {"output", required_argument, NULL, 'o'},
-    {"force", no_argument, NULL, 'F'},
-    {"help", no_argument, NULL, 'h'},
-    {"version", no_argument, NULL, 'V'},
-    {0},
+    {"json", no_argument, NULL, 'j'},         {"stacks", no_argument, NULL, 's'},
+    {"from", required_argument, NULL, 'f'},   {"count", required_argument, NULL, 'c'},
+    {"output", required_argument, NULL, 'o'}, {"force", no_argument, NULL, 'F'},
+    {"format", required_argument, NULL, 'm'}, {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'V'},      {0},
 };
 
 // What an option does, for --help of the commands that take it.
@@ -49,6 +51,7 @@ static const struct {
     {'c', "    --count N", "write at most N events"},
     {'o', "-o, --output FILE", "where to write"},
     {'F', "    --force", "replace an existing output"},
+    {'m', "    --format=FORM", "which form; haktrace(1) says what each keeps"},
 };
 enum { OPTION_TEXT_COUNT = sizeof option_texts / sizeof *option_texts };
 
@@ -202,6 +205,9 @@ static bool take_option(const struct haktrace_command *command, int letter,
         return true;
     case 'o':
         options->output = optarg;
+        return true;
+    case 'm':
+        options->format = optarg;
         return true;
     default:
         if (parse_number(optarg, letter == 'f' ? &options->from : &options->count))

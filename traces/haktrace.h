@@ -58,9 +58,12 @@ const char *haktrace_missing(const struct haktrace_reading *reading, char *buffe
 // What the program called past the recorder, in words; NULL if nothing is known of it.
 const char *haktrace_unseen(const struct haktrace_reading *reading, char *buffer, size_t size);
 
-int haktrace_info(const struct haktrace_options *options);   // haktrace_info.c
-int haktrace_verify(const struct haktrace_options *options); // haktrace_verify.c
-int haktrace_dump(const struct haktrace_options *options);   // haktrace_dump.c
-int haktrace_window(const struct haktrace_options *options); // haktrace_window.c
+int haktrace_info(const struct haktrace_options *options);      // haktrace_info.c
+int haktrace_verify(const struct haktrace_options *options);    // haktrace_verify.c
+int haktrace_dump(const struct haktrace_options *options);      // haktrace_dump.c
+int haktrace_window(const struct haktrace_options *options);    // haktrace_window.c
+int haktrace_export(const struct haktrace_options *options);    // haktrace_export.c
+int haktrace_import(const struct haktrace_options *options);    // haktrace_import.c
+int haktrace_anonymise(const struct haktrace_options *options); // haktrace_anonymise.c
 
 #endif

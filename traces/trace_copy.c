@@ -30,7 +30,7 @@ static int copy_module(struct trace_copy *copy, uint32_t module, uint32_t *numbe
     if (!make_room(&copy->modules, &copy->module_capacity, module))
         return fail_memory(error);
     if (!copy->modules[module]) {
-        char *rewritten = copy->rewrite_module ? copy->rewrite_module(text, module) : NULL;
+        char *rewritten = copy->rewrite_module ? copy->rewrite_module(copy->self, module) : NULL;
         if (copy->rewrite_module && !rewritten)
             return fail_memory(error);
         copy->modules[module] =
@@ -45,6 +45,8 @@ static int copy_node(struct trace_copy *copy, uint32_t node, const struct trace_
                      struct trace_error *error) {
     struct trace_node to = {.parent = from->parent ? copy->nodes[from->parent] : 0,
                             .offset = from->offset};
+    if (copy->rewrite_offset)
+        to.offset = copy->rewrite_offset(copy->self, node);
     if (copy_module(copy, from->module, &to.module, error))
         return -1;
     copy->nodes[node] = trace_writer_node(copy->writer, &to, error);

@@ -10,8 +10,11 @@
 struct trace_copy {
     const struct trace_reader *reader;
     struct trace_writer *writer;
-    // The JSON of a module as it is to be written (malloc), from the one read; NULL: as it is.
-    char *(*rewrite_module)(const char *module_json, uint32_t number);
+    // NULL: modules and offsets are taken over as they are. Else the JSON of a module as it is to
+    // be written (malloc, NULL when memory is out), and a node's offset.
+    char *(*rewrite_module)(void *self, uint32_t module);
+    uint64_t (*rewrite_offset)(void *self, uint32_t node);
+    void *self;
     uint32_t *nodes, *modules; // number there by number here, 0 = not yet taken over
     uint32_t node_capacity, module_capacity;
     uint32_t *chain; // scratch: nodes on the way to the outermost frame

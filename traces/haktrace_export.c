@@ -1,0 +1,84 @@
+// haktrace_export.c: `haktrace export`: a trace as other tools read it.
+//
+// Owns: the choice of the form, and sums that several forms need. The forms have files of their
+// own; what each keeps and what not is in haktrace(1).
+#include "haktrace_export.h"
+
+#include <stdlib.h>
+
+static const struct {
+    const char *name;
+    int (*write)(struct haktrace_export *export);
+} forms[] = {
+    {"heaptrack", haktrace_export_heaptrack},
+    {"pprof", haktrace_export_pprof},
+    {"chrome", haktrace_export_chrome},
+    {"collapsed", haktrace_export_collapsed},
+    {"csv", haktrace_export_csv},
+};
+enum { FORM_COUNT = sizeof forms / sizeof *forms };
+
+static int sum_life(void *self, const struct haktrace_life *life) {
+    struct haktrace_node_sums *sums = self;
+    sums += life->stack;
+    if (life->ends) {
+        sums->live--;
+        sums->live_bytes -= life->size;
+    } else {
+        sums->begun++;
+        sums->begun_bytes += life->size;
+        sums->live++;
+        sums->live_bytes += life->size;
+    }
+    return 0;
+}
+
+struct haktrace_node_sums *haktrace_sum_nodes(struct haktrace_export *export) {
+    struct haktrace_node_sums *sums =
+        calloc((size_t) export->reading.summary.nodes + 1, sizeof *sums);
+    if (!sums) {
+        trace_report_file("export", &export->error, "out of memory");
+        return NULL;
+    }
+    if (haktrace_follow_lives(export->reading.reader, sum_life, sums, &export->error) == 0)
+        return sums;
+    free(sums);
+    return NULL;
+}
+
+static int write_export(struct haktrace_export *export, unsigned form,
+                        const struct haktrace_options *options) {
+    if (!haktrace_frames_begin(&export->frames, export->reading.reader))
+        return haktrace_fail("out of memory");
+    int status = HAKTRACE_USAGE;
+    if (haktrace_output_open(&export->output, options->output, options->force) == 0) {
+        bool failed = forms[form].write(export) != 0;
+        status = failed ? haktrace_fail("%s", export->error.text) : HAKTRACE_OK;
+        status = haktrace_output_finish(&export->output, status, failed);
+    }
+    haktrace_frames_end(&export->frames);
+    return status;
+}
+
+int haktrace_export(const struct haktrace_options *options) {
+    struct haktrace_export export = {.error = {""}};
+    unsigned form = 0;
+    while (form < FORM_COUNT &&
+           (!options->format || strcmp(options->format, forms[form].name) != 0))
+        form++;
+    if (form == FORM_COUNT)
+        return haktrace_fail(
+            "expected --format=heaptrack, pprof, chrome, collapsed or csv, found %s",
+            options->format ? options->format : "none");
+    int status = haktrace_read_whole(options->path, &export.reading);
+    if (status != HAKTRACE_OK)
+        return status;
+    // A trace in disorder has no lives to speak of, and could name any number of threads.
+    if (export.reading.check.anomalies.total > 0)
+        status = haktrace_fail("%s: expected a trace in order, found: %s", options->path,
+                               export.reading.check.anomalies.first_text);
+    else
+        status = write_export(&export, form, options);
+    haktrace_close(&export.reading);
+    return status;
+}

@@ -1,0 +1,35 @@
+// haktrace_export.h: what the forms of `haktrace export` share; a map, grouped by file.
+#ifndef HAK_HAKTRACE_EXPORT_H
+#define HAK_HAKTRACE_EXPORT_H
+
+#include "haktrace.h"
+#include "haktrace_frames.h"
+#include "haktrace_lives.h"
+#include "haktrace_output.h"
+
+// Frames of one stack that forms with whole stacks write; what is further out is left off.
+enum { HAKTRACE_DEPTH_MAX = 1024 };
+
+struct haktrace_export {
+    struct haktrace_reading reading; // read whole once, in order
+    struct haktrace_frames frames;
+    struct haktrace_output output;
+    struct trace_error error;
+};
+
+// What blocks that begin at one node of the stack tree add up to.
+struct haktrace_node_sums {
+    uint64_t begun, begun_bytes; // over the whole trace
+    uint64_t live, live_bytes;   // at its end
+};
+// By node number, of summary.nodes + 1 entries, malloc; NULL after an error in export->error.
+struct haktrace_node_sums *haktrace_sum_nodes(struct haktrace_export *export); // haktrace_export.c
+
+// Each writes all of the export to export->output. 0, or -1 with export->error set.
+int haktrace_export_heaptrack(struct haktrace_export *export); // haktrace_export_heaptrack.c
+int haktrace_export_pprof(struct haktrace_export *export);     // haktrace_export_pprof.c
+int haktrace_export_chrome(struct haktrace_export *export);    // haktrace_export_chrome.c
+int haktrace_export_collapsed(struct haktrace_export *export); // haktrace_export_text.c
+int haktrace_export_csv(struct haktrace_export *export);       // haktrace_export_text.c
+
+#endif
