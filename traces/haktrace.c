@@ -16,8 +16,8 @@
 #include <string.h>
 
 static const struct haktrace_command commands[] = {
-    {"info", "j", 1, "[--json] FILE", "what was recorded: program, threads, events, stacks, losses",
-     haktrace_info},
+    {"info", "jk", 1, "[--json] [--columns] FILE",
+     "what was recorded: program, threads, events, stacks, losses", haktrace_info},
     {"verify", "j", 1, "[--json] FILE", "check structure, order rules and totals", haktrace_verify},
     {"dump", "jsfc", 1, "[--json] [--stacks] [--from N] [--count N] FILE", "one event a line",
      haktrace_dump},
@@ -27,6 +27,8 @@ static const struct haktrace_command commands[] = {
      "for other tools: heaptrack, pprof, chrome, collapsed, csv", haktrace_export},
     {"import", "moF", 1, "--format=FORM [-o OUT] [--force] FILE",
      "a trace of what others record: heaptrack, android, glibc", haktrace_import},
+    {"repack", "oFC", 1, "[-o OUT] [--force] [--core] FILE", "the same trace in the smallest form",
+     haktrace_repack},
     {"anonymise", "oF", 1, "[-o OUT] [--force] FILE",
      "the same events without names, paths and places in code", haktrace_anonymise},
 };
@@ -36,6 +38,7 @@ static const struct option long_options[] = {
     {"json", no_argument, NULL, 'j'},         {"stacks", no_argument, NULL, 's'},
     {"from", required_argument, NULL, 'f'},   {"count", required_argument, NULL, 'c'},
     {"output", required_argument, NULL, 'o'}, {"force", no_argument, NULL, 'F'},
+    {"core", no_argument, NULL, 'C'},         {"columns", no_argument, NULL, 'k'},
     {"format", required_argument, NULL, 'm'}, {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, 'V'},      {0},
 };
@@ -51,6 +54,8 @@ static const struct {
     {'c', "    --count N", "write at most N events"},
     {'o', "-o, --output FILE", "where to write"},
     {'F', "    --force", "replace an existing output"},
+    {'C', "    --core", "leave out entry points and addresses"},
+    {'k', "    --columns", "show where the file's bytes go, column by column"},
     {'m', "    --format=FORM", "which form; haktrace(1) says what each keeps"},
 };
 enum { OPTION_TEXT_COUNT = sizeof option_texts / sizeof *option_texts };
@@ -202,6 +207,12 @@ static bool take_option(const struct haktrace_command *command, int letter,
         return true;
     case 'F':
         options->force = true;
+        return true;
+    case 'C':
+        options->core = true;
+        return true;
+    case 'k':
+        options->columns = true;
         return true;
     case 'o':
         options->output = optarg;

@@ -19,6 +19,8 @@ struct haktrace_options {
     bool json;          // j
     bool stacks;        // s
     bool force;         // F
+    bool core;          // C
+    bool columns;       // k
     uint64_t from;      // f
     uint64_t count;     // c, UINT64_MAX where not given
 };
@@ -64,6 +66,8 @@ int haktrace_dump(const struct haktrace_options *options);      // haktrace_dump
 int haktrace_window(const struct haktrace_options *options);    // haktrace_window.c
 int haktrace_export(const struct haktrace_options *options);    // haktrace_export.c
 int haktrace_import(const struct haktrace_options *options);    // haktrace_import.c
+int haktrace_repack(const struct haktrace_options *options);    // haktrace_repack.c
+int haktrace_columns(const struct haktrace_options *options);   // haktrace_columns.c
 int haktrace_anonymise(const struct haktrace_options *options); // haktrace_anonymise.c
 
 #endif

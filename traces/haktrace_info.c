@@ -210,6 +210,8 @@ static void print_text(const struct facts *facts) {
 int haktrace_info(const struct haktrace_options *options) {
     struct haktrace_reading reading;
     struct facts facts;
+    if (options->columns)
+        return haktrace_columns(options);
     int status = haktrace_read_whole(options->path, &reading);
     if (status != HAKTRACE_OK)
         return status;

@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 #define TRACE_VERSION_MAJOR 1
-#define TRACE_VERSION_MINOR 2
+#define TRACE_VERSION_MINOR 3
 
 enum trace_op {
     TRACE_MALLOC = 1,
@@ -115,6 +115,7 @@ struct trace_writer_options {
     uint32_t rows_per_chunk; // 0 = the default (65,536)
     bool addresses;          // keep the ADDRESS column
     bool overwrite;          // replace an existing file, once the new one has proved writable
+    bool ranked;             // the smallest form: RANK for OBJECT, OTHER_ENTRY for ENTRY
     bool named_at_end;       // the file gets its name when it is closed with END, and not before
     uint64_t trace_id;       // 0 = random; a fixed one makes equal traces equal files
 };
@@ -235,6 +236,23 @@ struct trace_check_result {
 // On damage -1, with *result holding what was counted before it.
 int trace_check(struct trace_reader *reader, struct trace_check_result *result,
                 struct trace_error *error);
+
+// ---------------------------------------------------------------- where bytes go (trace_budget.c)
+
+enum { TRACE_BUDGET_COLUMNS = 16, TRACE_BUDGET_KINDS = 8 };
+struct trace_budget {
+    uint64_t events, file_bytes;
+    uint64_t
+        kinds[TRACE_BUDGET_KINDS]; // bytes of frames by kind of chunk (FORMAT.md §2), 0: others
+    uint64_t other_bytes;          // identity, index, foreign frames, what was cut
+    uint64_t raw[TRACE_BUDGET_COLUMNS]; // of EVENTS by column id, before compression; 0: others
+    double bytes[TRACE_BUDGET_COLUMNS]; // the column's share of its frames
+};
+// Reads the whole file. `level` of zstd: at which columns are compressed alone to find their
+// shares.
+int trace_budget(const char *path, int level, struct trace_budget *budget,
+                 struct trace_error *error);
+const char *trace_budget_column(unsigned column);
 
 // ---------------------------------------------------------------- parts of a trace
 // (trace_window.c)

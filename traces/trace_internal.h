@@ -57,7 +57,10 @@ enum trace_event_column {
     TRACE_COLUMN_VALUE = 9,
     TRACE_COLUMN_PEER = 10,
     TRACE_COLUMN_ENTRY = 11,
-    TRACE_COLUMN_COUNT = 12
+    TRACE_COLUMN_RANK = 12,        // in place of OBJECT
+    TRACE_COLUMN_DISTANCE = 13,    // beside RANK
+    TRACE_COLUMN_OTHER_ENTRY = 14, // in place of ENTRY
+    TRACE_COLUMN_COUNT = 15
 };
 // What a column of EVENTS holds; the one table that writer, reader and haktrace share.
 struct trace_column_info {
@@ -68,6 +71,8 @@ struct trace_column_info {
     uint8_t op_flag;       // which events have a value, enum trace_op_flag; 0 = all of them
 };
 extern const struct trace_column_info trace_event_columns[TRACE_COLUMN_COUNT]; // trace_event.c
+// The entry point of most calls of an op, of which OTHER_ENTRY holds the difference.
+extern const uint8_t trace_usual_entries[TRACE_OP_COUNT]; // trace_event.c
 
 enum trace_stack_column {
     TRACE_COLUMN_PARENT = 1,

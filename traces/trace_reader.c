@@ -107,6 +107,7 @@ void trace_reader_close(struct trace_reader *reader) {
     XXH3_freeState(reader->hash_state);
     free(reader->directory);
     trace_rows_free(&reader->arrays);
+    trace_ranks_free(&reader->ranks);
     for (uint32_t i = 0; i < reader->node_block_count; i++)
         free(reader->node_blocks[i]);
     free(reader->node_blocks);

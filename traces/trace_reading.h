@@ -11,7 +11,7 @@
 #ifndef HAK_TRACE_READING_H
 #define HAK_TRACE_READING_H
 
-#include "trace_internal.h"
+#include "trace_ranks.h"
 
 #include <xxhash.h>
 #include <zstd.h>
@@ -65,6 +65,7 @@ struct trace_reader {
     struct trace_error failure;
 
     struct event_arrays arrays;
+    struct trace_ranks ranks; // of the chunk in work, if it has ranks
     struct event_cursor cursor;
     uint64_t event_next, object_next, time_ticks; // after the current chunk
 

@@ -84,6 +84,31 @@ static bool decode_column(const struct trace_column *column, void *values) {
     }
 }
 
+// Which of two columns stands in a chunk for the same values, OBJECT or RANK, say. Both: refused.
+static int choose_column(const struct trace_chunk *chunk, uint16_t plain, uint16_t other,
+                         uint32_t counts[TRACE_COLUMN_COUNT], bool *is_other,
+                         const struct trace_place *place, struct trace_error *error) {
+    *is_other = trace_chunk_column(chunk, other) != NULL;
+    if (*is_other && trace_chunk_column(chunk, plain))
+        return trace_fail(place, error, "expected column %s or %s, found both",
+                          trace_event_columns[plain].name, trace_event_columns[other].name);
+    counts[*is_other ? plain : other] = 0;
+    return 0;
+}
+
+// OTHER_ENTRY is made ENTRY where it stands.
+static void add_usual_entries(struct trace_reader *reader) {
+    const uint8_t *ops = reader->arrays.columns[TRACE_COLUMN_OP];
+    const uint8_t *other = reader->arrays.columns[TRACE_COLUMN_OTHER_ENTRY];
+    uint8_t *entries = reader->raw.data + (other - reader->raw.data);
+    for (uint32_t i = 0; i < reader->chunk.row_count; i++)
+        if (trace_op_table[ops[i]].flags & TRACE_OP_HAS_ENTRY) {
+            uint8_t entry = *entries ^ trace_usual_entries[ops[i]];
+            *entries++ = entry < TRACE_ENTRY_COUNT ? entry : TRACE_ENTRY_UNKNOWN;
+        }
+    reader->arrays.columns[TRACE_COLUMN_ENTRY] = other;
+}
+
 // Entry points that this reader does not know read as unknown.
 static void clear_unknown_entries(struct trace_reader *reader, const struct trace_column *column) {
     uint8_t *entries = reader->raw.data + (column->data - reader->raw.data);
@@ -153,6 +178,48 @@ static int resolve_objects(struct trace_reader *reader, const struct trace_place
     return dangling ? trace_fail(place, error, "expected references to objects created before") : 0;
 }
 
+// Object numbers from RANK and DISTANCE. A reference to what the chunk has not created, or has
+// ended, can only be a distance.
+static int resolve_ranks(struct trace_reader *reader, const struct trace_place *place,
+                         struct trace_error *error) {
+    const uint8_t *ops = reader->arrays.columns[TRACE_COLUMN_OP];
+    const uint8_t *codes = reader->arrays.columns[TRACE_COLUMN_RANK];
+    const uint32_t *threads = reader->arrays.columns[TRACE_COLUMN_THREAD];
+    const uint64_t *distances = reader->arrays.columns[TRACE_COLUMN_DISTANCE];
+    uint64_t *objects = reader->arrays.object;
+    uint64_t object0 = reader->chunk.object0, count = object0;
+    struct trace_ranks *ranks = &reader->ranks;
+    if (!trace_ranks_begin(ranks, reader->chunk.row_count))
+        return trace_fail(place, error, "out of memory");
+    for (uint32_t i = 0; i < reader->chunk.row_count; i++) {
+        unsigned flags = trace_op_table[ops[i]].flags;
+        objects[i] = 0;
+        if (flags & TRACE_OP_REFERS) {
+            uint8_t code = *codes++;
+            int64_t local = trace_ranks_object(ranks, threads[i], code);
+            if (code == 0)
+                local = (int64_t)((uint64_t)trace_ranks_finger(ranks, threads[i]) +
+                                  trace_unzigzag(*distances++));
+            else if (local == 0)
+                return trace_fail(place, error,
+                                  "expected ranks among the live objects, found rank %u of event "
+                                  "%llu",
+                                  code, (unsigned long long)(reader->chunk.first + i));
+            objects[i] = object0 + (uint64_t)local - 1;
+            if (objects[i] >= count)
+                return trace_fail(place, error, "expected references to objects created before");
+            if (ops[i] != TRACE_USABLE)
+                trace_ranks_end(ranks, threads[i], local);
+        }
+        if (flags & TRACE_OP_CREATES) {
+            objects[i] = count++;
+            trace_ranks_create(ranks);
+        }
+    }
+    reader->object_next = count;
+    return 0;
+}
+
 // What the values of the narrow columns may be.
 static int check_ranges(struct trace_reader *reader, const uint32_t counts[TRACE_COLUMN_COUNT],
                         const struct trace_place *place, struct trace_error *error) {
@@ -213,6 +280,13 @@ static void count_events(struct trace_reader *reader) {
             reader->column_bytes[reader->chunk.columns[i].id] += reader->chunk.columns[i].bytes;
 }
 
+static uint32_t count_zeros(const uint8_t *bytes, uint32_t count) {
+    uint32_t zeros = 0;
+    for (uint32_t i = 0; i < count; i++)
+        zeros += bytes[i] == 0;
+    return zeros;
+}
+
 int trace_take_events(struct trace_reader *reader, const struct trace_place *place,
                       struct trace_error *error) {
     uint32_t counts[TRACE_COLUMN_COUNT];
@@ -222,11 +296,24 @@ int trace_take_events(struct trace_reader *reader, const struct trace_place *pla
         return -1;
     if (!arrays_reserve(&reader->arrays, reader->chunk.row_count))
         return trace_fail(place, error, "out of memory");
-    for (unsigned id = 1; id < TRACE_COLUMN_COUNT; id++)
+    bool ranked, other_entries;
+    if (choose_column(&reader->chunk, TRACE_COLUMN_OBJECT, TRACE_COLUMN_RANK, counts, &ranked,
+                      place, error) ||
+        choose_column(&reader->chunk, TRACE_COLUMN_ENTRY, TRACE_COLUMN_OTHER_ENTRY, counts,
+                      &other_entries, place, error))
+        return -1;
+    for (unsigned id = 1; id < TRACE_COLUMN_COUNT; id++) {
+        if (id == TRACE_COLUMN_DISTANCE) // RANK stands before it, and its zeros are counted
+            counts[id] = ranked ? count_zeros(reader->arrays.columns[TRACE_COLUMN_RANK],
+                                              counts[TRACE_COLUMN_RANK])
+                                : 0;
         if (take_event_column(reader, id, counts[id], place, error))
             return -1;
-    if (resolve_times(reader, place, error) || resolve_objects(reader, place, error) ||
-        check_ranges(reader, counts, place, error))
+    }
+    if (other_entries)
+        add_usual_entries(reader);
+    if (resolve_times(reader, place, error) || check_ranges(reader, counts, place, error) ||
+        (ranked ? resolve_ranks(reader, place, error) : resolve_objects(reader, place, error)))
         return -1;
     reader->event_next = reader->chunk.first + reader->chunk.row_count;
     reader->cursor.row_count = reader->chunk.row_count;

@@ -7,7 +7,7 @@
 // (when the disk has room again, say). Every column is given room for its longest possible chunk
 // at the start (memory that is not touched costs nothing), so that adding an event cannot fail
 // half way and needs no check of room.
-#include "trace_internal.h"
+#include "trace_ranks.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -44,11 +44,12 @@ struct module_rows {
 struct trace_writer {
     struct trace_file file;
     bool broken; // the file ends in part of a frame
-    bool addresses;
+    bool addresses, ranked;
     uint32_t rows_max;
     uint64_t event_count, object_count, chunk_count, time_ticks;
     uint32_t node_count, module_count, thread_count;
     struct event_rows events;
+    struct trace_ranks ranks; // of the chunk under construction, if ranked
     struct node_rows nodes;
     struct module_rows modules;
     struct trace_index_entry *index;
@@ -218,6 +219,8 @@ static void begin_event_rows(struct trace_writer *writer) {
         rows->values[id] = 0;
         rows->used[id] = false;
     }
+    if (writer->ranked)
+        trace_ranks_begin(&writer->ranks, writer->rows_max); // it had its memory at the start
 }
 
 static int flush_events(struct trace_writer *writer, struct trace_error *error) {
@@ -296,6 +299,19 @@ static inline void put_address(struct event_rows *rows, uint64_t address) {
     rows->address_before = address;
 }
 
+// An object by its rank, or by its distance where it has none.
+static void put_rank(struct trace_writer *writer, const struct trace_event *event) {
+    struct event_rows *rows = &writer->events;
+    int64_t local = (int64_t)(event->object - rows->object0 + 1);
+    uint64_t finger = (uint64_t)trace_ranks_finger(&writer->ranks, event->thread);
+    uint8_t code = trace_ranks_code(&writer->ranks, event->thread, local);
+    put_byte(rows, TRACE_COLUMN_RANK, code);
+    if (code == 0)
+        put_value(rows, TRACE_COLUMN_DISTANCE, trace_zigzag((uint64_t)local - finger));
+    if (event->op != TRACE_USABLE)
+        trace_ranks_end(&writer->ranks, event->thread, local);
+}
+
 static void count_thread(struct trace_writer *writer, uint32_t thread) {
     if (thread >= writer->thread_count)
         writer->thread_count = thread + 1;
@@ -308,7 +324,9 @@ static void put_event(struct trace_writer *writer, struct trace_event *event) {
     put_byte(rows, TRACE_COLUMN_OP, event->op);
     put_thread(rows, event->thread);
     put_value(rows, TRACE_COLUMN_TIME, time - writer->time_ticks);
-    if (flags & TRACE_OP_REFERS)
+    if (flags & TRACE_OP_REFERS && writer->ranked)
+        put_rank(writer, event);
+    else if (flags & TRACE_OP_REFERS)
         put_value(rows, TRACE_COLUMN_OBJECT, writer->object_count - 1 - event->object);
     if (flags & TRACE_OP_HAS_SIZE)
         put_value(rows, TRACE_COLUMN_SIZE, event->size);
@@ -322,12 +340,16 @@ static void put_event(struct trace_writer *writer, struct trace_event *event) {
         put_value(rows, TRACE_COLUMN_PEER, event->peer);
         count_thread(writer, event->peer);
     }
-    if (flags & TRACE_OP_HAS_ENTRY)
+    if (flags & TRACE_OP_HAS_ENTRY && writer->ranked)
+        put_byte(rows, TRACE_COLUMN_OTHER_ENTRY, event->entry ^ trace_usual_entries[event->op]);
+    else if (flags & TRACE_OP_HAS_ENTRY)
         put_byte(rows, TRACE_COLUMN_ENTRY, event->entry);
     if (flags & TRACE_OP_CREATES) {
         if (writer->addresses)
             put_address(rows, event->address);
         event->object = writer->object_count++;
+        if (writer->ranked)
+            trace_ranks_create(&writer->ranks);
     }
     count_thread(writer, event->thread);
     rows->count++;
@@ -442,6 +464,7 @@ static int release(struct trace_writer *writer, struct trace_error *error) {
         trace_bytes_free(&writer->events.columns[id]);
     for (unsigned id = 0; id < TRACE_STACK_COLUMN_COUNT; id++)
         trace_bytes_free(&writer->nodes.columns[id]);
+    trace_ranks_free(&writer->ranks);
     trace_bytes_free(&writer->modules.text);
     trace_bytes_free(&writer->raw);
     trace_bytes_free(&writer->frame);
@@ -453,6 +476,7 @@ static int release(struct trace_writer *writer, struct trace_error *error) {
 
 static bool prepare(struct trace_writer *writer, const struct trace_writer_options *options) {
     writer->addresses = options->addresses;
+    writer->ranked = options->ranked;
     writer->rows_max = options->rows_per_chunk ? options->rows_per_chunk : ROWS_DEFAULT;
     if (writer->rows_max > TRACE_ROWS_MAX)
         writer->rows_max = TRACE_ROWS_MAX;
@@ -461,6 +485,8 @@ static bool prepare(struct trace_writer *writer, const struct trace_writer_optio
         if (!trace_bytes_reserve(&writer->events.columns[id],
                                  (size_t)writer->rows_max * trace_event_columns[id].row_bytes_max))
             return false;
+    if (writer->ranked && !trace_ranks_begin(&writer->ranks, writer->rows_max))
+        return false;
     writer->compressor = ZSTD_createCCtx();
     if (!writer->compressor)
         return false;

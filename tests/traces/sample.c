@@ -147,11 +147,9 @@ static int fill(struct trace_writer *writer, struct trace_error *error) {
     return trace_writer_info(writer, SAMPLE_INFO, error);
 }
 
-int sample_write(const char *path, uint32_t rows_per_chunk, bool complete,
-                 struct trace_error *error) {
-    struct trace_writer_options options = {
-        .rows_per_chunk = rows_per_chunk, .addresses = true, .overwrite = true, .trace_id = 1};
-    struct trace_writer *writer = trace_writer_create(path, SAMPLE_META, &options, error);
+static int write_sample(const char *path, const struct trace_writer_options *options, bool complete,
+                        struct trace_error *error) {
+    struct trace_writer *writer = trace_writer_create(path, SAMPLE_META, options, error);
     if (!writer)
         return -1;
     if (fill(writer, error)) {
@@ -159,6 +157,22 @@ int sample_write(const char *path, uint32_t rows_per_chunk, bool complete,
         return -1;
     }
     return trace_writer_close(writer, complete ? SAMPLE_END : NULL, error);
+}
+
+int sample_write(const char *path, uint32_t rows_per_chunk, bool complete,
+                 struct trace_error *error) {
+    struct trace_writer_options options = {
+        .rows_per_chunk = rows_per_chunk, .addresses = true, .overwrite = true, .trace_id = 1};
+    return write_sample(path, &options, complete, error);
+}
+
+int sample_write_ranked(const char *path, uint32_t rows_per_chunk, struct trace_error *error) {
+    struct trace_writer_options options = {.rows_per_chunk = rows_per_chunk,
+                                           .addresses = true,
+                                           .overwrite = true,
+                                           .ranked = true,
+                                           .trace_id = 1};
+    return write_sample(path, &options, true, error);
 }
 
 // ---------------------------------------------------------------- random histories

@@ -23,6 +23,8 @@ extern const char *const sample_modules[SAMPLE_MODULES];      // of number 1 and
 // 0, or -1 with the writer's error.
 int sample_write(const char *path, uint32_t rows_per_chunk, bool complete,
                  struct trace_error *error);
+// The same, complete, in the small form.
+int sample_write_ranked(const char *path, uint32_t rows_per_chunk, struct trace_error *error);
 
 // A random history without anomalies: `count` events of all kinds by up to 40 threads, each field
 // as it must come back. free() the result.

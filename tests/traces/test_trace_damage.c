@@ -324,6 +324,44 @@ static void add_column(struct trace_chunk *chunk, uint16_t id, uint8_t encoding,
 static void unknown_op(struct trace_chunk *c) {
     set_column(c, 0, "\1\22", 2);
 }
+// The object of the free by rank: 1 is the right one.
+static void use_rank(struct trace_chunk *c, const char *rank) {
+    drop_column(c, 3);
+    add_column(c, 12, TRACE_BYTES, 1, 1, rank, 1);
+}
+static void rank_beyond_newer(struct trace_chunk *c) {
+    use_rank(c, "\2");
+}
+static void rank_beyond_newest(struct trace_chunk *c) {
+    use_rank(c, "\102"); // 66
+}
+static void rank_before_the_finger(struct trace_chunk *c) {
+    use_rank(c, "\201"); // 129
+}
+static void rank_unknown(struct trace_chunk *c) {
+    use_rank(c, "\301"); // 193
+}
+static void rank_without_distance(struct trace_chunk *c) {
+    use_rank(c, "\0");
+}
+static void rank_distance_beyond(struct trace_chunk *c) {
+    use_rank(c, "\0");
+    add_column(c, 13, TRACE_SVARINT, 1, 1, "\4", 1); // +2 from the finger at -1
+}
+static void rank_distance_before_all(struct trace_chunk *c) {
+    use_rank(c, "\0");
+    add_column(c, 13, TRACE_SVARINT, 1, 1, "\1", 1); // -1
+}
+static void rank_with_object(struct trace_chunk *c) {
+    add_column(c, 12, TRACE_BYTES, 1, 1, "\1", 1);
+}
+static void distance_without_rank(struct trace_chunk *c) {
+    add_column(c, 13, TRACE_SVARINT, 1, 1, "\1", 1);
+}
+static void two_kinds_of_entry(struct trace_chunk *c) {
+    add_column(c, 11, TRACE_BYTES, 0, 2, "\1\1", 2);
+    add_column(c, 14, TRACE_BYTES, 1, 2, "\0\0", 2);
+}
 static void op_zero(struct trace_chunk *c) {
     set_column(c, 0, "\1\0", 2);
 }
@@ -537,6 +575,16 @@ static const struct {
     {align_huge, "found 2^41"},
     {peer_huge, "expected thread numbers below 2^24"},
     {second_meta, "found a second"},
+    {rank_beyond_newer, "expected ranks among the live objects, found rank 2 of event 1"},
+    {rank_beyond_newest, "expected ranks among the live objects, found rank 66"},
+    {rank_before_the_finger, "expected ranks among the live objects, found rank 129"},
+    {rank_unknown, "expected ranks among the live objects, found rank 193"},
+    {rank_without_distance, "expected column distance with 1 values"},
+    {rank_distance_beyond, "expected references to objects created before"},
+    {rank_distance_before_all, "expected references to objects created before"},
+    {rank_with_object, "expected column object or rank, found both"},
+    {distance_without_rank, "expected 0 values in column distance, found 1"},
+    {two_kinds_of_entry, "expected column entry or other-entry, found both"},
     {end_not_json, "expected JSON"},
     {end_without_totals, "expected END with the integers events and objects"},
     {info_not_utf8, "expected JSON"},

@@ -125,6 +125,38 @@ START_TEST(random_traces_come_back) {
 }
 END_TEST
 
+// In both forms, whatever the chunk, and from any event on.
+START_TEST(the_small_form_comes_back) {
+    enum { COUNT = 5000 };
+    static const uint32_t rows[] = {1, 7, 100, 5000};
+    struct trace_event *events = sample_random((uint64_t)_i + 77, COUNT);
+    struct trace_writer_options options = {
+        .addresses = true, .ranked = true, .overwrite = true, .rows_per_chunk = rows[_i % 4]};
+    ck_assert_msg(sample_write_events("ranked.zst", events, COUNT, &options, &error) == 0, "%s",
+                  error.text);
+    struct trace_reader *reader = open_trace("ranked.zst");
+    expect_events(reader, events, COUNT, 999);
+    for (uint64_t number = 0; number < COUNT; number += 617) {
+        struct trace_event event;
+        ck_assert_int_eq(trace_reader_seek(reader, number, &error), 0);
+        ck_assert_int_eq(trace_reader_next(reader, &event, 1, &error), 1);
+        ck_assert(sample_equal(&event, &events[number]));
+    }
+    trace_reader_close(reader);
+    free(events);
+}
+END_TEST
+
+START_TEST(every_op_comes_back_from_the_small_form) {
+    for (uint32_t rows = 1; rows <= SAMPLE_EVENTS + 1; rows++) {
+        ck_assert_msg(sample_write_ranked("ranked.zst", rows, &error) == 0, "%s", error.text);
+        struct trace_reader *reader = open_trace("ranked.zst");
+        expect_events(reader, sample_events, SAMPLE_EVENTS, 5);
+        trace_reader_close(reader);
+    }
+}
+END_TEST
+
 START_TEST(optional_columns_are_left_out) {
     struct trace_writer_options options = {.overwrite = true};
     struct trace_event events[] = {
@@ -282,6 +314,8 @@ int main(void) {
     tcase_add_test(tests, every_op_is_in_the_sample);
     tcase_add_test(tests, nodes_modules_and_info_come_back);
     tcase_add_test(tests, random_traces_come_back);
+    tcase_add_loop_test(tests, the_small_form_comes_back, 0, 8);
+    tcase_add_test(tests, every_op_comes_back_from_the_small_form);
     tcase_add_test(tests, optional_columns_are_left_out);
     tcase_add_test(tests, time_never_goes_back);
     tcase_add_test(tests, seeking_finds_every_event);

@@ -1,13 +1,13 @@
 // trace_sample: writes the sample trace to a file, for the scripts of this folder.
 //
-//     trace_sample FILE [ROWS_PER_CHUNK [unfinished|control]]
+//     trace_sample FILE [ROWS_PER_CHUNK [unfinished|control|ranked]]
 //
-// unfinished: without END and index. control: another one, whose program's name would colour a
-// terminal.
+// ranked: in the small form. unfinished: without END and index. control: another one, whose
+// program's name would colour a terminal.
 //
 // golden/every_op.zst (1.0), every_op_1_1.zst and every_op_1_2.zst were made by `trace_sample FILE
-// 8`; it stays as it is as long as readers of its version are to be read, and a new version adds
-// its own beside it.
+// 8`, every_op_1_3.zst by `trace_sample FILE 8 ranked`. Each stays as it is as long as readers of
+// its version are to be read, and a new version adds its own beside it.
 #include "sample.h"
 
 #include <stdio.h>
@@ -26,8 +26,11 @@ int main(int argc, char **argv) {
         return 2;
     uint32_t rows = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 8;
     bool control = argc > 3 && strcmp(argv[3], "control") == 0;
-    if (control ? write_control(argv[1], &error) == 0
-                : sample_write(argv[1], rows, argc < 4, &error) == 0)
+    bool ranked = argc > 3 && strcmp(argv[3], "ranked") == 0;
+    int status = control  ? write_control(argv[1], &error)
+                 : ranked ? sample_write_ranked(argv[1], rows, &error)
+                          : sample_write(argv[1], rows, argc < 4, &error);
+    if (status == 0)
         return 0;
     fprintf(stderr, "trace_sample: %s\n", error.text);
     return 2;
