@@ -5,8 +5,8 @@
 // objects (32 bytes each, at most three quarters of the table full), the threads and the stack
 // nodes.
 #include "trace_live.h"
+#include "trace_ranges.h"
 
-#include <search.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,25 +18,10 @@ enum {
     THREAD_BLOCKS = TRACE_THREADS_MAX / THREADS_PER_BLOCK
 };
 
-// ---------------------------------------------------------------- addresses
-
-// The bytes of a live block, [start, end). Those in the tree never overlap each other, so "before",
-// "after" and "overlaps" order them totally.
-struct address_range {
-    uint64_t start, end;
-};
-
-static int compare_ranges(const void *left, const void *right) {
-    const struct address_range *a = left, *b = right;
-    if (a->end <= b->start)
-        return -1;
-    return a->start >= b->end;
-}
-
-static struct address_range range_of(uint64_t address, uint64_t size) {
-    uint64_t length = size ? size : 1; // a block of size 0 still has an address of its own
-    uint64_t end = address + length;
-    return (struct address_range){address, end < address ? UINT64_MAX : end};
+// The end of a block's bytes. A block of size 0 still has an address of its own.
+static uint64_t end_of(uint64_t address, uint64_t size) {
+    uint64_t end = address + (size ? size : 1);
+    return end < address ? UINT64_MAX : end;
 }
 
 // ---------------------------------------------------------------- the check
@@ -53,7 +38,7 @@ struct thread_state {
 struct check {
     struct trace_check_result *result;
     struct live_table live;
-    void *addresses; // tree of struct address_range (search.h)
+    struct trace_ranges addresses; // of live blocks whose `address` is not 0
     struct thread_state *threads[THREAD_BLOCKS];
     uint32_t thread_count;
     uint64_t *stacks_used; // one bit a node
@@ -91,31 +76,17 @@ static void note_peaks(struct trace_check_result *result) {
 
 static void occupy_address(struct check *check, const struct trace_event *event,
                            struct live_object *live) {
-    struct address_range range = range_of(live->address, live->size);
-    struct address_range *stored = malloc(sizeof *stored);
-    if (!stored) {
+    switch (trace_ranges_add(&check->addresses, live->address, end_of(live->address, live->size))) {
+    case TRACE_RANGES_ADDED:
+        break;
+    case TRACE_RANGES_NO_MEMORY:
         check->out_of_memory = true;
-        return;
-    }
-    *stored = range;
-    void *node = tsearch(stored, &check->addresses, compare_ranges);
-    if (!node || *(struct address_range **)node != stored)
-        free(stored);
-    if (!node) {
-        check->out_of_memory = true;
-    } else if (*(struct address_range **)node != stored) {
+        break;
+    case TRACE_RANGES_OVERLAP:
         anomaly(check, event, &check->result->anomalies.address_overlap,
                 "its block at 0x%llx overlaps one that is live", (unsigned long long)live->address);
         live->address = 0;
     }
-}
-
-static void leave_address(struct check *check, const struct live_object *live) {
-    struct address_range range = range_of(live->address, live->size);
-    void *node = tfind(&range, &check->addresses, compare_ranges);
-    struct address_range *stored = *(struct address_range **)node;
-    tdelete(stored, &check->addresses, compare_ranges);
-    free(stored);
 }
 
 static void begin_life(struct check *check, const struct trace_event *event,
@@ -142,7 +113,7 @@ static bool end_life(struct check *check, const struct trace_event *event,
     }
     *ended = *live;
     if (live->address)
-        leave_address(check, live);
+        trace_ranges_remove(&check->addresses, live->address);
     result->cross_thread_frees += live->creator != event->thread;
     result->live_objects--;
     result->live_bytes -= live->size;
@@ -354,7 +325,7 @@ int trace_check(struct trace_reader *reader, struct trace_check_result *result,
         check->result = result;
         status = run(check, reader, error);
         trace_live_free(&check->live);
-        tdestroy(check->addresses, free);
+        trace_ranges_free(&check->addresses);
         for (unsigned block = 0; block < THREAD_BLOCKS; block++)
             free(check->threads[block]);
         free(check->stacks_used);
