@@ -23,7 +23,7 @@ static const struct haktrace_command commands[] = {
      haktrace_dump},
     {"window", "oFj", 2, "[-o OUT] [--force] [--json] FROM..TO FILE",
      "a part as a trace of its own, with the heap as it was", haktrace_window},
-    {"export", "moF", 1, "--format=FORM [-o OUT] [--force] FILE",
+    {"export", "moFy", 1, "--format=FORM [-o OUT] [--force] [--symbols[=ROOT]] FILE",
      "for other tools: heaptrack, pprof, chrome, collapsed, csv", haktrace_export},
     {"import", "moF", 1, "--format=FORM [-o OUT] [--force] FILE",
      "a trace of what others record: heaptrack, android, glibc", haktrace_import},
@@ -35,12 +35,19 @@ static const struct haktrace_command commands[] = {
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 
 static const struct option long_options[] = {
-    {"json", no_argument, NULL, 'j'},         {"stacks", no_argument, NULL, 's'},
-    {"from", required_argument, NULL, 'f'},   {"count", required_argument, NULL, 'c'},
-    {"output", required_argument, NULL, 'o'}, {"force", no_argument, NULL, 'F'},
-    {"core", no_argument, NULL, 'C'},         {"columns", no_argument, NULL, 'k'},
-    {"format", required_argument, NULL, 'm'}, {"help", no_argument, NULL, 'h'},
-    {"version", no_argument, NULL, 'V'},      {0},
+    {"json", no_argument, NULL, 'j'},
+    {"stacks", no_argument, NULL, 's'},
+    {"from", required_argument, NULL, 'f'},
+    {"count", required_argument, NULL, 'c'},
+    {"output", required_argument, NULL, 'o'},
+    {"force", no_argument, NULL, 'F'},
+    {"symbols", optional_argument, NULL, 'y'},
+    {"core", no_argument, NULL, 'C'},
+    {"columns", no_argument, NULL, 'k'},
+    {"format", required_argument, NULL, 'm'},
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'V'},
+    {0},
 };
 
 // What an option does, for --help of the commands that take it.
@@ -54,6 +61,8 @@ static const struct {
     {'c', "    --count N", "write at most N events"},
     {'o', "-o, --output FILE", "where to write"},
     {'F', "    --force", "replace an existing output"},
+    {'y', "    --symbols[=ROOT]",
+     "names of functions, from this machine's files or those below ROOT"},
     {'C', "    --core", "leave out entry points and addresses"},
     {'k', "    --columns", "show where the file's bytes go, column by column"},
     {'m', "    --format=FORM", "which form; haktrace(1) says what each keeps"},
@@ -210,6 +219,9 @@ static bool take_option(const struct haktrace_command *command, int letter,
         return true;
     case 'C':
         options->core = true;
+        return true;
+    case 'y':
+        options->symbols = optarg ? optarg : "";
         return true;
     case 'k':
         options->columns = true;

@@ -12,17 +12,18 @@ enum { HAKTRACE_OK = 0, HAKTRACE_FAILED_CHECK = 1, HAKTRACE_USAGE = 2 };
 
 // The options of all subcommands; each names those that it takes by their letters.
 struct haktrace_options {
-    const char *path;   // the last operand: the trace, or for import the file to import
-    const char *range;  // the operand before it, of commands that take two
-    const char *output; // o, NULL where not given
-    const char *format; // m, NULL where not given
-    bool json;          // j
-    bool stacks;        // s
-    bool force;         // F
-    bool core;          // C
-    bool columns;       // k
-    uint64_t from;      // f
-    uint64_t count;     // c, UINT64_MAX where not given
+    const char *path;    // the last operand: the trace, or for import the file to import
+    const char *range;   // the operand before it, of commands that take two
+    const char *output;  // o, NULL where not given
+    const char *symbols; // y: folder below which files are, "" for this machine; NULL: no symbols
+    const char *format;  // m, NULL where not given
+    bool json;           // j
+    bool stacks;         // s
+    bool force;          // F
+    bool core;           // C
+    bool columns;        // k
+    uint64_t from;       // f
+    uint64_t count;      // c, UINT64_MAX where not given
 };
 
 struct haktrace_command {

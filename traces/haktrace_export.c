@@ -51,7 +51,9 @@ static int write_export(struct haktrace_export *export, unsigned form,
     if (!haktrace_frames_begin(&export->frames, export->reading.reader))
         return haktrace_fail("out of memory");
     int status = HAKTRACE_USAGE;
-    if (haktrace_output_open(&export->output, options->output, options->force) == 0) {
+    if (options->symbols && !(export->frames.symbols = haktrace_symbols_open(options->symbols)))
+        status = haktrace_fail("out of memory");
+    else if (haktrace_output_open(&export->output, options->output, options->force) == 0) {
         bool failed = forms[form].write(export) != 0;
         status = failed ? haktrace_fail("%s", export->error.text) : HAKTRACE_OK;
         status = haktrace_output_finish(&export->output, status, failed);

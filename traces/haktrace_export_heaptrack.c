@@ -105,8 +105,13 @@ static uint32_t module_string(struct heaptrack *heaptrack, uint32_t module) {
 static void write_place(struct heaptrack *heaptrack, uint32_t place) {
     const struct haktrace_place *at = &heaptrack->export->frames.places[place];
     uint32_t string = module_string(heaptrack, at->module);
-    haktrace_output_text(&heaptrack->export->output, "i %" PRIx64 " %" PRIx32 "\n",
+    const char *function = haktrace_place_function(&heaptrack->export->frames, place);
+    uint32_t name = function ? write_string(heaptrack, function) : 0;
+    haktrace_output_text(&heaptrack->export->output, "i %" PRIx64 " %" PRIx32,
                          at->module * MODULE_STRIDE + at->offset, string);
+    if (function)
+        haktrace_output_text(&heaptrack->export->output, " %" PRIx32 " 0 0", name);
+    haktrace_output_bytes(&heaptrack->export->output, "\n", 1);
 }
 
 static int write_stacks(struct heaptrack *heaptrack) {

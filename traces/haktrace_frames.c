@@ -18,6 +18,7 @@ void haktrace_frames_end(struct haktrace_frames *frames) {
     for (uint32_t i = 0; i < frames->module_capacity; i++)
         json_decref(frames->modules[i]);
     free(frames->modules);
+    haktrace_symbols_close(frames->symbols);
     free(frames->place_of_node);
     free(frames->places);
     free(frames->slots);
@@ -115,9 +116,21 @@ uint64_t haktrace_module_size(struct haktrace_frames *frames, uint32_t module) {
     return size > 0 ? (uint64_t)size : 0;
 }
 
+const char *haktrace_place_function(struct haktrace_frames *frames, uint32_t place) {
+    const struct haktrace_place *at = &frames->places[place];
+    if (!frames->symbols || !at->module)
+        return NULL;
+    return haktrace_symbols_name(frames->symbols, at->module,
+                                 haktrace_module_text(frames, at->module, "name"),
+                                 haktrace_module_text(frames, at->module, "build_id"), at->offset);
+}
+
 void haktrace_place_name(struct haktrace_frames *frames, uint32_t place, char *text, size_t size) {
     const struct haktrace_place *at = &frames->places[place];
-    if (!at->module && !at->offset)
+    const char *function = haktrace_place_function(frames, place);
+    if (function)
+        snprintf(text, size, "%s", function);
+    else if (!at->module && !at->offset)
         snprintf(text, size, "[cut]");
     else
         snprintf(text, size, "%.200s+0x%" PRIx64,

@@ -4,6 +4,7 @@
 #ifndef HAK_HAKTRACE_FRAMES_H
 #define HAK_HAKTRACE_FRAMES_H
 
+#include "haktrace_symbols.h"
 #include "trace.h"
 
 #include <jansson.h>
@@ -15,7 +16,8 @@ struct haktrace_place {
 
 struct haktrace_frames {
     const struct trace_reader *reader;
-    uint32_t *place_of_node; // from 1, 0 = not yet numbered
+    struct haktrace_symbols *symbols; // NULL: no names of functions; closed with the frames
+    uint32_t *place_of_node;          // from 1, 0 = not yet numbered
     uint32_t node_capacity;
     struct haktrace_place *places; // by number; 0 is none
     uint32_t place_count, place_capacity;
@@ -30,7 +32,10 @@ void haktrace_frames_end(struct haktrace_frames *frames);
 // The place of a node, numbered from 1 in the order in which they are first asked for; 0 when
 // memory is out or there is no such node.
 uint32_t haktrace_place_of(struct haktrace_frames *frames, uint32_t node);
-// "NAME+0xOFFSET", as long as `size` allows; control characters, ';' and blanks as '?' or '_'.
+// The function's name if there are symbols and it is known.
+const char *haktrace_place_function(struct haktrace_frames *frames, uint32_t place);
+// The function, or "NAME+0xOFFSET", as long as `size` allows; control characters, ';' and blanks as
+// '?' or '_'.
 void haktrace_place_name(struct haktrace_frames *frames, uint32_t place, char *text, size_t size);
 // A string of a module's row, "" if there is none.
 const char *haktrace_module_text(struct haktrace_frames *frames, uint32_t module, const char *key);

@@ -1,0 +1,40 @@
+#!/bin/sh
+# haktrace export --symbols: names of functions from a file that has the recorded build-id, and from
+# no other.
+# Usage: test_haktrace_symbols.sh TRACE_SAMPLE
+set -u
+sample=$1
+haktrace=$HAK_BIN_DIR/haktrace
+failures=0
+
+fail() {
+    echo "FAILED: $*"
+    failures=$((failures + 1))
+}
+
+[ -z "$HAK_SANITIZE" ] || {
+    echo "skipped: programs built with a sanitizer are not recorded"
+    exit 77
+}
+"$HAK_BIN_DIR/hakrec" --quiet -o recorded.zst "$sample" written.zst || fail "hakrec"
+mkdir root other
+cp "$sample" root/
+"$haktrace" export --format=collapsed recorded.zst >plain || fail "export"
+"$haktrace" export --format=collapsed --symbols=root recorded.zst >named || fail "export --symbols"
+grep -q "trace_sample+0x" plain || fail "no frame of the program"
+grep -q "main;.*trace_writer_create" named || fail "no names of functions: $(head -3 named)"
+grep -q "trace_sample+0x[0-9a-f]*;main" named && fail "main has two names"
+[ "$(awk '{ sum += $NF } END { print sum }' plain)" = "$(awk '{ sum += $NF } END { print sum }' named)" ] ||
+    fail "names change the bytes"
+for form in heaptrack pprof; do
+    "$haktrace" export --format=$form --symbols=root recorded.zst | grep -aq trace_writer_create ||
+        fail "no names in $form"
+done
+# A file of that name with another build-id is not believed.
+cp "$haktrace" other/trace_sample
+"$haktrace" export --format=collapsed --symbols=other recorded.zst | grep -q "trace_writer_create" &&
+    fail "another file's symbols were taken"
+"$haktrace" export --format=collapsed --symbols=missing recorded.zst | grep -q "trace_sample+0x" ||
+    fail "an absent folder is no reason to fail"
+
+[ $failures -eq 0 ]
