@@ -13,6 +13,7 @@
     X("MF2_GEOMETRY", "default", "the size classes: default or seed")                              \
     X("MF2_STATS", "0", "at the process's end: 1 a summary and counters, json one JSON object")    \
     X("MF2_STATS_FILE", "stderr", "to which file that is appended")                                \
+    X("MF2_HELPER", "1", "0: no helper thread; threads that free give memory back themselves")     \
     X("MF2_VERBOSE", "0", "1: say when mallopt asks for what MF2 does not have")                   \
     X("MF2_HELP", "0", "1: print this table, and the routes, and go on")
 

@@ -33,6 +33,21 @@ _Atomic(struct mf2_state *) mf2_real_state = (struct mf2_state *)(uintptr_t)&no_
 _Thread_local struct MF2_ThreadPages *mf2_real_self =
     (struct MF2_ThreadPages *)(uintptr_t)&mf2_no_thread;
 
+// A resolver of the program (GNU's ifunc) may allocate before thread-local variables have their
+// first values: they read as zero. ld.so relocates this library before the program, and then calls
+// its resolver, which sees to its own variable. That is set once more with all others; what the
+// thread held until then stays held. (A sanitizer's run-time is not ready for calls so early.)
+#if !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
+static void nothing(void) {}
+__attribute__((used)) static void (*resolve_nothing(void))(void) {
+    mf2_real_self = (struct MF2_ThreadPages *)(uintptr_t)&mf2_no_thread;
+    return nothing;
+}
+static void resolved(void) __attribute__((ifunc("resolve_nothing")));
+// To be resolved, it must be referred to.
+__attribute__((used)) static void (*const refers_to_it)(void) = resolved;
+#endif
+
 static pthread_key_t exit_key;
 static mf2_atomic_u32 start_lock;
 
