@@ -36,6 +36,12 @@ MF2_GEOMETRY=seed with best "$entry_points" || { echo "entry points fail in seed
 MF2_STATS=1 with best "$entry_points" 2>&1 | grep -qE '^mf2: [0-9]+ new_page_count +[1-9]' ||
   { echo "MF2_STATS=1 shows no new page: is the library loaded?"; failed=1; }
 
+MF2_STATS=1 with best "$entry_points" 2>&1 | grep -qE '^mf2: [0-9]+: pages of small blocks: [1-9][0-9]* new, ' ||
+  { echo "MF2_STATS=1 has no summary"; failed=1; }
+MF2_HELP=1 with best "$entry_points" 2>&1 | grep -qE '^  MF2_GEOMETRY +default +[a-z]' ||
+  { echo "MF2_HELP=1 prints no table"; failed=1; }
+[ "$(MF2_HELP=0 with best "$entry_points" 2>&1 | wc -l)" -eq 0 ] || { echo "MF2_HELP=0 prints"; failed=1; }
+
 [ "$(MF2_STATS=0 with best "$entry_points" 2>&1 | wc -l)" -eq 0 ] || { echo "MF2_STATS=0 prints"; failed=1; }
 with "" "$entry_points" || { echo "an empty MF2_ROUTE is not the default"; failed=1; }
 
