@@ -8,6 +8,7 @@ modules beside it. Exit status: 0 fine, 2 usage or bad input, 130 interrupted;
 after the latter two no output has been touched.
 """
 import argparse
+import json
 import os
 import re
 import shutil
@@ -77,6 +78,21 @@ def _report(options, outputs):
         _say("\n" + textwrap.fill(f"{paragraph.title}. {' '.join(paragraph.sentences)}", min(width, 88)), options)
     _write(options, outputs, runs, reports, title, subtitle, words, from_trace, sites)
     _say(f"\nwrote {listing(outputs.named)}", options)
+    if options.json:
+        print(json.dumps(_document(runs, reports, words, sites, notes, outputs), indent=1))
+
+
+def _document(runs, reports, words, sites, notes, outputs):
+    """What is said, for programs: the verdict and the main numbers; all numbers are in the results."""
+    return {
+        "schema": "hak.report", "version": 1, "notes": notes,
+        "verdict": [{"title": part.title, "text": " ".join(part.sentences).replace("\u00a0", " ")} for part in words],
+        "runs": [{"label": run.label, "file": run.path, "program": run.subject_name, "route": run.route, "certainty": run.certainty, "measures": run.measures,
+                  "stranded_mean": run.stranded_means, "stranded_when_most_held": run.stranded_at_peak} for run in runs],
+        "reports": [{"schema": report.schema, "file": report.path, "name": report.name} for report in reports],
+        "sites": [{"figure": figure.name, "site": row.label, "pages": sum(value for _, value in row.segments)}
+                  for figure in sites if figure.kind == "bars" for row in figure.panels[0].rows],
+        "written": outputs.named}
 
 
 def _options():
@@ -91,6 +107,7 @@ def _options():
     parser.add_argument("--symbols", metavar="FOLDER", action="append", default=[], help="look there, too, for programs and libraries with symbols")
     parser.add_argument("--no-html", action="store_true", help="table and PNG only")
     parser.add_argument("--no-figures", action="store_true", help="no folder with the single figures")
+    parser.add_argument("--json", action="store_true", help="print the verdict and the main numbers as JSON instead of the table")
     parser.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
     parser.add_argument("--version", action="version", version=f"{PROGRAM} (hak) {VERSION}")
     return parser.parse_args()
@@ -98,7 +115,7 @@ def _options():
 
 def _say(text, options):
     """Print; a reader that has gone away (`| head`) does not keep the outputs from being written."""
-    if options.quiet:
+    if options.quiet or options.json:
         return
     try:
         print(text, flush=True)

@@ -1,6 +1,7 @@
 """The command as a user runs it: outputs, exit status, and that a failed run leaves everything alone."""
 import html.parser
 import importlib.util
+import json
 import os
 import shutil
 import signal
@@ -77,6 +78,15 @@ class Outputs(Command):
             open("x_figures/" + name, "w").close()
         self.assertEqual(self.report("-o", "x").returncode, 0)
         self.assertEqual({"mine.svg", "notes.txt", "dominoes-2.svg"} & set(os.listdir("x_figures")), {"mine.svg", "notes.txt"})
+
+    def test_json_says_what_the_table_says(self):
+        save("a.replay.json", runs(run("a", surplus=.1), run("b", surplus=.5)))
+        done = self.report("--json", "--no-html", "--no-figures")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        said = json.loads(done.stdout)
+        self.assertEqual([each["label"] for each in said["runs"]], ["a", "b"])
+        self.assertEqual(said["written"], ["reuse_report.png"])
+        self.assertIn("a holds the fewest", " ".join(part["text"] for part in said["verdict"]))
 
     def test_same_input_same_bytes(self):
         save("a.replay.json", runs(run("a"), run("b")))
