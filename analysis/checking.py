@@ -8,6 +8,14 @@ class ResultError(Exception):
     """A file that cannot be reported on; the text is one line naming file and expectation."""
 
 
+class OtherSchema(ResultError):
+    """A result of hak that the report has no figure for."""
+
+    def __init__(self, path, schema, known):
+        super().__init__(f"{path}: schema: one of {', '.join(known)} expected, found {short(schema)}")
+        self.schema = schema
+
+
 def short(value):
     text = json.dumps(value)
     return text if len(text) <= 60 else text[:57] + "..."

@@ -1,6 +1,6 @@
 """Blocks of rows: bars that add up, and means with their intervals. A row per run, thread or allocator."""
 import figure_style as style
-from canvas import EDGE, LEGEND_ROW, LETTER, NARROW, SMALL, bare, shortened
+from canvas import EDGE, LEGEND_ROW, LETTER, LETTER_BOLD, NARROW, SMALL, bare, shortened
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
@@ -37,30 +37,34 @@ class BarBlock:
         return self.head + len(self.figure.panels[0].rows) * row + self.FOOT
 
     def height(self, width):
-        return self._legend_height(width) + self._panel_height(width) * (len(self.figure.panels) if width <= NARROW else 1)
+        return self._legend_height(width) + self._panel_height(width) * -(-len(self.figure.panels) // self._columns(width))
+
+    def _columns(self, width):
+        """Panels beside one another: up to three in a row, more in rows of two."""
+        count = len(self.figure.panels)
+        return 1 if width <= NARROW else count if count <= 3 else 2
 
     def draw(self, canvas, left, top, width):
         if self.figure.key_names:
             canvas.legend(left, top, self._legend_handles(), self._legend_columns(width))
             top += self._legend_height(width)
         panels, above = self.figure.panels, self._above(width)
-        if width <= NARROW:
-            for number, panel in enumerate(panels):
-                self._panel(canvas, panel, left, top + number * self._panel_height(width), width, True)
-            return
+        columns = self._columns(width)
         gutter = 0 if above else self.letters * LETTER + 12
-        wide = (width - gutter - self.GAP * (len(panels) - 1)) / len(panels)
-        for number, row in enumerate(panels[0].rows if gutter else []):
-            canvas.text(left, top + self.head + number * self.ROW + 4, row.label, fontsize=style.TEXT_SIZE)
+        wide = (width - gutter - self.GAP * (columns - 1)) / columns
         for number, panel in enumerate(panels):
-            self._panel(canvas, panel, left + gutter + number * (wide + self.GAP), top, wide, above)
+            line, column = divmod(number, columns)
+            y = top + line * self._panel_height(width)
+            self._panel(canvas, panel, left + gutter + column * (wide + self.GAP), y, wide, above)
+            for place, row in enumerate(panel.rows if gutter and not column else []):
+                canvas.text(left, y + self.head + place * self.ROW + 4, row.label, fontsize=style.TEXT_SIZE)
 
     def _panel(self, canvas, panel, left, top, width, above):
         row_height = self.ROW_LABELLED if above else self.ROW
         width -= EDGE
         place = canvas.axes(left, top + self.head, width, len(panel.rows) * row_height)
         if panel.title:
-            canvas.text(left, top, panel.title, fontsize=style.TEXT_SIZE, fontweight="bold")
+            canvas.text(left, top, shortened(panel.title, int(width / LETTER_BOLD)), fontsize=style.TEXT_SIZE, fontweight="bold")
         bare(place)
         place.set_ylim(len(panel.rows) * row_height, 0)
         self._scale(place, panel, width)
@@ -106,6 +110,17 @@ class IntervalBlock(BarBlock):
 
     def _longest(self, panel):
         return max((row.interval[1] for row in panel.rows if row.interval), default=0)
+
+    def _scale(self, place, panel, width):
+        """From 0, or from the lowest where something is below it; room for the text behind each point."""
+        lowest = min((row.interval[0] for row in panel.rows if row.interval), default=0)
+        super()._scale(place, panel, width)
+        if lowest < 0:
+            highest = max(self._longest(panel), 0)
+            span = highest - lowest
+            room = max(len(row.text) for row in panel.rows) * LETTER + 14
+            place.set_xlim(lowest - span * 0.05, highest + span * 1.05 * room / max(width - room, width * 0.3))
+            place.axvline(0, color=style.color("muted"), linewidth=1)
 
 
 class TailBlock(BarBlock):

@@ -26,7 +26,7 @@ ROLE_OF_KEY = {  # one meaning keeps one colour where two figures show it
     "active": "blue", "partial": "sky", "full": "green", "pending": "orange", "orphan": "red", "empty": "grey", "large": "purple",
     "owner_running": "blue", "owner_idle": "orange", "owner_exited": "red", "no_owner": "grey",
     "full_forgotten": "green", "below_threshold": "sky", "pending_undrained": "purple",
-    "own": "blue", "other": "orange", "never": "grey", "wall": "blue", "resident": "blue", "moved": "blue",
+    "own": "blue", "other": "orange", "never": "grey", "wall": "blue", "resident": "blue", "effect": "red", "moved": "blue",
     "p50": "blue", "p99": "orange", "p999": "red", "max": "purple", "held_mean": "blue", "held_max": "blue", "count": "blue", "program": "orange", "library": "sky", "unknown": "grey",
     "new_pages": "orange", "recycled_pages": "grey", "page_reuses": "blue", "reuse_over_new": "blue", "reuse_share": "blue",
 }

@@ -109,6 +109,8 @@ def render(runs, reports, title, subtitle, verdict, drawn):
 
 
 def _verdict(verdict):
+    if not verdict:
+        return ""
     broken = " broken" if verdict[0].title == "Rules broken" else ""
     texts = "".join(f"<h3>{escape(part.title)}</h3><p>{escape(' '.join(part.sentences))}</p>" for part in verdict)
     return f'<section class="verdict{broken}" aria-label="Verdict">{texts}</section>'

@@ -1,8 +1,9 @@
 """Figures of the reports of reports.py as plain data: dominoes, sweeps, allocators side by side."""
+import math
 from collections import namedtuple
 
 from figure_data import BarPanel, BarRow, Figure, GridPanel, ROWS_MAX
-from reports import PERCENTILES, Domino, Measured, Sweep
+from reports import PERCENTILES, Ablation, Domino, Measured, Sweep
 from wording import count, plural, words_of
 
 ChainPanel = namedtuple("ChainPanel", "label note links gap")
@@ -13,6 +14,7 @@ Point = namedtuple("Point", "name across up best")
 
 LINKS_MAX = 16        # of a chain that are drawn: its first and last ones
 CHAINS_MAX = 4
+WORKLOADS_MAX = 6     # of one ablation
 POINTS_MAX = 400      # of a series
 POINTS_PER_PANEL = 600
 CELL_COLOURS = ("blue", "orange", "green", "red", "purple", "sky", "grey")
@@ -28,6 +30,8 @@ def all_figures(reports):
             found += [speeds(report), memory(report), resident(report), tails(report)]
         elif isinstance(report, Domino):
             found += [chains(report)]
+        elif isinstance(report, Ablation):
+            found += [flaws(workload) for workload in report.workloads[:WORKLOADS_MAX]]
         elif isinstance(report, Sweep):
             found += [phases(report), pareto(report)]
     names = {}
@@ -65,6 +69,29 @@ def _chain_panel(route):
     thefts, fresh = route["thefts_running"] + route["thefts_exited"], route["new_pages"] + route["recycled_pages"]
     return ChainPanel(f"{route['route']}: thread {chain[0]['victim']}", f"{plural(len(chain), 'link')}; in all {count(thefts)} thefts, {count(route['links'])} links, {count(fresh)} fresh pages",
                       links, gap)
+
+
+# ---------------------------------------------------------------- flaws
+
+def flaws(workload):
+    """What each flaw alone adds to each figure, on the average over the others; interactions are in the file."""
+    panels = []
+    for figure in workload["figures"].values():
+        multiplies = figure.get("scale") == "logarithm"
+        rows = [_effect_row(effect, multiplies) for effect in figure["effects"] if len(effect["flaws"]) == 1]
+        if rows:
+            panels.append(BarPanel(figure["unit"], "% more" if multiplies else "more", rows))
+    return Figure("flaws", f"What each flaw costs ({workload['workload']})",
+                  "The change that a flaw's being there makes, the mean over all combinations of the other flaws, with its interval over seeds. "
+                  "Modelled. An effect marked ? is undecided: another cost table may turn it.", panels, {}, "intervals") if panels else None
+
+
+def _effect_row(effect, multiplies):
+    values = [effect[key] for key in ("mean", "low", "high")]
+    if multiplies:
+        values = [(math.exp(min(value, 50)) - 1) * 100 for value in values]
+    text = f"{values[0]:+,.1f}" if abs(values[0]) < 100 else f"{values[0]:+,.0f}"
+    return BarRow(effect["flaws"][0], [("effect", values[0])], text + (" ?" if effect.get("undecided") else ""), (values[1], values[2]))
 
 
 # ---------------------------------------------------------------- sweeps

@@ -146,4 +146,28 @@ def _flat(cell):
     return flat
 
 
-READERS = {"hak.measure": Measured, "hak.domino": Domino, "hak.sweep": Sweep}
+class Ablation(Report):
+    """hak.ablation: what each of the seed's flaws costs."""
+
+    def __init__(self, check, document):
+        super().__init__(check, document)
+        self.workloads = check.get(document, "", "workloads", list)
+        for number, workload in enumerate(self.workloads):
+            where = f"workloads[{number}]."
+            check.that(isinstance(workload, dict), where[:-1], "an object")
+            check.get(workload, where, "workload", str)
+            for name, figure in check.get(workload, where, "figures", dict).items():
+                inside = f"{where}figures.{name}."
+                check.that(isinstance(figure, dict), inside[:-1], "an object")
+                check.get(figure, inside, "unit", str)
+                for at, effect in enumerate(check.get(figure, inside, "effects", list)):
+                    fits = isinstance(effect, dict) and isinstance(effect.get("flaws"), list) and \
+                        all(isinstance(effect.get(key), (int, float)) for key in ("mean", "low", "high"))
+                    check.that(fits, f"{inside}effects[{at}]", "flaws, mean, low and high")
+
+    @property
+    def name(self):
+        return ", ".join(workload["workload"] for workload in self.workloads)
+
+
+READERS = {"hak.ablation": Ablation, "hak.measure": Measured, "hak.domino": Domino, "hak.sweep": Sweep}

@@ -10,7 +10,7 @@ from collections import namedtuple
 from dataclasses import dataclass, field
 
 import reports
-from checking import Check, ResultError, check_version, short
+from checking import Check, OtherSchema, ResultError, check_version, short
 
 VERSION = "0.1.0"  # of hak; a test compares it with CMakeLists.txt
 SUFFIXES = (".replay.json", ".sim.json", ".measure.json")
@@ -139,12 +139,28 @@ def gather(paths):
     route).
     """
     if paths:
-        loaded, note = [each for file in _files(paths) for each in load_file(file)], None
+        loaded, note = _load_asked(paths)
     else:
         loaded, note = _newest_here()
     runs = [each for each in loaded if isinstance(each, Run)]
     label_runs(runs)
     return Gathered(runs, note, [each for each in loaded if not isinstance(each, Run)])
+
+
+def _load_asked(paths):
+    """What was asked for. Of a folder, results of schemas that no figure shows are left out, and said."""
+    loaded, left = [], []
+    named = {os.path.normpath(path) for path in paths if not os.path.isdir(path)}
+    for file in _files(paths):
+        try:
+            loaded += load_file(file)
+        except OtherSchema as error:
+            if os.path.normpath(file) in named:
+                raise
+            left.append(f"{os.path.basename(file)} ({error.schema})")
+    if not loaded:
+        raise ResultError(f"{', '.join(paths)}: one result of a run at least expected, found only {', '.join(left)}")
+    return loaded, f"Left out, as no figure shows them: {', '.join(left)}." if left else None
 
 
 def _files(paths):
@@ -210,6 +226,8 @@ def load_file(path):
     if schema in reports.READERS:
         check_version(check, document, "")
         return [reports.READERS[schema](check, document)]
+    if isinstance(schema, str) and schema.startswith("hak.") and schema != "hak.runs":
+        raise OtherSchema(check.path, schema, ["hak.run", "hak.runs", *reports.READERS])
     check.that(schema == "hak.runs", "schema", '"hak.run", "hak.runs"' + "".join(f', "{name}"' for name in reports.READERS) + (f", found {short(schema)}," if "schema" in document else ""))
     check_version(check, document, "")
     runs = check.get(document, "", "runs", list)

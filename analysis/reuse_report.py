@@ -31,7 +31,7 @@ A trace whose name and hash a result has is looked for beside the result and her
 """
 PROGRAM = os.path.basename(sys.argv[0]) or "reuse_report.py"  # installed as hakreport
 TRACES_MAX = 3  # that one report reads
-FIGURE_FILE = re.compile(r"(timeline|causes|routes|stranded|origins|rates|threads|migrations|remote|sites|flame|histograms|handovers|dominoes|phases|pareto|"
+FIGURE_FILE = re.compile(r"(timeline|causes|routes|stranded|origins|rates|threads|migrations|remote|sites|flame|histograms|handovers|dominoes|flaws|phases|pareto|"
                          r"speeds|memory|resident|tails)(-\d+)?\.(png|svg)")  # of an older report: may go
 POINTS_WIDE, POINTS_NARROW = 400, 200  # of a timeline at either width of the page
 

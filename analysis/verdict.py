@@ -4,9 +4,10 @@ fewer, what is uncertain. Owns the thresholds at which a difference is worth a s
 It claims no more than the results carry: a sampled interleaving is called one sample, a modelled
 figure a model's, and runs of different programs or conditions are not ranked.
 """
+import math
 from collections import namedtuple
 
-from reports import Domino, Measured
+from reports import Ablation, Domino, Measured
 from results import CAUSES, CERTAINTIES
 from wording import NOTHING, count, listing, percent, plural, ratio, size
 
@@ -36,6 +37,7 @@ def paragraphs(runs, reports=(), sites=()):
         Paragraph("What holds the pages", (_holdings_of_many(groups) if many else _holdings(groups)) + _code(sites)),
         Paragraph("Which route holds fewer", (_comparisons_of_many(groups) if many else _comparisons(groups)) if runs else []),
         Paragraph("Which allocator", [sentence for report in reports for sentence in _allocators(report)]),
+        Paragraph("What the flaws cost", [sentence for report in reports for sentence in _flaws(report)]),
         Paragraph("Dominoes", [sentence for report in reports for sentence in _dominoes(report)]),
         Paragraph("What is uncertain", uncertainties(runs, groups) if runs else []),
     ]
@@ -56,6 +58,22 @@ def _code(sites):
 
 def _allocators(report):
     return [str(text).rstrip(".") + "." for text in report.document.get("verdicts") or []] if isinstance(report, Measured) else []
+
+
+def _flaws(report):
+    """The greatest effect of a single flaw on the first figure of each workload."""
+    text = []
+    for workload in report.workloads[:GROUPS_MAX * 2] if isinstance(report, Ablation) else []:
+        figure = next(iter(workload["figures"].values()), {"effects": []})
+        single = [effect for effect in figure["effects"] if len(effect["flaws"]) == 1 and not effect.get("undecided")]
+        if not single:
+            text.append(f"In the model ({workload['workload']}) no flaw's effect on {figure.get('unit', 'pages')} is decided.")
+            continue
+        worst = max(single, key=lambda effect: effect["mean"])
+        size = percent(math.exp(min(worst["mean"], 50)) - 1) if figure.get("scale") == "logarithm" else f"{worst['mean']:.3g}"
+        text.append(f"In the model ({workload['workload']}) the flaw that adds most to {figure['unit']} is {worst['flaws'][0]}: {size}." if worst["mean"] > 0 else
+                    f"In the model ({workload['workload']}) no flaw adds to {figure['unit']}.")
+    return text
 
 
 def _dominoes(report):

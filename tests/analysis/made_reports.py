@@ -42,6 +42,19 @@ def sweep(columns=4, rows=3):
     return {"schema": "hak.sweep", "version": 1, "tool": "haksim", "commit": "0123456789ab", "workload": "pingpong", "cells": cells}
 
 
+def ablation():
+    """A hak.ablation of one workload, two flaws and two figures; one effect is negative, one undecided."""
+    def effects(first, second):
+        return [{"flaws": ["adoption"], "mean": first, "low": first - .1, "high": first + .1, "share": .5, "undecided": False},
+                {"flaws": ["orphans-stranded"], "mean": second, "low": second - .2, "high": second + .2, "share": .4, "undecided": True},
+                {"flaws": ["adoption", "orphans-stranded"], "mean": 9, "low": 8, "high": 10, "share": .1, "undecided": False}]
+    return {"schema": "hak.ablation", "version": 1, "tool": "haksim", "commit": "0123456789ab", "geometry": "seed", "flaws": ["adoption", "orphans-stranded"],
+            "workloads": [{"workload": "stop", "threads": 4, "figures": {"held": {"unit": "pages held / fewest", "scale": "logarithm", "effects": effects(.6931471805599453, -.2)},
+                                                                         "changes": {"unit": "owner changes per page", "scale": "plain", "effects": effects(.5, 0)},
+                                                                         "lines": {"unit": "modelled cache lines fetched by one operation, and a long name", "scale": "logarithm", "effects": effects(3, -3)},
+                                                                         "more": {"unit": "pages", "scale": "logarithm", "effects": effects(0, 0)}}}]}
+
+
 def reports(*documents):
     """These documents as the report reads them."""
     paths = [save(f"made{number}.sim.json", document) for number, document in enumerate(documents)]

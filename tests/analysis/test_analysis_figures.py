@@ -20,7 +20,7 @@ def load(*documents):
 
 def cases():
     """{name: figures}; between them every shape that data can have."""
-    from made_reports import domino, measure, reports, sweep
+    from made_reports import ablation, domino, measure, reports, sweep
     from made_results import run
     import report_data
     figure_data = modules()[0]
@@ -33,7 +33,7 @@ def cases():
         "tiny and huge": [run("a", peak=1, threads=threads[:2]), run("b", peak=50_000_000, threads=threads)],
     }
     found = {name: figure_data.all_figures(load(*documents), 50) for name, documents in made.items()}
-    found["reports"] = report_data.all_figures(reports(measure(), domino(), sweep()))
+    found["reports"] = report_data.all_figures(reports(measure(), domino(), sweep(), ablation()))
     found["extreme reports"] = report_data.all_figures(reports(measure(1, factor=1e7), domino(links=60), sweep(1, 1)))
     return found
 

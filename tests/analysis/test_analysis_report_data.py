@@ -6,7 +6,7 @@ import testing
 import report_data
 import results
 from checking import ResultError
-from made_reports import domino, measure, reports, sweep
+from made_reports import ablation, domino, measure, reports, sweep
 from made_results import run, save
 
 
@@ -105,6 +105,23 @@ class Dominoes(unittest.TestCase):
         document = domino()
         document["routes"] = document["routes"][1:]
         self.assertEqual(report_data.all_figures(reports(document)), [])
+
+
+class Flaws(unittest.TestCase):
+    def test_factors_are_per_cent_and_differences_are_themselves(self):
+        held, changes = figure("flaws", ablation()).panels[:2]
+        self.assertEqual([row.label for row in held.rows], ["adoption", "orphans-stranded"])
+        self.assertAlmostEqual(held.rows[0].segments[0][1], 100)  # twice as many
+        self.assertEqual(held.rows[0].text, "+100")
+        self.assertEqual(held.rows[1].text, "-18.1 ?")
+        self.assertEqual((changes.rows[0].segments, changes.rows[0].interval), ([("effect", .5)], (.4, .6)))
+
+    def test_what_lacks_is_named(self):
+        bent = ablation()
+        del bent["workloads"][0]["figures"]["held"]["effects"][1]["low"]
+        with self.assertRaises(ResultError) as caught:
+            reports(bent)
+        self.assertIn("workloads[0].figures.held.effects[1]", str(caught.exception))
 
 
 class Sweeps(unittest.TestCase):

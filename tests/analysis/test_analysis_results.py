@@ -203,6 +203,18 @@ class Finding(unittest.TestCase):
         with self.assertRaisesRegex(results.ResultError, "no result here"):
             results.gather([])
 
+    def test_what_no_figure_shows_is_left_out_of_a_folder_only(self):
+        os.mkdir("mixed")
+        save("mixed/a.replay.json", run("a"))
+        save("mixed/b.sim.json", {"schema": "hak.seed_table", "version": 1})
+        paths, note = self.found("mixed")
+        self.assertEqual(paths, ["mixed/a.replay.json"])
+        self.assertIn("b.sim.json (hak.seed_table)", note)
+        for asked in (["mixed/b.sim.json"], ["mixed", "mixed/b.sim.json"]):
+            with self.assertRaises(results.ResultError) as caught:
+                results.gather(asked)
+            self.assertIn("hak.seed_table", str(caught.exception))
+
     def test_folders_and_files(self):
         os.mkdir("some")
         for name in ("b.replay.json", "a.sim.json", "no.json"):

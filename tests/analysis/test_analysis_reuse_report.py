@@ -79,6 +79,15 @@ class Outputs(Command):
         self.assertEqual(self.report("-o", "x").returncode, 0)
         self.assertEqual({"mine.svg", "notes.txt", "dominoes-2.svg"} & set(os.listdir("x_figures")), {"mine.svg", "notes.txt"})
 
+    def test_results_of_other_schemas_alone(self):
+        from made_reports import ablation, measure, sweep
+        for name, document in (("s.sim.json", sweep()), ("a.sim.json", ablation()), ("m.measure.json", measure())):
+            save(name, document)
+            done = self.report(name, "-o", "x", "--no-figures")
+            self.assertEqual((done.returncode, done.stderr), (0, ""), name)
+            with open("x.html", encoding="utf-8") as file:
+                self.assertIn("<svg", file.read())
+
     def test_json_says_what_the_table_says(self):
         save("a.replay.json", runs(run("a", surplus=.1), run("b", surplus=.5)))
         done = self.report("--json", "--no-html", "--no-figures")

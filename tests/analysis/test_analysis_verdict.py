@@ -212,6 +212,10 @@ class OtherResults(unittest.TestCase):
         from made_reports import measure
         self.assertEqual(self.words(measure()), {"Which allocator": "mf2 is faster than glibc."})
 
+    def test_flaws(self):
+        from made_reports import ablation
+        self.assertEqual(self.words(ablation()), {"What the flaws cost": "In the model (stop) the flaw that adds most to pages held / fewest is adoption: 100.0 %."})
+
     def test_dominoes(self):
         from made_reports import domino
         text = self.words(domino(links=5))["Dominoes"]
