@@ -30,6 +30,7 @@
 
 #include "hak_version.h"
 #include "nearest.h"
+#include "tint.h"
 
 enum { EXIT_USAGE = 2, CHILD_LINES_MAX = 4 };
 
@@ -54,18 +55,22 @@ static const char help_text[] =
     "      --no-redact       keep whole paths of modules and arguments\n"
     "      --library=FILE    preload this libhakrec.so\n"
     "  -q, --quiet           no summary\n"
+    "      --color=WHEN      errors in colour: auto (default), always or never\n"
     "  -h, --help, --version\n"
     "\n"
     "Exits as the program does; 125 if it cannot be recorded, 126 if it cannot be run, 127 if\n"
     "there is no such program, 2 for a wrong option.\n";
 
+static bool tinted; // errors stand out in colour
+
 static _Noreturn void die(int exit_code, const char *text) {
-    fprintf(stderr, "hakrec: %s\n", text);
+    fprintf(stderr, "%s%s\n", TRACE_TINT_NAME("hakrec", tinted), text);
     exit(exit_code);
 }
 
 static _Noreturn void die_option(const char *name, const char *value, const char *expected) {
-    fprintf(stderr, "hakrec: --%s=%s: expected %s\n", name, value, expected);
+    fprintf(stderr, "%s--%s=%s: expected %s\n", TRACE_TINT_NAME("hakrec", tinted), name, value,
+            expected);
     exit(EXIT_USAGE);
 }
 
@@ -112,6 +117,7 @@ enum option_code {
     OPTION_NO_REDACT,
     OPTION_LIBRARY,
     OPTION_VERSION,
+    OPTION_COLOR,
 };
 
 static const struct option option_table[] = {
@@ -127,6 +133,7 @@ static const struct option option_table[] = {
     {"quiet", no_argument, NULL, 'q'},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, OPTION_VERSION},
+    {"color", required_argument, NULL, OPTION_COLOR},
     {NULL, 0, NULL, 0},
 };
 
@@ -168,6 +175,10 @@ static void apply_option(struct settings *settings, int code) {
     case OPTION_VERSION:
         printf("hakrec %s (%s)\n", HAK_VERSION, HAK_COMMIT);
         exit(0);
+    case OPTION_COLOR:
+        if (!trace_tint_choose(optarg, isatty(STDERR_FILENO) != 0, &tinted))
+            die_option("color", optarg, "auto, always or never");
+        break;
     default:
         abort(); // option_table and the switch differ
     }
@@ -200,9 +211,11 @@ static _Noreturn void die_refused_option(int code, const char *word) {
         name = letter;
     const char *near = code == '?' && optopt == 0 ? nearest_option(word) : NULL;
     if (near != NULL)
-        fprintf(stderr, "hakrec: %s: unknown option; did you mean --%s?\n", word, near);
+        fprintf(stderr, "%s%s: unknown option; did you mean --%s?\n",
+                TRACE_TINT_NAME("hakrec", tinted), word, near);
     else
-        fprintf(stderr, "hakrec: %s: %s (see hakrec --help)\n", name, problem);
+        fprintf(stderr, "%s%s: %s (see hakrec --help)\n", TRACE_TINT_NAME("hakrec", tinted), name,
+                problem);
     exit(EXIT_USAGE);
 }
 
@@ -212,6 +225,7 @@ static int parse_options(struct settings *settings, int count, char **arguments)
                                             .flush_ns = 50 * 1000000,
                                             .stacks = RING_STACKS_FULL,
                                             .redact = true}};
+    trace_tint_choose(NULL, isatty(STDERR_FILENO) != 0, &tinted);
     int code;
     while ((code = getopt_long(count, arguments, "+:o:fqh", option_table, NULL)) != -1) {
         if (code == '?' || code == ':')

@@ -4,6 +4,8 @@
 
 #include "hak_version.h"
 #include "measure.h"
+#include "replayer_os.h"
+#include "tint.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -25,9 +27,11 @@ static const struct replay_command commands[] = {
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 
+static bool tinted; // errors stand out in colour
+
 int replay_fail(const char *format, ...) {
     va_list arguments;
-    fputs("hakreplay: ", stderr);
+    fputs(TRACE_TINT_NAME("hakreplay", tinted), stderr);
     va_start(arguments, format);
     vfprintf(stderr, format, arguments);
     va_end(arguments);
@@ -41,6 +45,7 @@ static int print_help(void) {
         printf("  hakreplay %s\n        %s\n", commands[i].usage, commands[i].summary);
     puts("\nOptions of a replay (explore, repro and measure list theirs with --help):");
     replay_print_options(commands[0].letters);
+    puts("  --color=WHEN             errors in colour: auto (default), always or never");
     puts("\nExamples:\n"
          "  hakreplay trace.zst\n"
          "  hakreplay --route=cda,s2,orphans=strand,best trace.zst\n"
@@ -83,6 +88,9 @@ static int dispatch(int argc, char **argv) {
 }
 
 int main(int argc, char **argv) {
+    const char *when = trace_tint_take(&argc, argv, replay_os_stderr_is_terminal(), &tinted);
+    if (when != NULL)
+        return replay_fail("--color=%s: expected auto, always or never", when);
     int status = dispatch(argc, argv);
     errno = 0;
     if ((fflush(stdout) != 0 || ferror(stdout)) && errno != EPIPE)

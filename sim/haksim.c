@@ -2,6 +2,8 @@
 #include "haksim.h"
 #include "hak_version.h"
 #include "nearest.h"
+#include "sim_os.h"
+#include "tint.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -25,9 +27,11 @@ static const struct {
 // Named in the documents, and not in this version.
 static const char *const planned[] = {"validate", "sweep"};
 
+static bool tinted; // errors stand out in colour
+
 int haksim_fail(const char *format, ...) {
     va_list arguments;
-    fputs("haksim: ", stderr);
+    fputs(TRACE_TINT_NAME("haksim", tinted), stderr);
     va_start(arguments, format);
     vfprintf(stderr, format, arguments);
     va_end(arguments);
@@ -45,6 +49,7 @@ static void print_help(void) {
     puts("\n"
          "Options:\n"
          "      --help      print this help; haksim COMMAND --help for a command's options\n"
+         "      --color=WHEN   errors in colour: auto (default), always or never\n"
          "      --version   print version and commit\n"
          "\n"
          "Example:\n"
@@ -80,6 +85,9 @@ static int refuse(const char *word) {
 
 int main(int argc, char **argv) {
     static char name[] = "haksim"; // what getopt puts before its errors
+    const char *when = trace_tint_take(&argc, argv, sim_os_has_terminal(), &tinted);
+    if (when)
+        return haksim_fail("--color=%s: expected auto, always or never", when);
     if (argc < 2)
         return haksim_fail("expected a command: %s (see haksim --help)", command_names());
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {

@@ -6,6 +6,7 @@
 
 #include "hak_version.h"
 #include "nearest.h"
+#include "tint.h"
 #include "trace_internal.h"
 
 #include <errno.h>
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct haktrace_command commands[] = {
     {"info", "jk", 1, "[--json] [--columns] FILE",
@@ -71,9 +73,11 @@ enum { OPTION_TEXT_COUNT = sizeof option_texts / sizeof *option_texts };
 
 // ---------------------------------------------------------------- output
 
+static bool tinted; // errors stand out in colour
+
 int haktrace_fail(const char *format, ...) {
     va_list arguments;
-    fputs("haktrace: ", stderr);
+    fputs(TRACE_TINT_NAME("haktrace", tinted), stderr);
     va_start(arguments, format);
     vfprintf(stderr, format, arguments);
     va_end(arguments);
@@ -112,6 +116,7 @@ static void print_help(void) {
         printf("  %-10s %s\n", commands[i].name, commands[i].summary);
     puts("\nOptions:\n"
          "      --help      print this help, after COMMAND that command's\n"
+         "      --color=WHEN   errors in colour: auto (default), always or never\n"
          "      --version   print version and commit\n"
          "\nExamples:\n"
          "  haktrace info trace.zst\n"
@@ -300,6 +305,9 @@ static int run_command(const struct haktrace_command *command, int argc, char **
 
 int main(int argc, char **argv) {
     trace_file_ignore_closed_pipes();
+    const char *when = trace_tint_take(&argc, argv, isatty(STDERR_FILENO) != 0, &tinted);
+    if (when)
+        return haktrace_fail("--color=%s: expected auto, always or never", when);
     if (argc < 2)
         return haktrace_fail("expected a command, such as info (see haktrace --help)");
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {

@@ -49,6 +49,18 @@ def suggestion_violations(name, command):
         yield f"{name}:1: {MISSPELT_OPTION} is not taken for {MEANT_OPTION}: {done.stderr.strip()}"
 
 
+def color_violations(name, command):
+    """--color=always colours the error, never and NO_COLOR and a pipe do not; another word is refused."""
+    for arguments, variables, tinted in ((["--color=always"], {}, True), (["--color=never"], {}, False), ([], {}, False), ([], {"NO_COLOR": "1"}, False)):
+        done = subprocess.run([*command, *arguments, UNKNOWN_OPTION], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              errors="replace", env=dict(os.environ, **variables))
+        if ("\033[" in done.stderr) != tinted or UNKNOWN_OPTION not in done.stderr:
+            yield f"{name}:1: {' '.join(arguments)} with {variables}: its error reads {done.stderr!r}"
+    done = run(command, "--color=sometimes")
+    if done.returncode != USAGE_STATUS or "expected auto, always or never" not in done.stderr:
+        yield f"{name}:1: --color=sometimes is not refused: {done.stderr.strip()}"
+
+
 def tool_violations(name, command, version):
     yield from suggestion_violations(name, command)
     yield from text_violations(name, command, "--help", "sage:")
@@ -66,6 +78,7 @@ def violations(root, binaries, python, version):
             found.append(f"{floor}/CMakeLists.txt:1: builds no {tool}")
             continue
         found += tool_violations(tool, [path], version)
+        found += color_violations(tool, [path])
         if not os.path.exists(os.path.join(root, "doc", "man", tool + ".1")):
             found.append(f"doc/man/{tool}.1:1: missing")
     for name in REPORTS:

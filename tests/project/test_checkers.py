@@ -194,12 +194,18 @@ class Text(Tree):
         self.assertEqual(len(check_text.violations(self.root)), 1)
 
 
-GOOD_TOOL = """case $1 in
+GOOD_TOOL = """name=haktrace
+case $1 in
+--color=always) name=$(printf '\\033[1;31mhaktrace\\033[m'); shift ;;
+--color=never) shift ;;
+--color=*) echo "haktrace: $1: expected auto, always or never" >&2; exit 2 ;;
+esac
+case $1 in
 --help) echo "Usage: haktrace [--json] info FILE" ;;
 --version) echo "haktrace 1.2.3" ;;
 info) echo "Usage: haktrace info --json FILE" ;;
 --vresion) echo "haktrace: $1; did you mean --version?" >&2; exit 2 ;;
-*) echo "haktrace: unknown option $1" >&2; exit 2 ;;
+*) echo "$name: unknown option $1" >&2; exit 2 ;;
 esac
 """
 
@@ -234,6 +240,10 @@ class Tools(Tree):
 
     def test_accepting_anything(self):
         self.assertEqual(len(self.found(GOOD_TOOL.replace('unknown option $1" >&2; exit 2', 'unknown option $1" >&2; exit 0'))), 1)
+
+    def test_no_color(self):
+        self.expect(GOOD_TOOL.replace("\\033[1;31mhaktrace\\033[m", "haktrace"), "--color=always with {}")
+        self.assertEqual(len(self.found(GOOD_TOOL.replace("expected auto", "what"))), 1)
 
     def test_no_suggestion(self):
         self.expect(GOOD_TOOL.replace("did you mean --version?", "what?"), "--vresion is not taken for --version")
