@@ -4,7 +4,7 @@ from collections import namedtuple
 
 from figure_data import BarPanel, BarRow, Figure, GridPanel, ROWS_MAX
 from reports import PERCENTILES, Ablation, Domino, Measured, Sweep
-from wording import count, plural, words_of
+from wording import count, listing, plural, words_of
 
 ChainPanel = namedtuple("ChainPanel", "label note links gap")
 Link = namedtuple("Link", "text mapped freed stolen fresh")  # milliseconds; freed may be None
@@ -14,6 +14,7 @@ Point = namedtuple("Point", "name across up best")
 
 LINKS_MAX = 16        # of a chain that are drawn: its first and last ones
 CHAINS_MAX = 4
+KINDS_MAX = 8         # programs and machines of a sweep that have a panel
 WORKLOADS_MAX = 6     # of one ablation
 POINTS_MAX = 400      # of a series
 POINTS_PER_PANEL = 600
@@ -97,29 +98,52 @@ def _effect_row(effect, multiplies):
 # ---------------------------------------------------------------- sweeps
 
 def phases(report):
-    """Which route has the least of the first figure, over the sweep's first two axes."""
+    """Which route has the least of the first figure, over the sweep's axes; a panel per program and machine."""
     if not report.axes or not report.figures or not any("route" in cell for cell in report.cells):
         return None
-    figure, across, up = report.figures[0], report.axes[0], report.axes[1] if len(report.axes) > 1 else None
-    found = {}
+    figure, kinds = report.figures[0], {}
     for cell in report.cells:
-        value = report.value(cell, figure)
-        if value is not None and across in cell:
-            found.setdefault((cell.get(up) if up else "", cell[across]), {}).setdefault(str(cell.get("route")), []).append(value)
-    if not found:
+        if report.value(cell, figure) is not None and report.axes[0] in cell:
+            kinds.setdefault(", ".join(str(cell.get(name)) for name in report.kinds), []).append(cell)
+    if not kinds:
         return None
-    rows, columns = (sorted({key[place] for key in found}, key=_order) for place in (0, 1))
-    winners = {key: min(by_route, key=lambda route: sum(by_route[route]) / len(by_route[route])) for key, by_route in found.items()}
-    names = sorted(set(winners.values()))
+    shown = list(kinds.items())[:KINDS_MAX]
+    won = {kind: _winners(report, cells, figure) for kind, cells in shown}
+    names = sorted({name for winners in won.values() for name, _ in winners.values()})
     colours = {name: CELL_COLOURS[min(place, len(CELL_COLOURS) - 1)] for place, name in enumerate(names)}
-    values = [[(colours[winners[row, column]], winners[row, column]) if (row, column) in winners else None for column in columns] for row in rows]
     legend = {}
     for name in names:
         legend[colours[name]] = f"{legend[colours[name]]}, {name}" if colours[name] in legend else name
+    averaged = [words_of(name) for name in {name for cell in report.cells for name in cell} - set(report.axes) - set(report.kinds) - {"route"}
+                if name in ("costs", "seed", "cores", "threads", "machine") and len({str(cell.get(name)) for cell in report.cells}) > 1]
     return Figure("phases", f"Which route has the least {words_of(figure)}",
-                  f"Each cell: the route with the least {words_of(figure)}, by the mean over what else was varied. Modelled.",
-                  [GridPanel("", f"{plural(len(report.cells), 'result')}", [str(each) for each in columns], [str(each) for each in rows], values,
-                             words_of(across), words_of(up) if up else "")], legend, "grid")
+                  f"Each cell: the route with the least {words_of(figure)}" + (f", by the mean over {listing(sorted(averaged))}" if averaged else "")
+                  + ". A question mark: the interval of another route meets its own. Modelled."
+                  + (f" {plural(len(kinds) - len(shown), 'more program')} in the file only." if len(kinds) > len(shown) else ""),
+                  [_phase_panel(report, kind, cells, won[kind], colours) for kind, cells in shown], legend, "grid")
+
+
+def _winners(report, cells, figure):
+    """{(row, column): (route, whether undecided)}"""
+    across, up = report.axes[0], report.axes[1] if len(report.axes) > 1 else None
+    found = {}
+    for cell in cells:
+        place = (cell.get(up) if up else "", cell[across])
+        found.setdefault(place, {}).setdefault(str(cell.get("route")), []).append((report.value(cell, figure), *report.interval(cell, figure)))
+    winners = {}
+    for place, by_route in found.items():
+        means = {route: [sum(part) / len(part) for part in zip(*values)] for route, values in by_route.items()}
+        best = min(means, key=lambda route: means[route][0])
+        winners[place] = (best, any(means[other][1] <= means[best][2] for other in means if other != best))
+    return winners
+
+
+def _phase_panel(report, kind, cells, winners, colours):
+    rows, columns = (sorted({key[place] for key in winners}, key=_order) for place in (0, 1))
+    values = [[(colours[winners[row, column][0]], winners[row, column][0] + (" ?" if winners[row, column][1] else "")) if (row, column) in winners else None
+               for column in columns] for row in rows]
+    return GridPanel(kind, plural(len(cells), "result"), [str(each) for each in columns], [str(each) for each in rows], values,
+                     words_of(report.axes[0]), words_of(report.axes[1]) if len(report.axes) > 1 else "")
 
 
 def _order(value):
@@ -132,7 +156,7 @@ def pareto(report):
     if len(report.figures) < 2:
         return None
     across, up = report.figures[0], report.figures[1]
-    times = [name for name in report.figures if name.endswith(("_ns", "_second")) or "nanoseconds" in name or name == "line_moves"]
+    times = [name for name in report.figures if name.endswith(("_ns", "_second")) or "nanoseconds" in name or name.startswith("line_moves")]
     if times:
         up = times[0] if times[0] != across else up
     sums = {}

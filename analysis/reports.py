@@ -6,7 +6,8 @@ was found there (numbers, or objects with mean, low and high), whatever the keys
 """
 from checking import ResultError
 
-FIGURES = ("held_over_fewest", "held_max", "held_mean", "new_pages", "fresh_pages", "line_moves", "operations_per_second", "end_ns", "nanoseconds_per_operation")
+FIGURES = ("held_over_fewest", "held_max", "held_mean", "time_per_operation_ns", "line_moves_per_operation", "new_pages", "fresh_pages", "line_moves",
+           "operations_per_second", "end_ns", "nanoseconds_per_operation")
 LISTS = ("cells", "points", "rows", "runs", "results")
 INSIDE = ("at", "parameters", "settings", "figures", "measures", "machine", "workload")  # objects whose keys count as the cell's own
 PERCENTILES = ("p50", "p99", "p999")
@@ -124,9 +125,20 @@ class Sweep(Report):
         stated = [str(name) for name in document.get("axes", []) if isinstance(name, str) and name in names] if isinstance(document.get("axes"), list) else []
         self.figures = [name for name in FIGURES if any(name in cell for cell in self.cells)] or \
             [name for name in names if any(isinstance(cell.get(name), dict) for cell in self.cells)]
-        self.axes = stated or [name for name in names if name not in self.figures and name not in ("route", "seed", "digest")
-                               and len({cell[name] for cell in self.cells if isinstance(cell.get(name), (int, float, str))}) > 1
-                               and not name.endswith(("_ns", "_max", "_mean", "_pages"))][:2]
+        varied = [name for name in names if name not in self.figures and name not in ("route", "seed", "digest")
+                  and len({cell[name] for cell in self.cells if isinstance(cell.get(name), (int, float, str))}) > 1]
+        # what is counted makes axes; programs and machines make panels
+        self.axes = stated or [name for name in varied if all(isinstance(cell.get(name, 0), (int, float)) for cell in self.cells)
+                               and not name.endswith(("_max", "_mean", "_pages"))][:2] or varied[:1]
+        self.kinds = [name for name in varied if name not in self.axes and any(isinstance(cell.get(name), str) for cell in self.cells)]
+
+    @staticmethod
+    def interval(cell, figure):
+        """(low, high) of a figure; without an interval the number itself, twice."""
+        value = cell.get(figure)
+        if isinstance(value, dict) and isinstance(value.get("low"), (int, float)) and isinstance(value.get("high"), (int, float)):
+            return value["low"], value["high"]
+        return (Sweep.value(cell, figure),) * 2
 
     @staticmethod
     def value(cell, figure):

@@ -67,7 +67,7 @@ def plural(number, noun, nouns=None):
 def words_of(name):
     """held_max -> pages held at most; others as they are, without underscores."""
     known = {"held_max": "pages held at most", "held_mean": "pages held on the average", "held_over_fewest": "pages held ÷ fewest",
-             "new_pages": "new pages", "end_ns": "virtual time", "line_moves": "cache lines moved", "operations_per_second": "operations per second"}
+             "new_pages": "new pages", "end_ns": "virtual time", "time_per_operation_ns": "nanoseconds per operation", "line_moves_per_operation": "cache lines moved per operation", "line_moves": "cache lines moved", "operations_per_second": "operations per second"}
     return known.get(name, str(name).replace("_", " "))
 
 

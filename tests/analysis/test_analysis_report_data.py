@@ -128,9 +128,22 @@ class Sweeps(unittest.TestCase):
     def test_the_winner_of_each_cell(self):
         panel = figure("phases", sweep(columns=3, rows=2)).panels[0]
         self.assertEqual((panel.x_labels, panel.y_labels, panel.x_title), (["1", "2", "4"], ["0", "10"], "threads"))
-        winners = [[cell[1] for cell in row] for row in panel.values]
+        winners = [[cell[1].removesuffix(" ?") for cell in row] for row in panel.values]
         self.assertEqual(winners[0][1:], ["best", "best"])  # the first cell is a tie
         self.assertEqual(winners[1], ["cda", "best", "best"])  # 101 against 104; 108 against 107; 115 against 110
+
+    def test_intervals_that_meet_leave_a_cell_undecided(self):
+        def cell(route, mean, half):
+            return {"route": route, "workload": "w", "threads": 4, "cores": 8, "held_over_fewest": {"mean": mean, "low": mean - half, "high": mean + half}}
+        for half, said in ((.05, "b"), (.2, "b ?")):
+            document = dict(sweep(), cells=[cell("a", 1.5, half), cell("b", 1.2, half), dict(cell("a", 9, half), threads=2)])
+            self.assertEqual(figure("phases", document).panels[0].values[0][1][1], said)
+
+    def test_programs_have_panels_of_their_own(self):
+        cells = [{"route": route, "workload": workload, "threads": threads, "held_max": held + threads} for workload in ("x", "y") for threads in (1, 2)
+                 for route, held in (("a", 5 if workload == "x" else 9), ("b", 7))]
+        panels = figure("phases", dict(sweep(), cells=cells)).panels
+        self.assertEqual([(panel.label, [cell[1] for cell in panel.values[0]]) for panel in panels], [("x", ["a", "a"]), ("y", ["b", "b"])])
 
     def test_the_front(self):
         points = {point.name: point for point in figure("pareto", sweep()).panels[0].points}
