@@ -159,7 +159,7 @@ class Names(unittest.TestCase):
         self.assertEqual(there.name(1, self.address + 2), "second_function")
         self.assertEqual(there.unresolved, [])
         other = self.symbols.Symbols([{"name": "libx.so", "build_id": "00" * 20}], ["."])
-        self.assertEqual(other.name(1, 0x12ab), "libx.so+0x12ab")
+        self.assertEqual(other.name(1, self.address + 2), f"libx.so+{self.address + 2:#x}")
         self.assertEqual(other.unresolved, ["libx.so"])
 
     def test_odd_modules(self):
