@@ -11,6 +11,7 @@
 #define SETTINGS(X)                                                                                \
     X("MF2_ROUTE", MF2_ROUTE_DEFAULT, "the policy: a preset, then switches: s2,orphans=strand")    \
     X("MF2_GEOMETRY", "default", "the size classes: default or seed")                              \
+    X("MF2_HELPER", "1", "0: no thread of MF2's own; what it would give back stays")               \
     X("MF2_STATS", "0", "at the process's end: 1 a summary and counters, json one JSON object")    \
     X("MF2_STATS_FILE", "stderr", "to which file that is appended")                                \
     X("MF2_HELPER", "1", "0: no helper thread; threads that free give memory back themselves")     \
