@@ -129,8 +129,7 @@ def test_migrations_are_the_owner_changes():
     assert all(source != to and pages > 0 for source, to, pages in moved)
     assert sum(pages for _, _, pages in moved) == run["counters"]["owner_changes"]
     for thread in run["threads"]:
-        taken = sum(pages for source, _, pages in moved if source == thread["id"])
-        assert taken == thread["pages_adopted_from_it"], thread
+        assert sum(pages for _, to, pages in moved if to == thread["id"]) == thread["pages_it_adopted"], thread
     alone = replay(make_trace("larson", "migrations.zst"), "--route=s2,orphans=strand")[0]
     assert alone["counters"]["owner_changes"] == 0 and alone["migrations"] == []
 
@@ -222,6 +221,7 @@ def test_an_interrupted_run_writes_what_there_is():
 main([test_every_documented_key_is_there, test_every_key_is_documented,
       test_every_route_runs_clean_and_adds_up,
       test_the_fewest_pages_do_not_depend_on_the_route,
+      test_migrations_are_the_owner_changes, test_the_objects_of_stranded_pages_live_in_them,
       test_several_routes_make_one_file_in_their_order, test_an_incomplete_trace_says_so,
       test_long_programs_keep_few_rows,
       test_an_interrupted_run_writes_what_there_is])
