@@ -3,6 +3,7 @@
 //
 //   measure_command.c     the command line, what is measured, the order of things
 //   measure_plan.c        a trace made ready to be played (player/player.h)
+//   measure_touch.c       how much of the blocks is touched
 //   measure_subject.c     allocators by name
 //   measure_session.c     repetitions in rotating order, until the intervals are narrow enough
 //   measure_statistics.c  medians, intervals, latencies
@@ -14,7 +15,8 @@
 //                itself takes
 //   repetition   one play of the whole plan by one subject, in a process of its own: for time, and
 //                in the first rounds another one in which single calls are timed
-//   interval     of a median, 95 %: between two order statistics, whatever the distribution
+//   interval     of a median, 95 % however long it was measured: between two order statistics,
+//   whatever the distribution
 //
 // Threads: one.
 #ifndef HAK_MEASURE_H
@@ -33,16 +35,24 @@
 
 struct measure_settings {
     const char *input, *output;
-    const char *allocators; // NULL: those that are installed
-    const char *sweep;      // VAR=a,b,c, or NULL
-    uint32_t threads;       // to fold on; 0: as recorded
-    uint32_t reps;          // exactly; 0: as the intervals ask
-    uint32_t touch;         // enum player_touch
-    double touched_part;    // for PLAYER_TOUCH_SAMPLED
+    const char *allocators;  // NULL: those that are installed
+    const char *sweep;       // VAR=a,b,c, or NULL
+    uint32_t threads;        // to fold on; 0: as recorded
+    uint32_t reps;           // exactly; 0: as the intervals ask
+    uint32_t touch;          // enum player_touch
+    const char *touch_file;  // where the parts are from; NULL: one part for all of a page or more
+    double touched_part[64]; // by log2 of the size, for PLAYER_TOUCH_SAMPLED
     double budget_s, idle_s, stall_s;
     uint64_t held_bytes_max; // plan in memory
     bool is_paced, allow_anomalies, json, quiet;
 };
+
+// ---------------------------------------------------------------- measure_touch.c
+
+// What --touch= says. False: it has told what is wrong.
+bool measure_touch_parse(const char *text, struct measure_settings *settings);
+// In words.
+const char *measure_touch_text(const struct measure_settings *settings);
 
 // ---------------------------------------------------------------- measure_plan.c
 
@@ -96,6 +106,7 @@ struct measure_repetition {
     bool is_sampled;
     uint64_t idle_bytes;
     double latency_ns[PLAYER_CALL_COUNT][5]; // mean, p50, p99, p99.9, max
+    double call_ns_mean;
 };
 
 struct measure_subject {
@@ -158,10 +169,16 @@ struct measure_interval {
     bool is_interval; // else too few repetitions: low and high are the least and greatest
 };
 struct measure_interval measure_interval_of(double *values, uint32_t count); // sorts them
+double measure_half_width(const struct measure_interval *interval);          // of the median
+// After so many rounds, where nothing else ends them.
+bool measure_goes_on(uint32_t rounds, const struct measure_interval *widest);
 bool measure_separate(const struct measure_interval *a, const struct measure_interval *b);
 // mean, p50, p99, p99.9, max in ns.
 void measure_latencies(const struct player_board *board, enum player_call call, double ns_per_tick,
                        double *out);
+// Of all calls but those of nearly a millisecond: another process has interrupted them, most
+// likely.
+double measure_latency_mean(const struct player_board *board, double ns_per_tick);
 
 enum measure_metric {
     MEASURE_WALL, // ns
@@ -179,6 +196,7 @@ enum measure_metric {
     MEASURE_FREE_P999,
     MEASURE_MALLOC_MEAN,
     MEASURE_FREE_MEAN,
+    MEASURE_CALL_MEAN, // of all of them, uninterrupted
     MEASURE_METRIC_COUNT
 };
 extern const char *const measure_metric_names[MEASURE_METRIC_COUNT];

@@ -35,14 +35,14 @@ static void print_help(void) {
     puts(
         "Usage: hakreplay measure [OPTIONS] trace.zst\n"
         "Measures allocators on real threads with a recorded program; writes NAME.measure.json.\n\n"
-        "  --allocator=A[,A...]  mf2, glibc, jemalloc, mimalloc, tcmalloc, NAME=PATH.so; default:\n"
-        "                        those of them that are installed\n"
+        "  --allocator=A[,A...]  mf2, glibc, jemalloc, mimalloc, tcmalloc, tbbmalloc,\n"
+        "                        NAME=PATH.so; default: those of them that are installed\n"
         "  --sweep-env=VAR=a,b   the one allocator with each value; with ';' between values that\n"
         "                        have commas\n"
         "  --time=full|recorded  as fast as it goes (default), or at the program's pace\n"
         "  --threads=N           fold the recorded threads on N; default: one each\n"
-        "  --touch=all|none|N%   bytes written: every one (default), none, or the first part of\n"
-        "                        blocks of a page or more\n"
+        "  --touch=all|none|N%|FILE  bytes written: every one (default), none, the first part of\n"
+        "                        blocks of a page or more, or by size as libhaktouch.so told\n"
         "  --reps=N              so many repetitions; default: until intervals are within 2 %\n"
         "  --budget=SECONDS      or this is spent; default 60\n"
         "  --idle=SECONDS        rest before memory after idling is read; default 1\n"
@@ -86,24 +86,6 @@ static bool parse_time(const char *text, struct measure_settings *settings) {
     return false;
 }
 
-static bool parse_touch(const char *text, struct measure_settings *settings) {
-    char *end;
-    settings->touched_part = strtod(text, &end) / 100;
-    settings->touch = PLAYER_TOUCH_SAMPLED;
-    if (end != text && strcmp(end, "%") == 0 && settings->touched_part >= 0 &&
-        settings->touched_part <= 1)
-        return true;
-    settings->touch = strcmp(text, "none") == 0 ? PLAYER_TOUCH_NONE : PLAYER_TOUCH_ALL;
-    if (settings->touch == PLAYER_TOUCH_NONE || strcmp(text, "all") == 0)
-        return true;
-    if (strcmp(text, "sampled") == 0)
-        replay_fail("--touch=sampled needs samples of resident pages, which traces do not hold "
-                    "yet; expected all, none or a part as N%%");
-    else
-        replay_fail("--touch: expected all, none or N%%, found \"%s\"", text);
-    return false;
-}
-
 static bool set_option(int letter, const char *value, struct measure_settings *settings) {
     double mib;
     switch (letter) {
@@ -118,7 +100,7 @@ static bool set_option(int letter, const char *value, struct measure_settings *s
     case 'T':
         return parse_count("threads", value, PLAYER_STREAMS_MAX, &settings->threads);
     case 'w':
-        return parse_touch(value, settings);
+        return measure_touch_parse(value, settings);
     case 'n':
         return parse_count("reps", value, MEASURE_REPS_MAX, &settings->reps);
     case 'b':

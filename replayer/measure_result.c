@@ -19,23 +19,7 @@ static struct measure_interval metric(const struct measure_session *session, siz
     return measure_metric(&session->subjects.list[subject], none_of(session), which);
 }
 
-static const char *touch_text(const struct measure_settings *settings) {
-    static char text[64];
-    if (settings->touch == PLAYER_TOUCH_ALL)
-        return "every byte asked for is written";
-    if (settings->touch == PLAYER_TOUCH_NONE)
-        return "no byte is written by the program";
-    snprintf(text, sizeof text, "the first %.1f %% of blocks of a page or more are written",
-             settings->touched_part * 100);
-    return text;
-}
-
 // ---------------------------------------------------------------- the table
-
-static double half_width(const struct measure_interval *interval) {
-    double above = interval->high - interval->median, below = interval->median - interval->low;
-    return interval->median > 0 ? 100 * (above > below ? above : below) / interval->median : 0;
-}
 
 static void print_row(const struct measure_session *session, size_t i, int width) {
     const struct measure_subject *subject = &session->subjects.list[i];
@@ -50,12 +34,13 @@ static void print_row(const struct measure_session *session, size_t i, int width
         return;
     }
     printf("%-*s %8.2f %9.2f %4.0f%%%s", width, subject->name,
-           (double)session->plan.calls / wall.median * 1e3, wall.median / 1e6, half_width(&wall),
-           wall.is_interval ? " " : "?");
+           (double)session->plan.calls / wall.median * 1e3, wall.median / 1e6,
+           100 * measure_half_width(&wall), wall.is_interval ? " " : "?");
     if (subject->is_null)
         printf(" %9s %5s ", "-", "");
     else
-        printf(" %9.2f %4.0f%%%s", net.median / 1e6, half_width(&net), net.is_interval ? " " : "?");
+        printf(" %9.2f %4.0f%%%s", net.median / 1e6, 100 * measure_half_width(&net),
+               net.is_interval ? " " : "?");
     printf(" %8.2f %9.1f", processor.median / 1e6, peak.median / MIB);
     printf(" %6.2f", session->source->live_bytes_max == 0
                          ? 0
@@ -159,7 +144,7 @@ void measure_result_print(const struct measure_session *session) {
             width = (int)strlen(session->subjects.list[i].name);
     printf("%llu calls, %llu blocks handed over, %u streams; %s\n",
            (unsigned long long)session->plan.calls, (unsigned long long)session->plan.handed_over,
-           session->plan.stream_count, touch_text(session->settings));
+           session->plan.stream_count, measure_touch_text(session->settings));
     printf("%-*s %8s %9s %6s %9s %6s %8s %9s %6s %8s %20s %20s %4s\n", width, "", "", "", "", "",
            "", "", "peak", "peak", "idle", "malloc ns      ", "free ns      ", "");
     printf("%-*s %8s %9s %6s %9s %6s %8s %9s %6s %8s %6s %6s %6s %6s %6s %6s %4s\n", width,
@@ -255,7 +240,7 @@ static json_t *settings_json(const struct measure_session *session) {
     const struct measure_plan *plan = &session->plan;
     return json_pack("{s:s, s:i, s:s, s:f, s:f, s:b, s:I, s:I, s:I}", "time",
                      settings->is_paced ? "recorded" : "full", "streams", (int)plan->stream_count,
-                     "touch", touch_text(settings), "idle_seconds", settings->idle_s,
+                     "touch", measure_touch_text(settings), "idle_seconds", settings->idle_s,
                      "budget_seconds", settings->budget_s, "plan_held",
                      plan->bytes <= settings->held_bytes_max, "calls", (json_int_t)plan->calls,
                      "handed_over", (json_int_t)plan->handed_over, "left_out",

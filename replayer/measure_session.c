@@ -16,10 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ROUNDS_MIN        7
-#define ROUNDS_MAX        51
-#define NARROW_ENOUGH     0.02 // of the median, either side
-#define SAMPLED_ROUNDS    6    // an interval needs so many; more would cost their idle time
+#define SAMPLED_ROUNDS    7 // an interval needs so many; more would cost their idle time
 #define SAMPLE_EVERY      32
 #define LOOK_NS_SERIES    2000000u
 #define LOOK_NS_TIMED     50000000u
@@ -58,9 +55,8 @@ static void fill_board(const struct measure_session *session, struct player_boar
         .is_null = subject->is_null,
         .is_paced = settings->is_paced,
         .has_aligned = plan->has_aligned};
-    for (int i = 0; i < 64; i++) // blocks within a page are resident whole
-        options->touched_part[i] =
-            i < 12 ? UINT16_MAX : (uint16_t)(settings->touched_part * UINT16_MAX);
+    for (int i = 0; i < 64; i++)
+        options->touched_part[i] = (uint16_t)(settings->touched_part[i] * UINT16_MAX);
     snprintf(options->library, sizeof options->library, "%s", subject->library);
     for (uint32_t i = 0; i < plan->stream_count; i++) {
         struct player_stream *stream = &board->streams[i];
@@ -198,6 +194,7 @@ static void keep_calls(struct measure_subject *subject, const struct player_boar
         results->ticks == 0 ? 0 : (double)results->wall_ns / (double)results->ticks;
     for (int call = 0; call < PLAYER_CALL_COUNT; call++)
         measure_latencies(board, (enum player_call)call, ns_per_tick, repetition->latency_ns[call]);
+    repetition->call_ns_mean = measure_latency_mean(board, ns_per_tick);
     repetition->idle_bytes = results->rested.anonymous;
     repetition->is_sampled = true;
 }
@@ -245,27 +242,32 @@ static bool repeat(struct measure_session *session, struct measure_subject *subj
 
 // ---------------------------------------------------------------- rounds
 
-static bool is_narrow(const struct measure_session *session) {
+// The widest, by its half.
+static struct measure_interval widest(const struct measure_session *session, bool *is_any) {
+    struct measure_interval widest = {0};
+    *is_any = false;
     for (size_t i = 0; i < session->subjects.count; i++) {
         const struct measure_subject *subject = &session->subjects.list[i];
         if (subject->failure[0] != '\0')
             continue;
         struct measure_interval wall = measure_metric(subject, subject, MEASURE_WALL);
-        if (!wall.is_interval || wall.high - wall.median > NARROW_ENOUGH * wall.median ||
-            wall.median - wall.low > NARROW_ENOUGH * wall.median)
-            return false;
+        if (!*is_any || measure_half_width(&wall) > measure_half_width(&widest))
+            widest = wall;
+        *is_any = true;
     }
-    return true;
+    return widest;
 }
 
 static bool goes_on(const struct measure_session *session, uint32_t round, uint64_t began_ns) {
     const struct measure_settings *settings = session->settings;
+    bool is_any;
     if (settings->reps > 0)
         return round < settings->reps;
     double spent_s = (double)(replay_os_clock_ns() - began_ns) / 1e9;
     if (round > 0 && spent_s > settings->budget_s)
         return false;
-    return round < ROUNDS_MIN || (round < ROUNDS_MAX && !is_narrow(session));
+    struct measure_interval interval = widest(session, &is_any);
+    return is_any && measure_goes_on(round, &interval);
 }
 
 static bool play_turn(struct measure_session *session, enum kind_of_play kind, uint32_t round) {

@@ -14,6 +14,7 @@ static const struct known all_known[] = {
     {"jemalloc", "libjemalloc2", {"libjemalloc.so.2"}},
     {"mimalloc", "libmimalloc2.0", {"libmimalloc.so.3", "libmimalloc.so.2", "libmimalloc.so.2.0"}},
     {"tcmalloc", "libtcmalloc-minimal4", {"libtcmalloc_minimal.so.4", "libtcmalloc.so.4"}},
+    {"tbbmalloc", "libtbbmalloc2", {"libtbbmalloc_proxy.so.2"}},
 };
 #define KNOWN_COUNT (sizeof all_known / sizeof *all_known)
 
@@ -65,8 +66,8 @@ static bool find_by_name(struct measure_subject *subject) {
                         subject->name, all_known[i].files[0], all_known[i].package, subject->name);
             return false;
         }
-    replay_fail("unknown allocator \"%s\": expected mf2, glibc, jemalloc, mimalloc, tcmalloc or "
-                "NAME=PATH.so",
+    replay_fail("unknown allocator \"%s\": expected mf2, glibc, jemalloc, mimalloc, tcmalloc, "
+                "tbbmalloc or NAME=PATH.so",
                 subject->name);
     return false;
 }

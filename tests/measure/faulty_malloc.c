@@ -3,6 +3,8 @@
 //   crash     writes to address 0       null      returns NULL
 //   hang      never returns             twice     gives out a block that lives
 //   overlap   blocks half as large as asked for
+//   dirty     calloc's blocks are not zero       crooked   aligned blocks are not
+//   slow      every 50th call of malloc takes 20 µs
 //   digest    nothing; but a digest of all calls, in their order, with their sizes and which block
 //             they name, is kept in the file DIGEST_FILE.PROCESS
 // Anything else, or nothing: a bump allocator without fault, which never frees.
@@ -16,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #define ARENA_BYTES  ((size_t)8 << 30)
@@ -87,6 +90,14 @@ static bool is_faulty(const char *fault) {
            atomic_load(&calls) > atol(after);
 }
 
+static void wait_a_while(void) {
+    struct timespec began, now;
+    clock_gettime(CLOCK_MONOTONIC, &began);
+    do
+        clock_gettime(CLOCK_MONOTONIC, &now);
+    while ((now.tv_sec - began.tv_sec) * 1000000000 + now.tv_nsec - began.tv_nsec < 20000);
+}
+
 void *malloc(size_t size) {
     static char *_Atomic last;
     atomic_fetch_add(&calls, 1);
@@ -97,6 +108,8 @@ void *malloc(size_t size) {
         continue;
     if (is_faulty("null"))
         return NULL;
+    if (calls % 50 == 0 && is_faulty("slow"))
+        wait_a_while();
     char *before = atomic_load(&last);
     size_t size_before = 0;
     if (before != NULL)
@@ -114,7 +127,10 @@ void free(void *block) {
 
 void *calloc(size_t count, size_t size) {
     note('c', NULL, count * size, 0);
-    return bump(16, count * size); // a mapping is zero
+    char *block = bump(16, count * size); // a mapping is zero
+    if (is_faulty("dirty") && count * size > 0)
+        block[count * size - 1] = 1;
+    return block;
 }
 
 void *realloc(void *block, size_t size) {
@@ -130,6 +146,8 @@ void *realloc(void *block, size_t size) {
 
 int posix_memalign(void **block, size_t alignment, size_t size) {
     note('a', NULL, size, alignment);
-    *block = bump(alignment, size);
+    *block = bump(alignment, size + 8);
+    if (is_faulty("crooked"))
+        *block = (char *)*block + 8;
     return *block == NULL ? ENOMEM : 0;
 }

@@ -14,8 +14,9 @@ OK, FOUND, USAGE = 0, 1, 2
 
 
 class Run:
-    def __init__(self, trace, *arguments, fault="", after=0, digest=""):
-        environment = dict(os.environ, FAULT=fault, FAULT_AFTER=str(after), DIGEST_FILE=digest)
+    def __init__(self, trace, *arguments, fault="", after=0, digest="", **variables):
+        environment = dict(os.environ, FAULT=fault, FAULT_AFTER=str(after), DIGEST_FILE=digest,
+                           **variables)
         if os.path.exists("out.json"):
             os.remove("out.json")
         done = subprocess.run([HAKREPLAY, "measure", "--idle=0", "--reps=1", "--quiet", "-o",
@@ -32,7 +33,7 @@ class Run:
 
 
 def make_trace(kind, operations=6000, tweak=""):
-    path = f"{kind}{tweak}.zst"
+    path = f"{kind}{operations}{tweak}.zst"
     subprocess.run([MAKE_TRACE, kind, path, str(operations), "1", tweak], check=True)
     return path
 
@@ -43,8 +44,9 @@ def check(condition, what):
 
 def test_every_workload_plays():
     for kind in "hand-over", "ping-pong", "larson", "mixed", "single":
-        trace = make_trace(kind)
-        for extra in [], ["--threads=1"], ["--threads=2"], ["--hold=0"], ["--touch=none"]:
+        trace = make_trace(kind, 2500)
+        ways = [["--threads=1"], ["--threads=2"], ["--hold=0"], ["--touch=none"], ["--touch=30%"]]
+        for extra in [[], *(ways if kind in ("larson", "mixed") else [])]:
             run = Run(trace, "--allocator=glibc,mf2", *extra)
             check(run.status == OK and run.err == "", f"{kind} {extra}: {run.status}: {run.err}")
             for name in "null", "glibc", "mf2":
@@ -65,7 +67,7 @@ def test_all_plays_make_the_same_calls():
     """The play that checks contents, the one for time and the one that times calls."""
     seen = set()
     for kind, tweak in (("single", ""), ("mixed", ""), ("single", "wide"), ("larson", "size")):
-        trace = make_trace(kind, tweak=tweak)
+        trace = make_trace(kind, 2500, tweak)
         for extra in ["--touch=none"], ["--touch=none", "--hold=0"], ["--touch=1%"]:
             prefix = "digest"
             run = Run(trace, f"--allocator=d={FAULTY}", "--threads=1", *extra, fault="digest",
@@ -96,6 +98,12 @@ def test_memory_is_the_programs():
 
 def test_failures_are_the_allocators():
     trace = make_trace("larson")
+    mixed = make_trace("mixed")
+    for fault, expected in (("dirty", "calloc must give zeros"), ("crooked", "expected a multiple of")):
+        run = Run(mixed, f"--allocator=bad={FAULTY},glibc", fault=fault, after=500)
+        failure = run.subject("bad")["failure"]
+        check(run.status == OK and failure is not None and expected in failure, f"{fault}: {failure}")
+        check(re.search(r"at operation \d+ of the trace", failure), f"{fault}: no place in: {failure}")
     for fault, expected in (("crash", "crashed: Segmentation fault"), ("null", "no memory for"),
                             ("twice", "is not what the program wrote"),
                             ("overlap", "is not what the program wrote"), ("hang", "hangs")):
@@ -109,6 +117,65 @@ def test_failures_are_the_allocators():
         check(run.subject("glibc")["failure"] is None, f"{fault}: glibc was not measured")
     alone = Run(trace, f"--allocator=bad={FAULTY}", fault="crash", after=1000)
     check(alone.status == FOUND, f"nothing could be measured, and the status is {alone.status}")
+
+
+def test_what_a_result_holds():
+    """Latencies, the series, memory after idling, faults, and what may explain a figure later."""
+    run = Run(os.path.join(CORPUS, "mailbox.zst"), "--allocator=glibc,mf2", "--time=recorded",
+              "--idle=0.1", MALLOC_ARENA_MAX="3")
+    for name in "glibc", "mf2":
+        subject = run.subject(name)
+        metrics = {k: v and v["median"] for k, v in subject["metrics"].items()}
+        for call in "malloc", "free":
+            steps = [metrics[f"{call}_ns_{p}"] for p in ("p50", "p99", "p999")]
+            steps.append(subject["repetitions"][0][f"{call}_ns_max"])
+            check(steps == sorted(steps) and steps[0] > 0, f"{name}: {call}: {steps}")
+        check(metrics["call_ns_mean"] > 0 and metrics["page_faults"] > 0, f"{name}: {metrics}")
+        check(0 < metrics["idle_bytes"] <= metrics["peak_bytes"] + 65536, f"{name}: {metrics}")
+        rows = subject["series"]["rows"]
+        check(len(rows) > 10 and max(r[1] for r in rows) > 0 and max(r[2] for r in rows) > 0,
+              f"{name}: {len(rows)} samples")
+        check([r[0] for r in rows] == sorted(r[0] for r in rows), "the series is not in order")
+        # Its last samples are from the rest, and so is memory after idling.
+        check(rows[-1][0] - rows[0][0] > 0.1e9, f"{name}: the series ends before the rest")
+    check(run.subject("glibc")["allocator_version"].startswith("glibc 2"), "no version")
+    environment = run.result["environment"]
+    for key in "kernel", "processor", "cores", "memory_bytes", "huge_pages":
+        check(environment.get(key), f"the environment does not say {key}")
+    check("MALLOC_ARENA_MAX=3" in environment["allocator_options"], "options are not told")
+
+
+def test_latencies_are_those_of_calls():
+    """A slow allocator is slow in the quantile that its slow calls are in."""
+    trace = make_trace("single", 20000)
+    run = Run(trace, f"--allocator=slow={FAULTY},glibc", fault="slow", after=0)
+    slow = run.subject("slow")["metrics"]
+    check(slow["malloc_ns_p50"]["median"] < 20000 < slow["malloc_ns_p99"]["median"],
+          f"one call in 50 takes 20 us or more, and: {slow}")
+    share = run.subject("slow")["metrics"]["net_wall_ns"]["median"]
+    check(share > 20000 * 20000 / 2 / 50, f"that is not in its time: {share}")
+
+
+def test_touch_file():
+    """libhaktouch.so tells what a program uses of its blocks, and measure goes by it."""
+    touch = os.path.join(os.environ["HAK_LIB_DIR"], "libhaktouch.so")
+    code = "x = [bytes(1 << 16) for i in range(200)]; y = [bytearray(b'x' * 40000) for i in range(200)]"
+    subprocess.run(["/usr/bin/python3", "-S", "-c", code], check=True,
+                   env=dict(os.environ, LD_PRELOAD=touch, HAK_TOUCH="app.json", PYTHONMALLOC="malloc"))
+    with open("app.json") as file:
+        classes = {c["log2"]: c["used_bytes"] / c["bytes"] for c in json.load(file)["classes"]}
+    check(classes[16] < 0.1, f"zeros that nobody wrote count as used: {classes}")
+    check(classes[15] > 0.9, f"bytes written do not count as used: {classes}")
+    trace = make_trace("larson")
+    peaks = []
+    for part in 0, 0.5, 1:
+        with open("parts.json", "w") as file:
+            json.dump({"schema": "hak.touch", "version": 1, "classes": [
+                {"log2": n, "bytes": 100, "used_bytes": int(100 * part)} for n in range(12, 16)]}, file)
+        run = Run(trace, "--allocator=glibc", "--touch=./parts.json")
+        check(run.status == OK and "parts.json" in run.result["settings"]["touch"], run.err)
+        peaks.append(run.subject("glibc")["metrics"]["peak_bytes"]["median"])
+    check(peaks[0] < 0.7 * peaks[1] < 0.7 * peaks[2], f"the parts make no difference: {peaks}")
 
 
 def test_pace():
@@ -134,6 +201,7 @@ def test_refusals():
                                   env=dict(os.environ, PATH="/sbin:/usr/sbin:" + os.environ["PATH"]))
     libm = re.search(r"libm\.so\.6 .*x86-64.* => (\S+)", no_allocator.stdout).group(1)
     anomalous = make_trace("mixed", tweak="anomaly")
+    huge, glibc = make_trace("single", tweak="huge"), "--allocator=glibc"
     with open("text.zst", "w") as file:
         file.write("this is no trace\n")
     for arguments, expected in (([f"--allocator=m={libm}", trace], "expected an allocator"),
@@ -142,6 +210,9 @@ def test_refusals():
                                 (["--allocator=glibc,glibc", trace], "twice"),
                                 (["--threads=0", trace], "--threads"),
                                 (["--touch=some", trace], "--touch"),
+                                (["--touch=./missing.json", trace], "missing.json"),
+                                (["--touch=./text.zst", trace], "text.zst"),
+                                ([glibc, huge], "MiB of memory are available"),
                                 (["--sweep-env=A=1,2", "--allocator=glibc,mf2", trace], "VAR="),
                                 (["--allocator=glibc", anomalous], "anomal"),
                                 (["--allocator=glibc", "text.zst"], "text.zst"),
@@ -149,6 +220,11 @@ def test_refusals():
         run = Run(arguments[-1], *arguments[:-1])
         check(run.status == USAGE, f"{arguments}: status {run.status}")
         check(expected in run.err and run.err.count("\n") == 1, f"{arguments}: {run.err}")
+    run = Run(trace, glibc, TMPDIR="/missing")
+    check(run.status == USAGE and "/missing" in run.err and run.err.count("\n") == 1, run.err)
+    run = Run(huge, glibc, "--touch=none")
+    check(run.status == FOUND and "no memory for 11258999068" in run.err and
+          "at operation " in run.err and run.err.count("\n") == 1, f"huge: {run.err}")
 
 
 def main():

@@ -8,7 +8,7 @@
 //        mixed       every kind of event: interleaved reallocs, failures, usable sizes, late frees
 //        single      one thread, small blocks that live shortly: for measuring speed
 // TWEAK  size        one block is asked for with one byte more
-//        wide        with 5 GiB more
+//        wide, huge  with 5 GiB more, with 1 PiB more
 //        event       one free is done by another thread
 //        anomaly     one object is freed twice
 //        unfinished  no END and no index
@@ -75,6 +75,8 @@ static uint64_t put_malloc(struct maker *maker, uint32_t thread, uint64_t size) 
         size++;
     if (tweak_now(maker, "wide"))
         size += UINT64_C(5) << 30;
+    if (tweak_now(maker, "huge"))
+        size += UINT64_C(1) << 50;
     return put(maker, (struct trace_event){.op = TRACE_MALLOC, .thread = thread, .size = size});
 }
 
