@@ -156,7 +156,8 @@ static bool survey(struct compiler *compiler, const struct program_operation *op
     if (operation->time_ns - plan->duration_ns > plan->gap_ns_max)
         plan->gap_ns_max = operation->time_ns - plan->duration_ns;
     plan->duration_ns = operation->time_ns;
-    if (operation->size > plan->block_size_max && operation->op != PROGRAM_USABLE)
+    bool is_made = makes(operation->op) || operation->op == PROGRAM_REALLOC; // else it had failed
+    if (is_made && operation->size > plan->block_size_max)
         plan->block_size_max = operation->size;
     switch (operation->op) {
     case PROGRAM_FREE:

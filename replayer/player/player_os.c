@@ -31,6 +31,20 @@ void *player_os_map(size_t bytes) {
     return address == MAP_FAILED ? NULL : address;
 }
 
+void *player_os_map_mirrored(size_t bytes, size_t part) {
+    size_t whole = (bytes + part - 1) / part * part;
+    char *address =
+        mmap(NULL, whole, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    int file = memfd_create("hakplayer-block", MFD_CLOEXEC);
+    bool fine = address != MAP_FAILED && file >= 0 && ftruncate(file, (off_t)part) == 0;
+    for (size_t at = 0; fine && at < whole; at += part)
+        fine = mmap(address + at, part, PROT_READ | PROT_WRITE,
+                    MAP_SHARED | MAP_FIXED | MAP_POPULATE, file, 0) != MAP_FAILED;
+    if (file >= 0)
+        close(file);
+    return fine ? address : NULL;
+}
+
 void *player_os_map_file(int file, size_t bytes, bool writable, bool held) {
     void *address = mmap(NULL, bytes, PROT_READ | (writable ? PROT_WRITE : 0),
                          MAP_SHARED | (held ? MAP_POPULATE : 0), file, 0);

@@ -11,6 +11,8 @@
 
 // Shared, zero, and present: no page of it faults later. NULL: no memory.
 void *player_os_map(size_t bytes);
+// Likewise, but it is the same `part` bytes again and again.
+void *player_os_map_mirrored(size_t bytes, size_t part);
 // A file whole. `bytes` may reach beyond its end by less than a page. Present where `held`.
 void *player_os_map_file(int file, size_t bytes, bool writable, bool held);
 // 0, or an errno.

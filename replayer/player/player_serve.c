@@ -74,6 +74,8 @@ bool player_serve_allocator(struct player_board *board, struct player_calls *cal
 
 // ---------------------------------------------------------------- nobody
 
+#define MIRRORED_BYTES ((uint64_t)16 << 20)
+
 static char *all_blocks;
 
 static void *no_malloc(size_t size) {
@@ -103,6 +105,8 @@ static size_t no_usable_size(void *block) {
 bool player_serve_nothing(uint64_t block_bytes_max, struct player_calls *calls) {
     *calls = (struct player_calls){no_malloc,  no_calloc, no_aligned,
                                    no_realloc, no_free,   no_usable_size};
-    all_blocks = player_os_map(block_bytes_max);
+    all_blocks = block_bytes_max <= MIRRORED_BYTES
+                     ? player_os_map(block_bytes_max)
+                     : player_os_map_mirrored(block_bytes_max, MIRRORED_BYTES);
     return all_blocks != NULL;
 }

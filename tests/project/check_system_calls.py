@@ -29,7 +29,10 @@ OS_FILES = {
         "traces/haktrace.c": "a closed pipe must be an error of writing, not a signal",
     },
     "world": {"world/world_os.[ch]": "memory of arenas and fibers, faults inside a fiber"},
-    "replayer": {"replayer/*_os.[ch]": "signals, files, the wall clock"},
+    "replayer": {
+        "replayer/*_os.[ch]": "signals, files, the wall clock",
+        "replayer/player/touch_probe.c": "an allocator in somebody else's program, by itself",
+    },
     "sim": {"sim/*_os.[ch]": "signals, files, the wall clock"},
     # A recorder is made of the OS. What a record means (drain_event.c), the address map and the
     # pool are not.
