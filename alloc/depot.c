@@ -50,7 +50,7 @@ bool mf2_depot_put(struct mf2_state *state, uint32_t class_index, void *const *b
         return false;
     struct mf2_batch *batch = mf2_batch_of(state, number);
     mf2_works_on(batch);
-    batch->count = count;
+    mf2_plain_write(&batch->count, count);
     memcpy(batch->blocks, blocks, count * sizeof *blocks);
     mf2_fetch_add_relaxed(&state->depot_count[class_index], 1);
     mf2_stack_push(&state->depot[class_index], batch_links(state), number);
@@ -70,7 +70,7 @@ uint32_t mf2_depot_take(struct mf2_state *state, uint32_t class_index, void **bl
         mf2_store_relaxed(&state->depot_low[class_index], left);
     struct mf2_batch *batch = mf2_batch_of(state, number);
     mf2_works_on(batch);
-    uint32_t count = batch->count;
+    uint32_t count = mf2_plain_read(&batch->count);
     memcpy(blocks, batch->blocks, count * sizeof *blocks);
     mf2_stack_push(&state->batches_free, batch_links(state), number);
     return count;

@@ -48,7 +48,9 @@ bool mf2_helper_tick_wanted(struct mf2_state *state) {
     if (!state->helper_wanted)
         return false;
     // Looked at first: most calls find it set. Who sees an old 1 while the helper goes to sleep is
-    // seen by the helper, which looks once more after it has cleared it (stop_ticking).
+    // seen by the helper, which looks once more after it has cleared it: a fence on both sides
+    // (stop_ticking).
+    mf2_fence_seq_cst();
     uint32_t ticking = mf2_load_relaxed(&state->helper_ticking);
     if (ticking)
         return true;
@@ -174,7 +176,7 @@ bool mf2_trim(void) {
 // said, and relies on the helper to look.
 static bool stop_ticking(struct mf2_state *state) {
     mf2_exchange_acq_rel(&state->helper_ticking, 0);
-    mf2_fence_seq_cst();
+    mf2_fence_seq_cst(); // pairs with the fence of mf2_helper_tick_wanted
     uint32_t dirty = mf2_heap_dirty(state);
     if (!anything_left(state, dirty))
         return false;

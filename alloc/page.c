@@ -88,7 +88,7 @@ void mf2_page_tell(struct mf2_state *state, struct MF2_ThreadPages *self, struct
 void mf2_page_put_away(struct mf2_state *state, struct MF2_ThreadPages *self, struct MidPage *page,
                        enum mf2_page_state page_state) {
     mf2_works_on(page);
-    page->state = (uint8_t)page_state;
+    mf2_plain_write(&page->state, (uint8_t)page_state);
     if (page_state == MF2_PAGE_FULL)
         MF2_COUNT(state, self, full_pages);
     uint32_t class_index = page->class_index;

@@ -275,8 +275,24 @@ static bool strands_orphans(const struct world *world) {
     return world->options.mf2.route.orphans == MF2_ORPHANS_STRAND;
 }
 
+// A set bit may be stale, but a queue must not stay unseen.
+static bool is_named_by_mask(const struct world *world, const struct MF2_ThreadPages *thread,
+                             uint32_t k) {
+    const struct mf2_route *route = &world->options.mf2.route;
+    uint32_t bit = thread->slot - 1;
+    bool has_masks = route->scan == MF2_SCAN_MASK || route->helper;
+    return !has_masks || mf2_ready_mask(world->mf2, k)[bit / 64].value >> (bit % 64) & 1;
+}
+
 static bool check_queue(struct world *world, const struct MF2_ThreadPages *thread, uint32_t k) {
     if (!check_stack(world, thread->pending[k].value, k, "on a pending queue")) {
+        return false;
+    }
+    if ((uint32_t)thread->pending[k].value && !is_named_by_mask(world, thread, k)) {
+        world_violate(world, WORLD_ORACLE_STRANDED_FREE,
+                      "page %u is on the pending queue of thread %u, and the ready mask does not "
+                      "name it",
+                      (uint32_t)thread->pending[k].value, thread->slot);
         return false;
     }
     if ((uint32_t)thread->pending[k].value && thread->status.value == MF2_THREAD_EXITED &&
@@ -321,6 +337,21 @@ static uint32_t announced_at(const struct world *world, const struct MidPage *pa
     return part > route->notify ? part : route->notify;
 }
 
+// Remote frees that somebody should know of. They are counted after they are pushed, so that there
+// are never more than the count says, unless quiet ones are among them.
+static uint32_t remotes_to_tell(struct world *world, uint32_t number) {
+    const struct MidPage *page = &world->mf2->pages[number];
+    uint32_t counted = remote_count(world, page), pushed = 0;
+    if (world->options.mf2.route.full_free == MF2_FULL_FREE_GRAVEYARD) {
+        return counted;
+    }
+    for (uint16_t unit = remote_head(world, page); unit != MF2_UNIT_NONE;
+         unit = link_of(world, number, unit)) {
+        pushed++; // check_page has walked it
+    }
+    return pushed > counted ? pushed : counted;
+}
+
 static bool check_page_is_known(struct world *world, uint32_t number) {
     const struct MidPage *page = &world->mf2->pages[number];
     uint8_t marks = world->oracle_memory->marks[number];
@@ -338,10 +369,10 @@ static bool check_page_is_known(struct world *world, uint32_t number) {
         return false;
     }
     bool announced = is_held(page) || is_marked(world, page) || counts_quiet_frees(world);
-    if (!announced && remote_count(world, page) >= announced_at(world, page)) {
+    if (!announced && remotes_to_tell(world, number) >= announced_at(world, page)) {
         world_violate(world, WORLD_ORACLE_STRANDED_FREE,
                       "page %u has %u remote frees, and nobody has been told", number,
-                      remote_count(world, page));
+                      remotes_to_tell(world, number));
         return false;
     }
     return true;
@@ -382,9 +413,26 @@ static bool check_by_mf2(struct world *world) {
     return !wrong;
 }
 
+// What the helper has been told to give back some time, or will look for by itself.
+static bool check_helper(struct world *world) {
+    const struct mf2_state *state = world->mf2;
+    uint32_t batches = 0;
+    for (uint32_t k = 0; k < state->geometry->class_count; k++) {
+        batches += (uint32_t)state->depot[k].value != 0;
+    }
+    bool wanted = world->options.mf2.route.purge_ns && state->helper_running.value &&
+                  (batches || state->dirty_pages);
+    if (wanted && !state->helper_ticking.value) {
+        world_violate(world, WORLD_ORACLE_STRANDED_FREE,
+                      "%u dirty pages and batches of %u classes, and the helper will not look",
+                      state->dirty_pages, batches);
+    }
+    return !wanted || state->helper_ticking.value;
+}
+
 bool world_check_quiescent(struct world *world) {
     return check_lists(world) && check_pages(world) && check_page_bound(world) &&
-           check_by_mf2(world);
+           check_helper(world) && check_by_mf2(world);
 }
 
 // ---------------------------------------------------------------- against the program's blocks
