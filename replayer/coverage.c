@@ -191,7 +191,8 @@ bool replay_coverage_looks(const struct replay_coverage *coverage) {
 
 void replay_coverage_note(struct replay_coverage *coverage, const struct world_point *access,
                           uint32_t fiber, const struct world_choice *choice) {
-    if (!coverage->looks || access == NULL)
+    // How often a thread stands between two operations depends on whether it had to wait there.
+    if (!coverage->looks || access == NULL || access->site->kind == MF2_POINT_OPERATION)
         return;
     uint64_t name = name_of(coverage, fiber, choice);
     if (access->offset == WORLD_NO_OFFSET) {
@@ -244,6 +245,10 @@ bool replay_coverage_begin(struct replay_coverage *coverage, uint64_t schedule) 
     for (uint32_t i = 0; i < coverage->fibers; i++)
         coverage->accesses[i] = 0;
     return !coverage->failed;
+}
+
+void replay_coverage_drop(struct replay_coverage *coverage) {
+    coverage->looks = false;
 }
 
 bool replay_coverage_end(struct replay_coverage *coverage) {

@@ -19,7 +19,9 @@ struct exploration {
     struct replay_input input;
     struct replay_trial trial;
     struct replay_coverage *coverage;
+    struct replay_tree *tree; // of strategy `exhaustive`; NULL: another one
     uint64_t tried;
+    bool all; // orders were tried
     uint64_t begun_ns, told_ns;
     bool tells;
 };
@@ -47,7 +49,9 @@ static void describe(const struct replay_options *options, const struct replay_i
         world_schedule_key(schedule, "trace", input->source->trace.hash);
     world_schedule_key(schedule, "geometry", input->geometry->name);
     world_schedule_key(schedule, "route", options->routes.list[0].text);
-    world_schedule_key(schedule, "order", "dataflow");
+    world_schedule_key(
+        schedule, "order",
+        replay_order_name(input->scenario == NULL ? options->order : PROGRAM_DATAFLOW));
     world_schedule_key(schedule, "memory", replay_memory_name(options->memory));
     world_schedule_key(schedule, "strategy", options->strategy);
     set_number(schedule, "seed", seed);
@@ -106,6 +110,8 @@ static int write_failure(struct exploration *exploration, uint64_t seed,
     struct world_schedule *schedule = world_schedule_new();
     if (schedule == NULL)
         return replay_fail("out of memory for the schedule");
+    if (exploration->tree != NULL)
+        replay_tree_repeat(exploration->tree);
     if (!replay_trial_run(&exploration->trial, seed, schedule, &second))
         return REPLAY_USAGE;
     if (!replay_outcome_is_same(first, &second)) {
@@ -213,6 +219,15 @@ static bool is_enough(const struct exploration *exploration) {
             begun_ago_ns(exploration) >= options->budget_ns);
 }
 
+// False: there is none, or no room for it.
+static bool next_order(struct exploration *exploration) {
+    enum replay_tree_state state = replay_tree_next(exploration->tree);
+    exploration->all = state == REPLAY_TREE_DONE;
+    if (state == REPLAY_TREE_FAILED)
+        replay_fail("%s: too large for strategy exhaustive", exploration->options->input);
+    return state == REPLAY_TREE_MORE;
+}
+
 static int search(struct exploration *exploration) {
     struct replay_trial *trial = &exploration->trial;
     struct replay_coverage *coverage = exploration->coverage;
@@ -225,19 +240,42 @@ static int search(struct exploration *exploration) {
             return REPLAY_USAGE;
         if (replay_os_interrupted)
             return REPLAY_INTERRUPTED;
-        exploration->tried++;
+        bool redundant = exploration->tree != NULL && replay_tree_was_redundant(exploration->tree);
+        exploration->tried += !redundant;
+        if (redundant)
+            replay_coverage_drop(coverage);
         if (!replay_coverage_end(coverage) || !noted)
             return replay_fail("out of memory for the coverage");
-        if (outcome.end != WORLD_DONE) {
+        if (outcome.end != WORLD_DONE && !redundant) {
             print_coverage(exploration, "violation found");
             return write_failure(exploration, seed, &outcome);
         }
         tell_progress(exploration);
+        if (exploration->tree != NULL && !next_order(exploration))
+            break;
     }
     return REPLAY_OK;
 }
 
 // ---------------------------------------------------------------- the command
+
+static bool prepare_tree(struct exploration *exploration) {
+    struct replay_options *options = exploration->options;
+    struct replay_strategist *strategist = &exploration->trial.strategist;
+    if (options->memory != WORLD_MEMORY_SC) {
+        replay_fail("--strategy=exhaustive means nothing with --memory=c11: it tries orders, not "
+                    "what loads may read");
+        return false;
+    }
+    exploration->tree = strategist->tree = replay_tree_new(strategist->fiber_limit);
+    strategist->environment = false;
+    if (!options->has_schedules)
+        options->schedules = UINT64_MAX;
+    if (exploration->tree == NULL)
+        replay_fail("%s: too many threads for strategy exhaustive, or out of memory",
+                    options->input);
+    return exploration->tree != NULL;
+}
 
 static bool prepare(struct exploration *exploration) {
     struct replay_options *options = exploration->options;
@@ -257,6 +295,9 @@ static bool prepare(struct exploration *exploration) {
         !replay_trial_measure(trial))
         return false;
     trial->strategist.environment = options->environment;
+    trial->run_options.order = options->order;
+    if (strcmp(options->strategy, "exhaustive") == 0 && !prepare_tree(exploration))
+        return false;
     exploration->coverage = replay_coverage_new();
     if (exploration->coverage == NULL)
         replay_fail("%s: out of memory", options->input);
@@ -265,6 +306,7 @@ static bool prepare(struct exploration *exploration) {
 
 static void finish(struct exploration *exploration) {
     replay_coverage_free(exploration->coverage);
+    replay_tree_free(exploration->tree);
     replay_trial_close(&exploration->trial);
     replay_input_close(&exploration->input);
 }
@@ -283,7 +325,8 @@ int replay_command_explore(struct replay_options *options) {
         exploration.tells = !options->quiet && replay_os_stderr_is_terminal();
         status = search(&exploration);
         if (status == REPLAY_OK)
-            print_coverage(&exploration, "no violation found");
+            print_coverage(&exploration, exploration.all ? "every order tried; no violation found"
+                                                         : "no violation found");
         else if (status == REPLAY_INTERRUPTED)
             print_coverage(&exploration, "interrupted, no violation found");
     }

@@ -18,7 +18,7 @@ static const struct replay_command commands[] = {
      replay_command_replay},
     {"explore", "explore [OPTIONS] trace.zst|NAME.scn",
      "Tries many schedules; on a violation writes it to NAME-SEED.hks and ends with status 1.",
-     "rSsnbemigaoq", replay_command_explore},
+     "rWSsnbemigaoq", replay_command_explore},
     {"repro", "repro [OPTIONS] FAIL.hks",
      "Plays a failing schedule again and prints what happened last, one column a thread.", "xaqGP",
      replay_command_repro},

@@ -22,7 +22,9 @@ static const struct option_row rows[] = {
     {'r', "route", "R[,R...]",
      "presets, each with overrides: s2,orphans=strand,best; all; default best",
      "one preset with its overrides: s2,orphans=strand; default best"},
-    {'O', "order", "ORDER", "strict (as recorded) or dataflow; default strict", NULL},
+    {'O', "order", "ORDER", "strict (as recorded), window or dataflow; default strict", NULL},
+    {'W', "order", "ORDER", "dataflow (default), or window: what times tell apart stays in order",
+     NULL},
     {'S', "strategy", "STRATEGY",
      "order strict: recorded; dataflow: random (default), recorded, schedule, or as explore",
      "portfolio (default), random, pct, pos, urw, bounded, starving, adversarial, round-robin or "
@@ -119,17 +121,25 @@ static bool parse_number(const char *name, const char *text, uint64_t *number) {
     return false;
 }
 
-static bool parse_order(const char *text, struct replay_options *options) {
+const char *replay_order_name(enum program_order order) {
+    static const char *const names[] = {
+        [PROGRAM_STRICT] = "strict", [PROGRAM_WINDOW] = "window", [PROGRAM_DATAFLOW] = "dataflow"};
+    return names[order];
+}
+
+enum program_order replay_order_of(const char *name) {
+    return strcmp(name, "window") == 0 ? PROGRAM_WINDOW : PROGRAM_DATAFLOW;
+}
+
+static bool parse_order(const char *text, bool explores, struct replay_options *options) {
     options->has_order = true;
-    if (strcmp(text, "window") == 0) {
-        replay_fail("--order=window needs the uncertainty of every time stamp, which traces of "
-                    "this version do not hold; expected strict or dataflow");
-        return false;
-    }
-    options->order = strcmp(text, "dataflow") == 0 ? PROGRAM_DATAFLOW : PROGRAM_STRICT;
-    if (strcmp(text, "strict") == 0 || strcmp(text, "dataflow") == 0)
-        return true;
-    replay_fail("unknown order \"%s\": expected strict or dataflow", text);
+    for (int order = explores ? PROGRAM_WINDOW : PROGRAM_STRICT; order <= PROGRAM_DATAFLOW; order++)
+        if (strcmp(text, replay_order_name((enum program_order)order)) == 0) {
+            options->order = (enum program_order)order;
+            return true;
+        }
+    replay_fail("unknown order \"%s\": expected %swindow or dataflow", text,
+                explores ? "" : "strict, ");
     return false;
 }
 
@@ -213,7 +223,9 @@ static bool set_option(char letter, const char *value, struct replay_options *op
         options->has_route = true;
         return replay_routes_parse(value, options);
     case 'O':
-        return parse_order(value, options);
+        return parse_order(value, false, options);
+    case 'W':
+        return parse_order(value, true, options);
     case 'S':
         return parse_strategy(value, options);
     case 'p':

@@ -174,10 +174,10 @@ static bool run_route(struct session *session) {
     struct replay_strategist strategist = {0};
     const struct world_strategy *strategy = NULL;
     void *self = NULL;
-    if (options->order == PROGRAM_DATAFLOW && session->schedule != NULL) {
+    if (options->order != PROGRAM_STRICT && session->schedule != NULL) {
         strategy = &world_strategy_schedule;
         self = session->schedule;
-    } else if (options->order == PROGRAM_DATAFLOW) {
+    } else if (options->order != PROGRAM_STRICT) {
         strategy = &replay_explorer;
         self = &strategist;
     }
@@ -213,7 +213,7 @@ static void print_head(const struct session *session) {
            session->input.name, (unsigned long long)source->operations,
            (unsigned long long)source->objects, source->threads,
            source->trace.complete ? "" : " (the trace is incomplete)",
-           options->order == PROGRAM_STRICT ? "strict" : "dataflow", strategy_name(options),
+           replay_order_name(options->order), strategy_name(options),
            (unsigned long long)options->seed, session->input.geometry->name);
 }
 

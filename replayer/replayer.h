@@ -67,6 +67,9 @@ bool replay_options_parse(const struct replay_command *command, int argc, char *
                           struct replay_options *options, int *status);
 void replay_print_options(const char *letters);
 
+// "strict", "window", "dataflow". What is none of them is dataflow.
+const char *replay_order_name(enum program_order order);
+enum program_order replay_order_of(const char *name);
 // "sc", "c11". What is neither is sc.
 const char *replay_memory_name(enum world_memory memory);
 enum world_memory replay_memory_of(const char *name);
@@ -132,6 +135,7 @@ struct replay_strategist {
     bool older_stores;                // memory may show them
     uint32_t stale_once_in;           // loads that may read an older store and draw which
     struct replay_coverage *coverage; // NULL: nobody asks about this run
+    struct replay_tree *tree;         // of strategy `exhaustive`; NULL while it measures
     struct replay_guide *guide;       // plays instead of `plays`; NULL: nobody
     struct replay_guide *notes;       // takes this run down; NULL: nobody
 };
@@ -192,6 +196,26 @@ void replay_starving_pick(void *self, struct world *world, const struct world_po
 void replay_adversarial_pick(void *self, struct world *world, const struct world_point *point,
                              struct world_choice *choice);
 
+// ---------------------------------------------------------------- exhaust.c
+
+// The orders of one program, tried one after the other; every run starts from the same beginning.
+struct replay_tree;
+enum replay_tree_state { REPLAY_TREE_MORE, REPLAY_TREE_DONE, REPLAY_TREE_FAILED };
+// NULL: no memory, or more than 63 fibers.
+struct replay_tree *replay_tree_new(uint32_t fiber_limit);
+void replay_tree_free(struct replay_tree *tree);
+// After a run: the next one takes another order. FAILED: no memory, or too many places.
+enum replay_tree_state replay_tree_next(struct replay_tree *tree);
+// After a run: the next one takes the same order.
+void replay_tree_repeat(struct replay_tree *tree);
+// The last run was given up, because what it would have come to has been tried; how many were.
+bool replay_tree_was_redundant(const struct replay_tree *tree);
+uint64_t replay_tree_redundant(const struct replay_tree *tree);
+void replay_exhaustive_begin(void *self, struct world *world, uint64_t seed);
+void replay_exhaustive_pick(void *self, struct world *world, const struct world_point *point,
+                            struct world_choice *choice);
+void replay_exhaustive_ready(void *self, struct world *world, uint32_t fiber);
+
 // ---------------------------------------------------------------- environment.c
 
 // Puts the environment's choice for the fiber chosen into *choice, or another fiber that waits and
@@ -224,6 +248,8 @@ bool replay_coverage_begin(struct replay_coverage *coverage, uint64_t schedule);
 bool replay_coverage_looks(const struct replay_coverage *coverage);
 void replay_coverage_note(struct replay_coverage *coverage, const struct world_point *access,
                           uint32_t fiber, const struct world_choice *choice);
+// The run was given up half way: it is none of those looked at.
+void replay_coverage_drop(struct replay_coverage *coverage);
 bool replay_coverage_end(struct replay_coverage *coverage);
 void replay_coverage_figures(const struct replay_coverage *coverage,
                              struct replay_coverage_figures *figures);

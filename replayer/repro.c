@@ -146,7 +146,7 @@ static int judge(const struct repro *repro, enum world_end end, uint64_t digest)
 
 static int play(struct repro *repro) {
     struct program_result *result;
-    struct program_options run_options = {.order = PROGRAM_DATAFLOW,
+    struct program_options run_options = {.order = replay_order_of(value(repro, "order")),
                                           .strategy_name = "schedule",
                                           .stamps = true,
                                           .brief = true,

@@ -138,6 +138,7 @@ struct world *replay_world_create(const struct replay_input *input, const char *
                                   enum world_memory memory, const struct world_strategy *strategy,
                                   void *strategy_self, uint64_t seed, uint64_t point_limit) {
     char message[REPLAY_TEXT_MAX];
+    bool explores = point_limit != 0; // replays have none: they may be very long
     struct world_options options = {.mf2 = {.geometry = input->geometry,
                                             .thread_limit = input->source->threads + 1,
                                             .count_owner_states = true},
@@ -147,7 +148,8 @@ struct world *replay_world_create(const struct replay_input *input, const char *
                                     .strategy = strategy,
                                     .strategy_self = strategy_self,
                                     .seed = seed,
-                                    .memory = memory};
+                                    .memory = memory,
+                                    .oracles_at_points = explores && memory == WORLD_MEMORY_SC};
     if (!mf2_route_parse(route, &options.mf2.route, message, sizeof message)) {
         replay_fail("%s", message);
         return NULL;

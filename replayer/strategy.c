@@ -69,6 +69,9 @@ static void pick_random(void *self, struct world *world, const struct world_poin
 
 const struct replay_strategy replay_strategies[] = {
     {"recorded order, one operation at a time", {"recorded", begin, pick_recorded, NULL}, false},
+    {"every order, but of those that differ in nothing that matters only one (Flanagan, Godefroid)",
+     {"exhaustive", replay_exhaustive_begin, replay_exhaustive_pick, replay_exhaustive_ready},
+     false},
     {"the next thread that can run, at every point",
      {"round-robin", begin, pick_round_robin, NULL},
      false},
@@ -95,7 +98,7 @@ const struct replay_strategy replay_strategies[] = {
     {"all from `random` on, in turn", {"portfolio", begin, pick_random, NULL}, true},
 };
 const size_t replay_strategy_count = sizeof replay_strategies / sizeof replay_strategies[0];
-enum { PORTFOLIO_FIRST = 2, PORTFOLIO_COUNT = 7 };
+enum { PORTFOLIO_FIRST = 3, PORTFOLIO_COUNT = 7 };
 _Static_assert(sizeof replay_strategies / sizeof replay_strategies[0] ==
                    PORTFOLIO_FIRST + PORTFOLIO_COUNT + 1,
                "the portfolio stands behind those that it is made of");
@@ -196,4 +199,11 @@ static void explorer_pick(void *self, struct world *world, const struct world_po
                              choice->fiber, choice);
 }
 
-const struct world_strategy replay_explorer = {"explorer", explorer_begin, explorer_pick, NULL};
+static void explorer_ready(void *self, struct world *world, uint32_t fiber) {
+    const struct world_strategy *plays = &((struct replay_strategist *)self)->plays->strategy;
+    if (plays->ready != NULL)
+        plays->ready(self, world, fiber);
+}
+
+const struct world_strategy replay_explorer = {"explorer", explorer_begin, explorer_pick,
+                                               explorer_ready};

@@ -108,6 +108,10 @@ void world_diverge(struct world *world, const char *format, ...) {
     world_end_run(world, WORLD_DIVERGED);
 }
 
+void world_stop(struct world *world) {
+    world_diverge(world, "stopped by its strategy");
+}
+
 // Nothing that the world could do next leads on.
 static void end_in_violation(struct world *world) {
     bool within_run = world->end == WORLD_RUNNING;

@@ -17,7 +17,7 @@
 //               exit or join a thread
 //   order       which operations wait for which: `strict` all in recorded order; `dataflow` only
 //               program order per thread, creation before use of an object, create before start,
-//               exit before join
+//               exit before join; `window` also for whatever was certainly stamped earlier
 //   step        an operation's place in the order in which they were begun
 #ifndef HAK_WORLD_PROGRAM_H
 #define HAK_WORLD_PROGRAM_H
@@ -64,6 +64,8 @@ struct program_source {
     uint32_t threads;                // thread numbers are below this
     uint64_t objects;                // object numbers are below this
     uint64_t operations;             // 0 where not known beforehand
+    uint64_t window_ns;              // times of two threads that differ by more are in order;
+                                     // UINT64_MAX where that is not known
     uint64_t live_bytes_max;         // most bytes asked for at one time; 0 where not known
     struct program_streams *streams; // for dataflow; made by the first such run, kept until close
     char message[512];
@@ -122,7 +124,7 @@ struct program_result; // digest, counters, measures, timeline
 
 // Feeds the source to the world until its end or a violation. A world is used for one run, or
 // reset in between. Strict wants a world without strategy and calls MF2 without fibers; dataflow
-// gives every thread of the program a fiber. WINDOW is refused.
+// gives every thread of the program a fiber, and so does window, for a source that says window_ns.
 // Where the source fails, or the run's own memory, *result is NULL and source->message says why;
 // the value returned then means nothing.
 enum world_end program_run(struct world *world, struct program_source *source,

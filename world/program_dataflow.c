@@ -6,6 +6,8 @@
 //   free, realloc                 every recorded question for the object's usable size
 //   a thread's first operation    the thread has been created, where that was recorded
 //   join                          the operations of the thread that were recorded before it
+// In order `window` also for every operation of any thread whose time is earlier by more than what
+// times may deceive.
 // Each is an earlier operation in recorded order. Recorded order is therefore one of the orders
 // possible, and no order can come to a deadlock unless the allocator does.
 //
@@ -34,6 +36,8 @@ struct stream {
 struct program_streams {
     struct program_operation *operations;
     uint64_t *recorded; // each one's number in recorded order
+    uint64_t *times_ns; // by recorded number: the greatest time up to there
+    uint64_t count;
     struct stream *streams;
     uint32_t thread_count;
     uint64_t unresolved; // operations on objects that do not live, made NOTHING
@@ -146,6 +150,9 @@ static bool sort_operation(struct program_run *run, void *argument,
     struct program_operation sorted = *operation;
     if (!resolve(sorting, &sorted))
         return fail_for_memory(run);
+    uint64_t earlier_ns = sorting->number > 0 ? streams->times_ns[sorting->number - 1] : 0;
+    streams->times_ns[sorting->number] =
+        operation->time_ns > earlier_ns ? operation->time_ns : earlier_ns;
     uint64_t place = streams->streams[operation->thread].end++;
     streams->operations[place] = sorted;
     streams->recorded[place] = sorting->number++;
@@ -163,7 +170,11 @@ static bool count_all(struct program_run *run, struct program_streams *streams) 
     lay_out(streams);
     streams->operations = malloc((counting.operations + 1) * sizeof *streams->operations);
     streams->recorded = malloc((counting.operations + 1) * sizeof *streams->recorded);
-    return (streams->operations != NULL && streams->recorded != NULL) || fail_for_memory(run);
+    streams->times_ns = malloc((counting.operations + 1) * sizeof *streams->times_ns);
+    streams->count = counting.operations;
+    bool made =
+        streams->operations != NULL && streams->recorded != NULL && streams->times_ns != NULL;
+    return made || fail_for_memory(run);
 }
 
 static bool sort_all(struct program_run *run, struct program_streams *streams) {
@@ -180,6 +191,7 @@ void program_streams_free(struct program_streams *streams) {
         return;
     free(streams->operations);
     free(streams->recorded);
+    free(streams->times_ns);
     free(streams->streams);
     free(streams);
 }
@@ -219,6 +231,10 @@ struct dataflow {
     struct runner *runners;         // by thread
     struct program_objects usables; // answered: size = questions so far; place = who waits to free
     uint64_t untold_steps;          // since on_progress was told
+    // Order `window` only.
+    uint8_t *done;         // by recorded number; NULL: another order
+    uint64_t first_undone; // recorded number
+    uint32_t too_early;    // first thread that waits for earlier operations
 };
 
 static struct runner *runner_of(struct dataflow *dataflow, uint32_t thread) {
@@ -320,7 +336,40 @@ static void wait_for_thread(struct runner *runner, uint32_t peer, uint64_t opera
         world_await(runner->dataflow->run->world, other->fiber);
 }
 
+// ---------------------------------------------------------------- waiting for one's time
+
+// Whether an operation that was certainly stamped before this one has not been done.
+static bool is_too_early(const struct dataflow *dataflow, uint64_t recorded) {
+    const uint64_t *times_ns = dataflow->streams->times_ns;
+    uint64_t first = dataflow->first_undone;
+    return first < recorded &&
+           times_ns[recorded] - times_ns[first] > dataflow->run->source->window_ns;
+}
+
+static void wait_for_time(struct runner *runner) {
+    struct dataflow *dataflow = runner->dataflow;
+    uint64_t recorded = dataflow->streams->recorded[runner->next];
+    while (dataflow->done != NULL && is_too_early(dataflow, recorded) && !is_over(dataflow))
+        wait_on(runner, &dataflow->too_early);
+}
+
+static void note_done(struct dataflow *dataflow, uint64_t recorded) {
+    uint64_t before = dataflow->first_undone;
+    if (dataflow->done == NULL)
+        return;
+    dataflow->done[recorded] = 1;
+    while (dataflow->first_undone < dataflow->streams->count &&
+           dataflow->done[dataflow->first_undone])
+        dataflow->first_undone++;
+    if (dataflow->first_undone == before)
+        return;
+    uint32_t waiters = dataflow->too_early;
+    dataflow->too_early = NOBODY;
+    wake_all(dataflow, waiters);
+}
+
 static void wait_for_turn(struct runner *runner, const struct program_operation *operation) {
+    wait_for_time(runner);
     switch (operation->op) {
     case PROGRAM_FREE:
     case PROGRAM_REALLOC:
@@ -384,6 +433,7 @@ static void do_operation(struct runner *runner, const struct program_operation *
     run->waiters = NOBODY;
     runner->next++;
     tell_others(runner, operation, waiters);
+    note_done(runner->dataflow, runner->dataflow->streams->recorded[runner->next - 1]);
     tell_progress(runner->dataflow);
 }
 
@@ -437,6 +487,12 @@ static bool prepare_runners(struct dataflow *dataflow) {
                                                .fiber = WORLD_NO_FIBER,
                                                .wait_next = NOBODY,
                                                .first_joiner = NOBODY};
+    if (dataflow->run->options->order == PROGRAM_WINDOW) {
+        dataflow->too_early = NOBODY;
+        dataflow->done = calloc(streams->count + 1, 1);
+        if (dataflow->done == NULL)
+            return false;
+    }
     return program_objects_init(&dataflow->usables);
 }
 
@@ -459,6 +515,7 @@ enum world_end program_run_dataflow(struct program_run *run) {
     else
         no_memory(&dataflow);
     free(dataflow.runners);
+    free(dataflow.done);
     program_objects_free(&dataflow.usables);
     return end;
 }

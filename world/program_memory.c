@@ -42,6 +42,7 @@ struct program_source *program_open_memory(const struct program_operation *opera
                                              .threads = threads,
                                              .objects = objects,
                                              .operations = count,
+                                             .window_ns = UINT64_MAX,
                                              .trace.complete = true};
     return &memory->source;
 }

@@ -370,6 +370,8 @@ static void describe(struct from_trace *from, const struct trace_check_result *c
     source->operations =
         summary.events - check->by_op[TRACE_REALLOC_ACQUIRE] - check->by_op[TRACE_REALLOC_FAIL];
     source->live_bytes_max = check->peak_live_bytes;
+    source->window_ns =
+        summary.stamp_ticks_max ? summary.stamp_ticks_max * summary.tick_ns : UINT64_MAX;
     source->trace.events = summary.events;
     source->trace.lost = check->lost;
     source->trace.tick_ns = summary.tick_ns;

@@ -197,6 +197,8 @@ enum world_end world_run(struct world *world);
 // Calls body(argument) on a stack of its own (1 MiB), for code that uses world_act_as. WORLD_DONE
 // when it has returned, WORLD_VIOLATION when MF2 or an oracle ended it in the middle.
 enum world_end world_call(struct world *world, world_body *body, void *argument);
+// From a strategy's pick: the run is of no further use, and ends as WORLD_DIVERGED.
+void world_stop(struct world *world);
 // Why the last run ended, one line; empty after WORLD_DONE.
 const char *world_message(const struct world *world);
 const char *world_end_name(enum world_end end);

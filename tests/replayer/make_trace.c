@@ -278,13 +278,18 @@ static const struct {
 // ---------------------------------------------------------------- the program
 
 static int make(struct maker *maker, const char *kind, const char *path) {
+    static const char known[] =
+        "{\"format\":\"hak-trace\",\"tool\":\"make_trace\","
+        "\"program\":\"made-12.3\",\"command\":[\"/usr/bin/made\"],\"tick_ns\":100,"
+        "\"stacks\":\"none\",\"addresses\":false,\"stamp_ticks_max\":20}";
     static const char meta[] =
         "{\"format\":\"hak-trace\",\"tool\":\"make_trace\","
         "\"program\":\"made-12.3\",\"command\":[\"/usr/bin/made\"],\"tick_ns\":100,"
         "\"stacks\":\"none\",\"addresses\":false}";
     struct trace_writer_options options = {.overwrite = true, .trace_id = 1};
     struct trace_error error;
-    maker->writer = trace_writer_create(path, meta, &options, &error);
+    maker->writer = trace_writer_create(path, strcmp(maker->tweak, "window") == 0 ? known : meta,
+                                        &options, &error);
     if (maker->writer == NULL) {
         fprintf(stderr, "make_trace: %s\n", error.text);
         return 2;

@@ -27,6 +27,8 @@ static struct world *make_world(const char *route, const struct world_strategy *
     return world;
 }
 
+static uint64_t window_ns = UINT64_MAX; // of the next sources
+
 struct ran {
     struct program_measures measures;
     enum world_end end;
@@ -41,6 +43,7 @@ static struct ran run(const struct program_operation *operations, size_t count,
     struct ran ran = {0};
     struct world *world = make_world("cda", strategy);
     struct program_source *source = program_open_memory(operations, count, 8, 1000);
+    source->window_ns = window_ns;
     struct program_result *result;
     ran.end = program_run(world, source, options, &result);
     ck_assert_msg(result != NULL, "%s", source->message);
@@ -233,14 +236,18 @@ static void pick_last(void *self, struct world *world, const struct world_point 
 }
 static const struct world_strategy last_first = {"last", NULL, pick_last, NULL};
 
-static const char *order_of(const struct program_operation *operations, size_t count) {
-    struct program_options options = {
-        .order = PROGRAM_DATAFLOW, .stamps = true, .on_operation = note_begun};
+static const char *order_in(enum program_order order, const struct program_operation *operations,
+                            size_t count) {
+    struct program_options options = {.order = order, .stamps = true, .on_operation = note_begun};
     begun[0] = '\0';
     struct ran ran = run(operations, count, &options, &last_first);
     ck_assert_int_eq(ran.end, WORLD_DONE);
     json_decref(ran.json);
     return begun;
+}
+
+static const char *order_of(const struct program_operation *operations, size_t count) {
+    return order_in(PROGRAM_DATAFLOW, operations, count);
 }
 
 START_TEST(uses_wait_for_the_making) {
@@ -267,6 +274,45 @@ START_TEST(threads_wait_for_creation_and_joins_for_the_end) {
         OP(1, PROGRAM_EXIT, 0, 0),    {.thread = 0, .op = PROGRAM_JOIN, .peer = 1},
         OP(0, PROGRAM_FREE, 1, 0)};
     ck_assert_str_eq(order_of(operations, 7), "0m0c1s1m1x0j0f");
+}
+END_TEST
+
+#define AT(time_ns_, thread_, op_, object_, size_)                                                 \
+    {                                                                                              \
+        .time_ns = (time_ns_), .thread = (thread_), .op = (op_), .object = (object_),              \
+        .size = (size_)                                                                            \
+    }
+
+START_TEST(what_times_tell_apart_stays_in_order) {
+    // Thread 2 comes first whenever it can.
+    static const struct program_operation operations[] = {
+        AT(100, 0, PROGRAM_MALLOC, 0, 64), AT(105, 1, PROGRAM_MALLOC, 1, 64),
+        AT(110, 2, PROGRAM_MALLOC, 2, 64), AT(115, 0, PROGRAM_FREE, 0, 0),
+        AT(130, 2, PROGRAM_FREE, 2, 0)};
+    ck_assert_str_eq(order_of(operations, 5), "2m2f1m0m0f");
+    window_ns = 100;
+    ck_assert_str_eq(order_in(PROGRAM_WINDOW, operations, 5), "2m2f1m0m0f");
+    window_ns = 20; // 130 is later than 100 and 105, and may be before 110 and 115
+    ck_assert_str_eq(order_in(PROGRAM_WINDOW, operations, 5), "2m1m0m2f0f");
+    window_ns = 9; // 110 is later than 100, too
+    ck_assert_str_eq(order_in(PROGRAM_WINDOW, operations, 5), "1m0m2m0f2f");
+    window_ns = 0;
+    ck_assert_str_eq(order_in(PROGRAM_WINDOW, operations, 5), "0m1m2m0f2f");
+    window_ns = UINT64_MAX;
+}
+END_TEST
+
+START_TEST(a_window_must_be_known) {
+    static const struct program_operation operations[] = {OP(0, PROGRAM_MALLOC, 0, 64)};
+    struct program_options options = {.order = PROGRAM_WINDOW};
+    struct world *world = make_world("cda", &last_first);
+    struct program_source *source = program_open_memory(operations, 1, 8, 1000);
+    struct program_result *result;
+    program_run(world, source, &options, &result);
+    ck_assert_ptr_null(result);
+    ck_assert_ptr_nonnull(strstr(source->message, "window"));
+    program_close(source);
+    world_destroy(world);
 }
 END_TEST
 
@@ -318,6 +364,6 @@ CHECK_MAIN("program", measures_are_those_counted_by_hand, rows_merge_and_keep_th
            realloc_keeps_contents_and_later_operations_follow_it,
            operations_on_dead_objects_are_counted_and_left_out, uses_wait_for_the_making,
            a_free_waits_for_questions_asked_before_it,
-           threads_wait_for_creation_and_joins_for_the_end,
-           a_stopped_run_says_so_and_is_no_deadlock,
+           threads_wait_for_creation_and_joins_for_the_end, what_times_tell_apart_stays_in_order,
+           a_window_must_be_known, a_stopped_run_says_so_and_is_no_deadlock,
            the_table_holds_exactly_what_was_added_and_not_removed)

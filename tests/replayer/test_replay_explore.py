@@ -179,6 +179,55 @@ def test_weak_memory_is_explored():
     assert run.status == 2 and "sc or c11" in run.err, run.err
 
 
+def every_order(scenario, *arguments):
+    """Schedules tried until there was no other."""
+    run = Run("explore", scenario, "--strategy=exhaustive", *arguments)
+    assert run.status == 0 and "; every order tried; no violation found\n" in run.out, run.out + run.err
+    schedules = int(re.search(r"strategy exhaustive: (\d+) schedules", run.out).group(1))
+    classes = int(re.search(r"; (\d+) classes", run.out).group(1))
+    assert classes == schedules, run.out  # no two of them are the same
+    return schedules
+
+
+def test_every_order_of_a_small_program():
+    write("alone.scn", "thread a; x = malloc 512; free x\n")
+    assert every_order("alone.scn", "--route=s2") == 1
+    write("apart.scn", "thread a; x = malloc 2048; free x; thread b; y = malloc 2048; free y\n")
+    write("tiny.scn", "thread a; x = malloc 2048; free y; thread b; y = malloc 2048; free x\n")
+    few = every_order("apart.scn", "--route=s2")
+    many = every_order("tiny.scn", "--route=s2")
+    assert 1 < few < many < 4096, (few, many)
+    # A long random search finds no class more, and comes near to all.
+    for name, all_orders in [("apart.scn", few), ("tiny.scn", many)]:
+        run = Run("explore", name, "--route=s2", "--environment=off", "--schedules=20000")
+        found = int(re.search(r"; (\d+) classes", run.out).group(1))
+        assert all_orders / 3 < found <= all_orders, (name, all_orders, found)
+
+
+def test_every_order_finds_the_bug():
+    write("push.scn", "thread a; x = malloc 2048; y = malloc 2048; z = malloc 2048; thread b; free x; thread c; free y\n")
+    run = broken("explore", "push.scn", "--route=s2", "--strategy=exhaustive", "-o", "push.hks")
+    assert run.status == 1, run.out + run.err
+    assert broken("repro", "push.hks", "--quiet").status == 1
+    run = Run("explore", "push.scn", "--strategy=exhaustive", "--memory=c11")
+    assert run.status == 2 and "exhaustive" in run.err and run.err.count("\n") == 1, run.err
+
+
+def test_windows_of_time():
+    trace = make_trace("mixed", "window.zst", 400, tweak="window")
+    run = Run("explore", trace, "--order=window", "--route=s2", "--schedules=50")
+    assert run.status == 0, run.out + run.err
+    run = Run(trace, "--order=window", "--strategy=random", "--quiet", "-o", "window.json")
+    assert run.status == 0, run.err
+    trace = make_trace("hand-over", "window.zst", 400, tweak="window")
+    run = broken("explore", trace, "--order=window", "--route=s2", "--schedules=3000", "-o", "window.hks")
+    assert run.status == 1 and b"\norder window\n" in read("window.hks"), run.out + run.err
+    assert broken("repro", "window.hks", "--quiet").status == 1
+    for name, status in [(make_trace("hand-over", "unknown.zst", 400), 2), (TAKERS, 2)]:
+        run = Run("explore", name, "--order=window", "--schedules=2")
+        assert run.status == status and "window" in run.err and run.err.count("\n") == 1, run.err
+
+
 def coverage(*arguments):
     """Meetings, classes, and the schedule that had the last new meeting."""
     run = Run("explore", TAKERS, *arguments)
@@ -237,6 +286,7 @@ main([test_recorded_order_misses_it, test_exploring_finds_it_and_the_file_plays_
       test_a_schedule_plays_in_a_replay, test_other_sources_are_refused,
       test_a_damaged_file_is_refused_or_diverges, test_an_older_store_diverges,
       test_a_schedule_of_a_trace_knows_its_trace, test_a_failure_is_made_smaller,
+      test_every_order_of_a_small_program, test_every_order_finds_the_bug, test_windows_of_time,
       test_a_failure_of_a_trace_becomes_a_scenario, test_weak_memory_is_explored,
       test_the_real_mf2_runs_clean, test_coverage_tells_what_was_seen, test_every_strategy_finds_it,
       test_the_environment_is_explored, test_a_budget_ends_it])
