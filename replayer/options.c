@@ -27,8 +27,9 @@ static const struct option_row rows[] = {
      NULL},
     {'S', "strategy", "STRATEGY",
      "order strict: recorded; dataflow: random (default), recorded, schedule, or as explore",
-     "portfolio (default), random, pct, pos, urw, bounded, starving, adversarial, round-robin or "
-     "recorded"},
+     "portfolio (default), random, pct, pos, urw, surw, bounded, starving, adversarial, "
+     "round-robin, "
+     "recorded or exhaustive"},
     {'p', "schedule", "FILE", "the schedule that strategy `schedule` plays", NULL},
     {'s', "seed", "N", "of the strategy; default 1", "of the first schedule; default 1"},
     {'n', "schedules", "N", "how many to try; default 10000, or what --budget allows", NULL},

@@ -110,6 +110,8 @@ struct world *replay_world_create(const struct replay_input *input, const char *
 
 #define REPLAY_DEPTH_MAX 8 // of `pct` and `bounded`: places at which a run is turned aside
 
+#define REPLAY_PLACES_MAX 256
+
 // A strategy's state. One for all, so that a row of the table is two functions and no more.
 // Fibers' arrays have room for the helper, whose number is fiber_limit.
 struct replay_strategist {
@@ -125,6 +127,12 @@ struct replay_strategist {
     uint64_t *priority;     // by fiber: pct, pos
     uint64_t *asleep_until; // by fiber: a point's number
     uint64_t *points_left;  // by fiber, as far as run_points tells
+    // Places of the measuring run, and how often each fiber touched each.
+    uint64_t places[REPLAY_PLACES_MAX];
+    uint32_t *place_counts;
+    uint32_t place_count;
+    uint64_t selected; // of this run: surw
+    uint32_t intended; // fiber that comes next there
     uint64_t turns[REPLAY_DEPTH_MAX];
     uint32_t turn_count, committed;
     uint64_t lowest; // priority given out last to who shall come last
@@ -187,6 +195,11 @@ void replay_pos_pick(void *self, struct world *world, const struct world_point *
 void replay_urw_begin(void *self, struct world *world, uint64_t seed);
 void replay_urw_pick(void *self, struct world *world, const struct world_point *point,
                      struct world_choice *choice);
+void replay_surw_begin(void *self, struct world *world, uint64_t seed);
+void replay_surw_pick(void *self, struct world *world, const struct world_point *point,
+                      struct world_choice *choice);
+// The measuring run has come to this access.
+void replay_note_place(struct replay_strategist *strategist, const struct world_point *access);
 void replay_bounded_begin(void *self, struct world *world, uint64_t seed);
 void replay_bounded_pick(void *self, struct world *world, const struct world_point *point,
                          struct world_choice *choice);

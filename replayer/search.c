@@ -5,8 +5,8 @@
 //                finding bugs", ASPLOS 2010. A bug that needs d turns in the right order is hit
 //                with a chance of at least 1 / (n k^(d-1)) a run, n threads, k points
 //   pos          X. Yuan, J. Yang, R. Gu, "Partial order aware concurrency sampling", CAV 2018
-//   urw          H. Zhao et al., "Selectively uniform concurrency testing", ASPLOS 2025, the walk
-//                without its selection
+//   urw, surw    H. Zhao et al., "Selectively uniform concurrency testing", ASPLOS 2025: the walk
+//                without its selection, and with one place selected for each run
 //   bounded      M. Musuvathi, S. Qadeer, "Iterative context bounding", PLDI 2007, at random
 //   starving, adversarial  threads that stand still for long, anywhere or before atomic steps
 //
@@ -152,6 +152,94 @@ void replay_urw_pick(void *self, struct world *world, const struct world_point *
     choice->fiber = runnable[i];
     uint64_t *left = at(strategist->points_left, choice->fiber);
     *left -= *left > 0;
+}
+
+// ---------------------------------------------------------------- surw
+
+static uint32_t *counts_of(const struct replay_strategist *strategist, uint32_t place) {
+    return &strategist->place_counts[(size_t)place * (strategist->fiber_limit + 1)];
+}
+
+void replay_note_place(struct replay_strategist *strategist, const struct world_point *access) {
+    uint32_t place = 0;
+    if (access->offset == WORLD_NO_OFFSET)
+        return;
+    while (place < strategist->place_count && strategist->places[place] != access->offset)
+        place++;
+    if (place == REPLAY_PLACES_MAX)
+        return;
+    if (place == strategist->place_count)
+        strategist->places[strategist->place_count++] = access->offset;
+    counts_of(strategist, place)[access->fiber]++;
+}
+
+static bool is_shared(const struct replay_strategist *strategist, uint32_t place) {
+    uint32_t fibers = 0;
+    for (uint32_t i = 0; i <= strategist->fiber_limit; i++)
+        fibers += counts_of(strategist, place)[i] > 0;
+    return fibers > 1;
+}
+
+// Who comes next at the selected place: as likely as it has accesses left there.
+static void draw_intended(struct replay_strategist *strategist) {
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i <= strategist->fiber_limit; i++)
+        sum += strategist->points_left[i];
+    strategist->intended = WORLD_NO_FIBER;
+    if (sum == 0)
+        return;
+    uint64_t drawn = replay_random(strategist) % sum;
+    uint32_t fiber = 0;
+    for (; drawn >= strategist->points_left[fiber]; fiber++)
+        drawn -= strategist->points_left[fiber];
+    strategist->intended = fiber;
+}
+
+void replay_surw_begin(void *self, struct world *world, uint64_t seed) {
+    struct replay_strategist *strategist = self;
+    (void)world;
+    (void)seed;
+    strategist->selected = WORLD_NO_OFFSET;
+    strategist->intended = WORLD_NO_FIBER;
+    if (strategist->place_count == 0)
+        return;
+    uint32_t first = replay_random_below(strategist, strategist->place_count);
+    for (uint32_t i = 0; i < strategist->place_count; i++) {
+        uint32_t place = (first + i) % strategist->place_count;
+        if (!is_shared(strategist, place))
+            continue;
+        strategist->selected = strategist->places[place];
+        for (uint32_t k = 0; k <= strategist->fiber_limit; k++)
+            strategist->points_left[k] = counts_of(strategist, place)[k];
+        draw_intended(strategist);
+        return;
+    }
+}
+
+// Any that is not about to touch the selected place out of turn; where all are, any.
+void replay_surw_pick(void *self, struct world *world, const struct world_point *point,
+                      struct world_choice *choice) {
+    struct replay_strategist *strategist = self;
+    uint32_t count;
+    const uint32_t *runnable = world_runnables(world, &count);
+    uint32_t first = replay_random_below(strategist, count);
+    (void)point;
+    choice->fiber = runnable[first];
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t fiber = runnable[first + i < count ? first + i : first + i - count];
+        bool selected = world_point_of(world, fiber)->offset == strategist->selected;
+        if (!selected || strategist->selected == WORLD_NO_OFFSET || fiber == strategist->intended) {
+            choice->fiber = fiber;
+            break;
+        }
+    }
+    bool touches = strategist->selected != WORLD_NO_OFFSET &&
+                   world_point_of(world, choice->fiber)->offset == strategist->selected;
+    if (touches) {
+        uint64_t *left = at(strategist->points_left, choice->fiber);
+        *left -= *left > 0;
+        draw_intended(strategist);
+    }
 }
 
 // ---------------------------------------------------------------- bounded

@@ -86,6 +86,9 @@ const struct replay_strategy replay_strategies[] = {
     {"a thread as likely as it has points left, so that orders are about as likely (Zhao)",
      {"urw", replay_urw_begin, replay_urw_pick, NULL},
      true},
+    {"the same at one place, drawn anew for each run; elsewhere any thread",
+     {"surw", replay_surw_begin, replay_surw_pick, NULL},
+     true},
     {"no thread is interrupted but at a few points",
      {"bounded", replay_bounded_begin, replay_bounded_pick, NULL},
      true},
@@ -98,7 +101,7 @@ const struct replay_strategy replay_strategies[] = {
     {"all from `random` on, in turn", {"portfolio", begin, pick_random, NULL}, true},
 };
 const size_t replay_strategy_count = sizeof replay_strategies / sizeof replay_strategies[0];
-enum { PORTFOLIO_FIRST = 3, PORTFOLIO_COUNT = 7 };
+enum { PORTFOLIO_FIRST = 3, PORTFOLIO_COUNT = 8 };
 _Static_assert(sizeof replay_strategies / sizeof replay_strategies[0] ==
                    PORTFOLIO_FIRST + PORTFOLIO_COUNT + 1,
                "the portfolio stands behind those that it is made of");
@@ -131,9 +134,10 @@ bool replay_strategist_init(struct replay_strategist *strategist,
     strategist->priority = calloc(fibers, sizeof(uint64_t));
     strategist->asleep_until = calloc(fibers, sizeof(uint64_t));
     strategist->points_left = calloc(fibers, sizeof(uint64_t));
-    return strategist->next_operations != NULL && strategist->fiber_points != NULL &&
-           strategist->priority != NULL && strategist->asleep_until != NULL &&
-           strategist->points_left != NULL;
+    strategist->place_counts = calloc(fibers * REPLAY_PLACES_MAX, sizeof(uint32_t));
+    return strategist->place_counts != NULL && strategist->next_operations != NULL &&
+           strategist->fiber_points != NULL && strategist->priority != NULL &&
+           strategist->asleep_until != NULL && strategist->points_left != NULL;
 }
 
 void replay_strategist_free(struct replay_strategist *strategist) {
@@ -142,6 +146,7 @@ void replay_strategist_free(struct replay_strategist *strategist) {
     free(strategist->priority);
     free(strategist->asleep_until);
     free(strategist->points_left);
+    free(strategist->place_counts);
 }
 
 enum { STALE_LOG2_MAX = 4 };
@@ -193,6 +198,7 @@ static void explorer_pick(void *self, struct world *world, const struct world_po
     if (strategist->measures) {
         strategist->run_points = point->number;
         strategist->fiber_points[choice->fiber]++;
+        replay_note_place(strategist, world_point_of(world, choice->fiber));
     }
     if (strategist->coverage != NULL)
         replay_coverage_note(strategist->coverage, world_point_of(world, choice->fiber),

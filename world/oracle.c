@@ -413,6 +413,34 @@ static bool check_by_mf2(struct world *world) {
     return !wrong;
 }
 
+// *left: batches that have not been met on any stack yet.
+static bool check_batch_stack(struct world *world, uint64_t head, uint32_t *left) {
+    struct mf2_state *state = world->mf2;
+    for (uint32_t number = (uint32_t)head; number;
+         number = mf2_batch_of(state, number)->next.value) {
+        bool exists = number <= state->batch_fresh.value;
+        if (!exists || *left == 0 || mf2_batch_of(state, number)->count > MF2_BATCH_BLOCKS) {
+            world_violate(world, WORLD_ORACLE_ONE_LIST,
+                          "batch %u is none, holds too many blocks or is a second time on a stack",
+                          number);
+            return false;
+        }
+        --*left;
+    }
+    return true;
+}
+
+static bool check_batches(struct world *world) {
+    const struct mf2_state *state = world->mf2;
+    uint32_t left = state->batch_fresh.value;
+    for (uint32_t k = 0; k < state->geometry->class_count; k++) {
+        if (!check_batch_stack(world, state->depot[k].value, &left)) {
+            return false;
+        }
+    }
+    return check_batch_stack(world, state->batches_free.value, &left);
+}
+
 // What the helper has been told to give back some time, or will look for by itself.
 static bool check_helper(struct world *world) {
     const struct mf2_state *state = world->mf2;
@@ -431,8 +459,8 @@ static bool check_helper(struct world *world) {
 }
 
 bool world_check_quiescent(struct world *world) {
-    return check_lists(world) && check_pages(world) && check_page_bound(world) &&
-           check_helper(world) && check_by_mf2(world);
+    return check_lists(world) && check_batches(world) && check_pages(world) &&
+           check_page_bound(world) && check_helper(world) && check_by_mf2(world);
 }
 
 // ---------------------------------------------------------------- against the program's blocks

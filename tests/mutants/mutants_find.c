@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAIRS_MAX = 512, BATCH = 7 }; // a batch is one schedule of each strategy of the portfolio
+enum { PAIRS_MAX = 512, BATCH = 8 }; // a batch is one schedule of each strategy of the portfolio
 
 struct pair {
     char scenario[64], route[192];

@@ -8,7 +8,7 @@ from replaying import ROUTES, SCENARIOS, Run, main, make_trace
 
 BROKEN = sys.argv[1]  # hakreplay with an MF2 that loses a push now and then
 TAKERS = f"{SCENARIOS}/three-takers.scn"
-STRATEGIES = "portfolio random pct pos urw bounded starving adversarial".split()
+STRATEGIES = "portfolio random pct pos urw surw bounded starving adversarial".split()
 SEARCH = ["explore", TAKERS, "--route=s2", "--strategy=random", "--schedules=5000", "--seed=1",
           "--minimise=off"]
 
