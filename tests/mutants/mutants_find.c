@@ -1,11 +1,13 @@
 // mutants_find: the portfolio over the suite of scenarios, until an oracle fires.
 //
-//     mutants_find [--memory=c11] [--schedules=N] [--seed=N] [--only=ROUTE] SUITE SCENARIO_DIR
+//     mutants_find [--memory=c11] [--schedules=N] [--seed=N] [--only=ROUTE] [--shrink]
+//                  SUITE SCENARIO_DIR
 //
 // A planted bug is linked in; this program knows nothing of it. SUITE names scenarios and routes,
 // pair by pair; of each pair a few schedules are tried in turn, round after round, so that no pair
-// is favoured. Prints one line: how many schedules it took, or that there was nothing. Exit status
-// 0: nothing; 1: an oracle fired; 2: usage.
+// is favoured. Prints one line: how many schedules it took, or that there was nothing; with
+// --shrink another one, how small the failure became and how long that took. Exit status 0:
+// nothing; 1: an oracle fired; 2: usage.
 #include "replayer.h"
 
 #include "replayer_os.h"
@@ -30,6 +32,7 @@ struct finding {
     enum world_memory memory;
     uint64_t schedules, first_seed, tried;
     const char *only;
+    bool shrinks;
 };
 
 static bool open_pair(struct finding *finding, struct pair *pair, const char *folder) {
@@ -70,6 +73,19 @@ static void report(const struct finding *finding, const struct pair *pair, uint6
            world_oracle_name(outcome->violation.oracle), outcome->violation.text);
 }
 
+static void shrink(const struct finding *finding, struct pair *pair, uint64_t seed,
+                   const struct replay_outcome *outcome) {
+    struct replay_small small;
+    uint64_t begun_ns = replay_os_processor_ns();
+    bool fine = replay_shrink(&pair->trial, pair->route, finding->memory, seed, outcome, &small);
+    if (fine)
+        printf("small: %u operations, %u preemptions, %" PRIu64 " runs, %.2f s\n", small.operations,
+               small.preemptions, small.runs, (double)(replay_os_processor_ns() - begun_ns) / 1e9);
+    else
+        printf("small: none\n");
+    replay_small_free(&small);
+}
+
 // 1: found.
 static int explore_pair(struct finding *finding, struct pair *pair, uint64_t round) {
     for (uint64_t i = 0; i < BATCH && finding->tried < finding->schedules; i++) {
@@ -80,6 +96,8 @@ static int explore_pair(struct finding *finding, struct pair *pair, uint64_t rou
         finding->tried++;
         if (outcome.end != WORLD_DONE) {
             report(finding, pair, seed, &outcome);
+            if (finding->shrinks)
+                shrink(finding, pair, seed, &outcome);
             return 1;
         }
     }
@@ -115,6 +133,8 @@ static bool take_option(struct finding *finding, const char *word) {
         finding->first_seed = strtoull(word + 7, NULL, 10);
     else if (strncmp(word, "--only=", 7) == 0)
         finding->only = word + 7;
+    else if (strcmp(word, "--shrink") == 0)
+        finding->shrinks = true;
     else
         return false;
     return true;
@@ -127,7 +147,7 @@ int main(int argc, char **argv) {
         next++;
     if (argc - next != 2 || !read_suite(&finding, argv[next], argv[next + 1])) {
         fprintf(stderr, "usage: mutants_find [--memory=c11] [--schedules=N] [--seed=N] "
-                        "[--only=ROUTE] SUITE SCENARIO_DIR\n");
+                        "[--only=ROUTE] [--shrink] SUITE SCENARIO_DIR\n");
         return 2;
     }
     return explore(&finding);

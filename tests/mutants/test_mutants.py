@@ -76,11 +76,21 @@ def build(folder, name):
     return (f"{folder}/{name}/find", None) if linked.returncode == 0 else (None, linked.stderr)
 
 
+SMALL = []  # (operations, preemptions, seconds) of failures made smaller, or None
+
+
+def note_small(text):
+    small = re.search(r"^small: (\d+) operations, (\d+) preemptions, \d+ runs, ([\d.]+) s", text, re.M)
+    SMALL.append((int(small.group(1)), int(small.group(2)), float(small.group(3))) if small else None)
+
+
 def search(program, *options):
     """(schedules, line); schedules is None where nothing was found."""
     done = run(program, *options, SUITE, SCENARIOS)
     found = re.match(r"found in (\d+) schedules: (.*)", done.stdout)
     if done.returncode == 1 and found:
+        if "--shrink" in options:
+            note_small(done.stdout)
         return int(found.group(1)), found.group(2)
     assert done.returncode == 0 and done.stdout.startswith("nothing in "), done.stdout + done.stderr
     return None, done.stdout.strip()
@@ -92,7 +102,7 @@ def examine(folder, name):
     if program is None:
         return [], f"{name}: {why}"
     memory = ["--memory=c11"] if is_order(name) else []
-    results = [search(program, *memory, f"--schedules={LIMIT}", f"--seed={seed}") for seed in SEEDS]
+    results = [search(program, *memory, "--shrink", f"--schedules={LIMIT}", f"--seed={seed}") for seed in SEEDS]
     counts = [count for count, _ in results]
     if None in counts:
         return [name, None, None, results[0][1]], f"{name}: not found in {LIMIT} schedules"
@@ -123,6 +133,12 @@ def main():
         orders = sum(is_order(row[0]) for row in found)
         print(f"{len(found) - orders} bugs and {orders} of memory orders found; median of medians "
               f"{statistics.median(row[1] for row in found):.0f}, worst {max(row[2] for row in found)}")
+    if SMALL:
+        few = [small for small in SMALL if small and small[0] <= 10 and small[1] <= 3]
+        print(f"{len(SMALL)} failures, {len(few)} of them made smaller to at most 10 operations and 3 "
+              f"preemptions ({100 * len(few) / len(SMALL):.0f} %); processor time of the slowest "
+              f"{max((small[2] for small in SMALL if small), default=0):.1f} s, of 19 in 20 at most "
+              f"{sorted(small[2] if small else 99 for small in SMALL)[len(SMALL) * 19 // 20 - 1]:.1f} s")
     failures = [wrong for _, wrong in rows if wrong]
     print("\n".join(failures))
     return 1 if failures else 0
