@@ -129,9 +129,9 @@ def test_a_schedule_of_a_trace_knows_its_trace():
 def test_the_real_mf2_runs_clean():
     for scenario in sorted(os.listdir(SCENARIOS)):
         for route in ROUTES:
-            run = Run("explore", f"{SCENARIOS}/{scenario}", f"--route={route}", "--schedules=300")
+            run = Run("explore", f"{SCENARIOS}/{scenario}", f"--route={route}", "--schedules=40")
             assert run.status == 0, f"{scenario} {route}: {run.out}{run.err}"
-            assert "300 schedules, " in run.out and "; no violation found\n" in run.out
+            assert "40 schedules, " in run.out and "; no violation found\n" in run.out
 
 
 def test_a_failure_is_made_smaller():
@@ -164,7 +164,7 @@ def test_a_failure_of_a_trace_becomes_a_scenario():
 def test_weak_memory_is_explored():
     for scenario in ["small-exit", "three-takers"]:
         for route in ROUTES:
-            run = Run("explore", f"{SCENARIOS}/{scenario}.scn", f"--route={route}", "--memory=c11", "--schedules=300")
+            run = Run("explore", f"{SCENARIOS}/{scenario}.scn", f"--route={route}", "--memory=c11", "--schedules=100")
             assert run.status == 0, f"{scenario} {route}: {run.out}{run.err}"
     run = broken(*SEARCH, "--memory=c11", "--seed=20", "-o", "weak.hks")
     assert run.status == 1 and b"\nmemory c11\n" in read("weak.hks"), run.out
