@@ -62,11 +62,11 @@ static void forget_unseen(struct drain_session *session, const struct trace_even
 }
 
 static void on_creation(struct drain_session *session, const struct ring_record *record,
-                        struct trace_event *event) {
+                        uint32_t node, struct trace_event *event) {
     event->address = record->address;
     event->size = record->size;
     event->align_log2 = record->align_log2;
-    event->stack = drain_stack_node(session, record->stack);
+    event->stack = node;
     forget_unseen(session, event, true);
     emit_creation(session, event);
 }
@@ -90,19 +90,20 @@ static void on_usable(struct drain_session *session, const struct ring_record *r
 }
 
 static void on_alloc_fail(struct drain_session *session, const struct ring_record *record,
-                          struct trace_event *event) {
+                          uint32_t node, struct trace_event *event) {
     event->value = record->address;
     event->size = record->size;
     event->align_log2 = record->align_log2;
-    event->stack = drain_stack_node(session, record->stack);
+    event->stack = node;
     emit(session, event);
 }
 
 // ---------------------------------------------------------------- realloc
 
 static void on_release(struct drain_session *session, struct drain_thread *thread,
-                       const struct ring_record *record, struct trace_event *event) {
+                       const struct ring_record *record, uint32_t node, struct trace_event *event) {
     thread->release = *record;
+    thread->release_node = node;
     thread->in_realloc = true;
     thread->released_unknown =
         !address_map_remove(&session->objects, record->address, &thread->released_object);
@@ -112,7 +113,7 @@ static void on_release(struct drain_session *session, struct drain_thread *threa
     }
     event->object = thread->released_object;
     event->size = record->size;
-    event->stack = drain_stack_node(session, record->stack);
+    event->stack = node;
     emit(session, event);
 }
 
@@ -122,7 +123,7 @@ static void on_acquire(struct drain_session *session, struct drain_thread *threa
     if (thread->released_unknown) {
         event->op = TRACE_MALLOC;
         event->size = record->size;
-        event->stack = drain_stack_node(session, thread->release.stack);
+        event->stack = thread->release_node;
     }
     forget_unseen(session, event, thread->released_unknown);
     emit_creation(session, event);
@@ -134,7 +135,7 @@ static void on_realloc_fail(struct drain_session *session, struct drain_thread *
         event->op = TRACE_ALLOC_FAIL;
         event->value = record->size;
         event->size = thread->release.size;
-        event->stack = drain_stack_node(session, thread->release.stack);
+        event->stack = thread->release_node;
         emit(session, event);
         return;
     }
@@ -167,7 +168,7 @@ static void write_deferred(struct drain_session *session, uint32_t raw) {
     session->threads[raw].deferred = NULL;
     session->threads[raw].deferred_count = session->threads[raw].deferred_capacity = 0;
     for (uint32_t i = 0; i < count; i++)
-        drain_event(session, raw, &deferred[i].record, deferred[i].time_ticks);
+        drain_event(session, raw, &deferred[i].record, deferred[i].node, deferred[i].time_ticks);
     free(deferred);
 }
 
@@ -214,7 +215,7 @@ static bool ends_realloc(const struct ring_record *record) {
 }
 
 static void defer(struct drain_session *session, struct drain_thread *thread,
-                  const struct ring_record *record, uint64_t time_ticks) {
+                  const struct ring_record *record, uint32_t node, uint64_t time_ticks) {
     if (thread->deferred_count == thread->deferred_capacity) {
         uint32_t capacity = thread->deferred_capacity == 0 ? 16 : 2 * thread->deferred_capacity;
         struct drain_record *deferred =
@@ -226,19 +227,19 @@ static void defer(struct drain_session *session, struct drain_thread *thread,
         thread->deferred = deferred;
         thread->deferred_capacity = capacity;
     }
-    thread->deferred[thread->deferred_count++] = (struct drain_record){*record, time_ticks};
+    thread->deferred[thread->deferred_count++] = (struct drain_record){*record, time_ticks, node};
     session->counts.deferred++;
 }
 
 void drain_event(struct drain_session *session, uint32_t raw, const struct ring_record *record,
-                 uint64_t time_ticks) {
+                 uint32_t node, uint64_t time_ticks) {
     struct drain_thread *thread = thread_of(session, raw);
     if (thread == NULL) {
         drain_session_fail(session, "out of memory");
         return;
     }
     if (thread->in_realloc && !ends_realloc(record) && record->op != TRACE_LOST) {
-        defer(session, thread, record, time_ticks);
+        defer(session, thread, record, node, time_ticks);
         return;
     }
     struct trace_event event = {.op = record->op,
@@ -249,13 +250,13 @@ void drain_event(struct drain_session *session, uint32_t raw, const struct ring_
     case TRACE_MALLOC:
     case TRACE_CALLOC:
     case TRACE_ALIGNED:
-        on_creation(session, record, &event);
+        on_creation(session, record, node, &event);
         break;
     case TRACE_FREE:
         on_free(session, record, &event);
         break;
     case TRACE_REALLOC_RELEASE:
-        on_release(session, thread, record, &event);
+        on_release(session, thread, record, node, &event);
         break;
     case TRACE_REALLOC_ACQUIRE:
     case TRACE_REALLOC_FAIL:
@@ -263,7 +264,7 @@ void drain_event(struct drain_session *session, uint32_t raw, const struct ring_
         on_realloc_end(session, raw, record, &event);
         break;
     case TRACE_ALLOC_FAIL:
-        on_alloc_fail(session, record, &event);
+        on_alloc_fail(session, record, node, &event);
         break;
     case TRACE_USABLE:
         on_usable(session, record, &event);

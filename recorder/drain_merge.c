@@ -102,9 +102,13 @@ static uint64_t time_ticks_of(struct drain_session *session, uint64_t stamp) {
 
 static void take(struct drain_session *session, struct drain_cursor *cursor) {
     const struct ring_record *record = record_at(cursor, cursor->position);
+    uint32_t ring = (uint32_t)(cursor->ring - controls(session));
+    uint32_t node = drain_stack_follow(session, ring, record);
     if (record->stamp < session->sealed_stamp)
         session->counts.late++;
-    drain_event(session, cursor->ring->thread, record, time_ticks_of(session, record->stamp));
+    if (record->op != RING_OP_STACK && record->op != RING_OP_STACK_SPELLED)
+        drain_event(session, cursor->ring->thread, record, node,
+                    time_ticks_of(session, record->stamp));
     cursor->position++;
     if (cursor->position % TAIL_STEP_RECORDS == 0)
         tail_publish(cursor);

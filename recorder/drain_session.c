@@ -55,12 +55,12 @@ static uint64_t page_align(uint64_t bytes) {
 
 static void layout_set(struct ring_session *layout) {
     layout->modules_offset = page_align(sizeof *layout);
-    layout->stack_index_offset =
+    layout->place_index_offset =
         page_align(layout->modules_offset + RING_MODULES_MAX * sizeof(struct ring_module));
-    layout->stack_arena_offset =
-        page_align(layout->stack_index_offset + RING_STACK_SLOTS * sizeof(uint32_t));
-    layout->controls_offset = page_align(layout->stack_arena_offset +
-                                         (uint64_t)RING_STACK_ARENA_WORDS * sizeof(uint64_t));
+    layout->places_offset =
+        page_align(layout->place_index_offset + RING_PLACE_SLOTS * sizeof(uint32_t));
+    layout->controls_offset =
+        page_align(layout->places_offset + RING_PLACES_MAX * sizeof(struct ring_place));
     layout->records_offset =
         page_align(layout->controls_offset + RING_COUNT_MAX * sizeof(struct ring_control));
     layout->mapping_bytes = layout->records_offset +
@@ -76,11 +76,20 @@ static bool lifeline_take(pthread_mutex_t *mutex) {
            pthread_mutex_init(mutex, &attributes) == 0 && pthread_mutex_lock(mutex) == 0;
 }
 
+// How often a stack is taken twice, and how many places there are. The environment decides by
+// hand (tests use it): HAKREC_STACK_CHECK, HAKREC_STACK_PLACES.
+static uint32_t by_hand(const char *name, uint32_t usual) {
+    const char *forced = getenv(name);
+    return forced != NULL ? (uint32_t)strtoul(forced, NULL, 10) : usual;
+}
+
 static bool mapping_make(struct drain_session *session) {
     struct ring_session layout = {.magic = RING_MAGIC,
                                   .version = RING_VERSION,
                                   .clock = session->clock->clock,
                                   .stacks = session->options->stacks,
+                                  .stack_check_interval = by_hand("HAKREC_STACK_CHECK", 4096),
+                                  .places_max = by_hand("HAKREC_STACK_PLACES", RING_PLACES_MAX),
                                   .ring_count = RING_COUNT_MAX};
     layout_set(&layout);
     session->memory = memfd_create("hakrec", MFD_CLOEXEC);
@@ -92,9 +101,7 @@ static bool mapping_make(struct drain_session *session) {
         return false;
     session->ring = mapping;
     *session->ring = layout;
-    atomic_store(&session->ring->stacks_in_use, layout.stacks);
-    // Word 0 of the arena stands for "no stack".
-    atomic_store(&session->ring->stack_arena_used, 2);
+    drain_stacks_prepare(session->ring);
     return lifeline_take(&session->ring->drainer_alive);
 }
 
@@ -246,21 +253,33 @@ static uint64_t thread_cpu_ns(void) {
 static json_t *recorder_json(const struct drain_session *session) {
     const struct drain_counts *counts = &session->counts;
     struct ring_session *ring = session->ring;
-    json_t *json = json_pack(
-        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s}",
-        "stalled_ns", (json_int_t)stalled_ns(session), "drain_cpu_ns", (json_int_t)thread_cpu_ns(),
-        "passes", (json_int_t)counts->passes, "ties", (json_int_t)counts->ties, "skewed",
-        (json_int_t)counts->skewed, "skew_ns_max",
-        (json_int_t)((double)counts->skew_stamps_max * session->clock->ns_per_stamp),
-        "stamp_error_ns", (json_int_t)session->clock->error_ns, "unseen_frees",
-        (json_int_t)counts->unseen_frees, "unknown_usable", (json_int_t)counts->unknown_usable,
-        "deferred", (json_int_t)counts->deferred, "guarded",
-        (json_int_t)atomic_load(&ring->guarded), "stack_overflow",
-        (json_int_t)atomic_load(&ring->stack_overflow), "stack_words",
-        (json_int_t)atomic_load(&ring->stack_arena_used), "module_overflow",
-        (json_int_t)atomic_load(&ring->module_overflow), "rings",
-        (json_int_t)atomic_load(&ring->ring_high), "stacks",
-        stacks_name(atomic_load(&ring->stacks_in_use)));
+    const struct {
+        const char *name;
+        uint64_t value;
+    } rows[] = {
+        {"stalled_ns", stalled_ns(session)},
+        {"drain_cpu_ns", thread_cpu_ns()},
+        {"passes", counts->passes},
+        {"ties", counts->ties},
+        {"skewed", counts->skewed},
+        {"skew_ns_max", (uint64_t)((double)counts->skew_stamps_max * session->clock->ns_per_stamp)},
+        {"stamp_error_ns", (uint64_t)session->clock->error_ns},
+        {"unseen_frees", counts->unseen_frees},
+        {"unknown_usable", counts->unknown_usable},
+        {"deferred", counts->deferred},
+        {"guarded", atomic_load(&ring->guarded)},
+        {"stack_places", atomic_load(&ring->place_count)},
+        {"frames_spelled", atomic_load(&ring->frames_spelled)},
+        {"stacks_unwound", atomic_load(&ring->stacks_unwound)},
+        {"stacks_checked", atomic_load(&ring->stacks_checked)},
+        {"stacks_shorter", atomic_load(&ring->stacks_shorter)},
+        {"stacks_wrong", atomic_load(&ring->stacks_wrong)},
+        {"module_overflow", atomic_load(&ring->module_overflow)},
+        {"rings", atomic_load(&ring->ring_high)},
+    };
+    json_t *json = json_object();
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        json_object_set_new(json, rows[i].name, json_integer((json_int_t)rows[i].value));
     uint32_t own = atomic_load(&ring->own_allocator);
     if (own != RING_OWN_NOTHING)
         json_object_set_new(json, own == RING_OWN_MALLOC ? "own_malloc" : "own_operator_new",
@@ -310,12 +329,6 @@ static void await_wait_status(const struct drain_session *session) {
         nanosleep(&pause, NULL);
 }
 
-// Full stacks were asked for and not even the first process could take them.
-static bool has_no_unwinder(const struct drain_session *session) {
-    return session->is_main && session->options->stacks == RING_STACKS_FULL &&
-           atomic_load(&session->ring->stacks_in_use) != RING_STACKS_FULL;
-}
-
 static void trace_end(struct drain_session *session) {
     session->counts.lost += atomic_load(&session->ring->lost_without_ring);
     struct trace_error error = {"out of memory"};
@@ -334,7 +347,6 @@ static void trace_end(struct drain_session *session) {
                                       .pid = session->pid,
                                       .is_main = session->is_main,
                                       .own = atomic_load(&session->ring->own_allocator),
-                                      .has_no_unwinder = has_no_unwinder(session),
                                       .threads = session->thread_numbers,
                                       .events = totals.events,
                                       .file_bytes = written ? (uint64_t)status.st_size : 0,

@@ -1,67 +1,109 @@
 // drain_stack.c: from the program's stacks to the trace's tree of frames.
 //
-// Owns: which stack of the program's table (ring.h) is which node, which node has which parent and
-// place, which loaded file has which module number. Each stack, node and module is written to the
-// trace once, when the first event needs it.
+// Owns: each ring's stack, as its records change it (ring.h); which frame inside which other is
+// which node of the trace; which loaded file has which module number. Each node and module is
+// written to the trace once, when the first stack needs it.
 //
-// An address belongs to the latest module of the log, as far as it was known when the stack was
-// taken, that covers it; failing that to a later one (the log was being extended by another
-// thread at that moment).
+// A *frame* here is a place in a file. Places of the program's table (ring.h) that differ only
+// because something was unloaded meanwhile are one frame. An address belongs to the latest module
+// of the log, as far as it was known when the place was met, that covers it; failing that to a
+// later one (the log was being extended by another thread at that moment).
+//
+// A program makes a few new frames at each event and the drainer must keep up: a small cache takes
+// what recurs, the tables behind it are looked up in memory that is far away.
 #include "drainer.h"
 
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
-struct node_slot {
-    uint32_t node; // 0 = free
-    uint32_t parent, module;
-    uint64_t offset;
+// Keys to numbers, never removed: open addressing, linear probing, at most half full.
+struct number_slot {
+    uint64_t key;    // of nodes: parent << 32 | frame; of frames: offset
+    uint32_t extra;  // of frames: module
+    uint32_t number; // 0 = free
 };
 
-struct place { // a resolved address
-    uint64_t address;
-    uint32_t modules; // how much of the log was known
-    uint32_t module;
-    uint64_t offset;
+struct number_table {
+    struct number_slot *slots;
+    uint64_t mask, count;
 };
 
-enum { NODE_SLOTS_MIN = 1 << 14, PLACES = 1 << 13 };
+struct edge {     // recently met
+    uint64_t key; // parent << 32 | place
+    uint32_t node;
+};
+
+enum { SLOTS_MIN = 1 << 10, EDGES_LOG2 = 15 };
 
 struct drain_stacks {
     bool redact;
-    uint32_t *nodes; // by arena word of the stack; 0 = not met yet
-    struct node_slot *slots;
-    uint64_t slot_mask, slot_count;
+    struct number_table nodes, frames;
     uint32_t module_numbers[RING_MODULES_MAX]; // in the trace; 0 = not written yet
-    struct place places[PLACES];               // a cache
+    uint32_t frame_of[RING_PLACES_MAX];        // of a place; 0 = not met yet
+    struct frame_place {
+        uint32_t module;
+        uint64_t offset;
+    } * places; // of frames, by number
+    uint32_t place_capacity;
+    struct edge edges[1 << EDGES_LOG2];
 };
 
-static const size_t nodes_bytes = (size_t)RING_STACK_ARENA_WORDS * sizeof(uint32_t);
+// ---------------------------------------------------------------- numbers
+
+static bool table_open(struct number_table *table) {
+    table->slots = calloc(SLOTS_MIN, sizeof *table->slots);
+    table->mask = SLOTS_MIN - 1;
+    return table->slots != NULL;
+}
+
+// The slot of a key, or the free one where it belongs.
+static struct number_slot *table_find(const struct number_table *table, uint64_t key,
+                                      uint32_t extra) {
+    uint64_t hash = (key ^ (uint64_t)extra << 40) * 0x9e3779b97f4a7c15ull;
+    uint64_t i = (hash ^ hash >> 32) & table->mask;
+    while (table->slots[i].number != 0 &&
+           (table->slots[i].key != key || table->slots[i].extra != extra))
+        i = (i + 1) & table->mask;
+    return &table->slots[i];
+}
+
+// Fills a free slot; the slots may move. False: out of memory.
+static bool table_add(struct number_table *table, struct number_slot *slot,
+                      const struct number_slot *content) {
+    *slot = *content;
+    if (2 * ++table->count <= table->mask)
+        return true;
+    struct number_table grown = {calloc(2 * (table->mask + 1), sizeof *slot), 2 * table->mask + 1,
+                                 table->count};
+    if (grown.slots == NULL)
+        return false;
+    for (uint64_t i = 0; i <= table->mask; i++)
+        if (table->slots[i].number != 0)
+            *table_find(&grown, table->slots[i].key, table->slots[i].extra) = table->slots[i];
+    free(table->slots);
+    *table = grown;
+    return true;
+}
 
 struct drain_stacks *drain_stacks_open(const struct drain_options *options) {
     struct drain_stacks *stacks = calloc(1, sizeof *stacks);
     if (stacks == NULL)
         return NULL;
     stacks->redact = options->redact;
-    stacks->slot_mask = NODE_SLOTS_MIN - 1;
-    stacks->slots = calloc(NODE_SLOTS_MIN, sizeof *stacks->slots);
-    stacks->nodes = mmap(NULL, nodes_bytes, PROT_READ | PROT_WRITE,
-                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (stacks->slots != NULL && stacks->nodes != MAP_FAILED)
+    if (table_open(&stacks->nodes) && table_open(&stacks->frames))
         return stacks;
-    free(stacks->slots);
-    free(stacks);
+    drain_stacks_close(stacks);
     return NULL;
 }
 
 void drain_stacks_close(struct drain_stacks *stacks) {
     if (stacks == NULL)
         return;
-    munmap(stacks->nodes, nodes_bytes);
-    free(stacks->slots);
+    free(stacks->nodes.slots);
+    free(stacks->frames.slots);
+    free(stacks->places);
     free(stacks);
 }
 
@@ -120,89 +162,143 @@ static uint32_t module_number(struct drain_session *session, uint32_t index) {
     return number;
 }
 
-// ---------------------------------------------------------------- nodes
+// ---------------------------------------------------------------- frames
 
-static const struct place *place_of(struct drain_session *session, uint64_t address,
-                                    uint32_t modules) {
-    uint64_t hash = (address ^ modules) * 0x9e3779b97f4a7c15ull >> 32;
-    struct place *place = &session->stacks->places[hash % PLACES];
-    if (place->address == address && place->modules == modules)
-        return place;
-    uint64_t call = address - 1; // inside the calling instruction
-    uint32_t found = module_find(session, call, modules);
-    *place = (struct place){.address = address, .modules = modules, .offset = call};
-    if (found != 0) {
-        place->module = module_number(session, found - 1);
-        place->offset = call - module_at(session, found - 1)->start;
-    }
-    return place;
-}
-
-static struct node_slot *slot_of(struct drain_stacks *stacks, const struct trace_node *node) {
-    uint64_t hash = (node->offset ^ (uint64_t)node->module << 40) * 0x9e3779b97f4a7c15ull;
-    uint64_t i = ((hash ^ node->parent) * 0xff51afd7ed558ccdull >> 24) & stacks->slot_mask;
-    while (stacks->slots[i].node != 0 &&
-           (stacks->slots[i].parent != node->parent || stacks->slots[i].module != node->module ||
-            stacks->slots[i].offset != node->offset))
-        i = (i + 1) & stacks->slot_mask;
-    return &stacks->slots[i];
-}
-
-static bool slots_grow(struct drain_stacks *stacks) {
-    struct node_slot *old = stacks->slots;
-    uint64_t old_mask = stacks->slot_mask;
-    struct node_slot *slots = calloc(2 * (old_mask + 1), sizeof *slots);
-    if (slots == NULL)
+static bool places_grow(struct drain_stacks *stacks, uint32_t number) {
+    if (number < stacks->place_capacity)
+        return true;
+    uint32_t capacity = 2 * number + 256;
+    struct frame_place *places = realloc(stacks->places, capacity * sizeof *places);
+    if (places == NULL)
         return false;
-    stacks->slots = slots;
-    stacks->slot_mask = 2 * old_mask + 1;
-    for (uint64_t i = 0; i <= old_mask; i++) {
-        struct trace_node node = {old[i].parent, old[i].module, old[i].offset};
-        if (old[i].node != 0)
-            *slot_of(stacks, &node) = old[i];
-    }
-    free(old);
+    stacks->places = places;
+    stacks->place_capacity = capacity;
     return true;
 }
 
-static uint32_t node_number(struct drain_session *session, const struct trace_node *node) {
+// The number of the frame that returns to this address; 0 if the session has failed.
+static uint32_t frame_number(struct drain_session *session, uint64_t address, uint32_t modules) {
     struct drain_stacks *stacks = session->stacks;
-    struct node_slot *slot = slot_of(stacks, node);
-    if (slot->node != 0)
-        return slot->node;
-    struct trace_error error = {""};
-    uint32_t number = trace_writer_node(session->writer, node, &error);
-    if (number == 0) {
-        drain_session_fail(session, error.text);
+    struct frame_place place = {.offset = address - 1}; // inside the calling instruction
+    uint32_t found = module_find(session, place.offset, modules);
+    if (found != 0) {
+        place.module = module_number(session, found - 1);
+        place.offset -= module_at(session, found - 1)->start;
+    }
+    struct number_slot *slot = table_find(&stacks->frames, place.offset, place.module);
+    if (slot->number != 0 || session->failed)
+        return slot->number;
+    uint32_t number = (uint32_t)stacks->frames.count + 1;
+    struct number_slot content = {place.offset, place.module, number};
+    if (!places_grow(stacks, number) || !table_add(&stacks->frames, slot, &content)) {
+        drain_session_fail(session, "out of memory");
         return 0;
     }
-    *slot = (struct node_slot){number, node->parent, node->module, node->offset};
-    if (2 * ++stacks->slot_count > stacks->slot_mask && !slots_grow(stacks))
-        drain_session_fail(session, "out of memory");
+    stacks->places[number] = place;
     return number;
 }
 
-static uint32_t node_of_entry(struct drain_session *session, const struct ring_stack *entry) {
-    uint32_t parent = 0;
-    for (unsigned i = entry->count; i-- > 0 && !session->failed;) {
-        const struct place *place = place_of(session, entry->frames[i], entry->modules);
-        struct trace_node node = {parent, place->module, place->offset};
-        parent = node_number(session, &node);
-    }
-    return session->failed ? 0 : parent;
+static struct ring_place *places_of(const struct ring_session *ring) {
+    return (struct ring_place *)((uintptr_t)ring + ring->places_offset);
 }
 
-uint32_t drain_stack_node(struct drain_session *session, uint32_t stack) {
+static uint32_t frame_of_place(struct drain_session *session, uint32_t number) {
+    uint32_t *frame = &session->stacks->frame_of[number];
+    const struct ring_place *place = &places_of(session->ring)[number];
+    if (*frame == 0)
+        *frame = frame_number(session, place->address, place->modules);
+    return *frame;
+}
+
+void drain_stacks_prepare(struct ring_session *ring) {
+    places_of(ring)[RING_PLACE_CUT].address = RING_STACK_CUT;
+    atomic_store(&ring->place_count, RING_PLACE_CUT + 1);
+}
+
+// ---------------------------------------------------------------- nodes
+
+// One more frame inwards. 0 if the session has failed.
+static uint32_t node_number(struct drain_session *session, uint32_t parent, uint32_t frame) {
     struct drain_stacks *stacks = session->stacks;
-    if (stack == 0 || stack >= RING_STACK_ARENA_WORDS || session->failed)
+    if (frame == 0)
         return 0;
-    if (stacks->nodes[stack] == 0) {
-        const struct ring_stack *entry =
-            (const struct ring_stack *)((const uint64_t *)(const void *)((char *)session->ring +
-                                                                         session->ring
-                                                                             ->stack_arena_offset) +
-                                        stack);
-        stacks->nodes[stack] = node_of_entry(session, entry);
+    uint64_t key = (uint64_t)parent << 32 | frame;
+    struct number_slot *slot = table_find(&stacks->nodes, key, 0);
+    if (slot->number != 0 || session->failed)
+        return slot->number;
+    struct trace_error error = {""};
+    struct trace_node node = {parent, stacks->places[frame].module, stacks->places[frame].offset};
+    struct number_slot content = {key, 0, trace_writer_node(session->writer, &node, &error)};
+    if (content.number == 0)
+        drain_session_fail(session, error.text);
+    else if (!table_add(&stacks->nodes, slot, &content))
+        drain_session_fail(session, "out of memory");
+    return content.number;
+}
+
+static uint32_t node_of_place(struct drain_session *session, uint32_t parent, uint32_t place) {
+    uint64_t key = (uint64_t)parent << 32 | place;
+    struct edge *edge = &session->stacks->edges[key * 0x9e3779b97f4a7c15ull >> (64 - EDGES_LOG2)];
+    if (edge->key == key)
+        return edge->node;
+    uint32_t node = node_number(session, parent, frame_of_place(session, place));
+    if (node != 0)
+        *edge = (struct edge){key, node};
+    return node;
+}
+
+// ---------------------------------------------------------------- a ring's stack
+
+static bool has_stack(const struct ring_record *record) {
+    switch (record->op) {
+    case TRACE_MALLOC:
+    case TRACE_CALLOC:
+    case TRACE_ALIGNED:
+    case TRACE_REALLOC_RELEASE:
+    case TRACE_ALLOC_FAIL:
+    case RING_OP_STACK:
+    case RING_OP_STACK_SPELLED:
+        return true;
+    default:
+        return false;
     }
-    return stacks->nodes[stack];
+}
+
+static void trail_add(struct drain_trail *trail, uint32_t node) {
+    if (trail->count < sizeof trail->nodes / sizeof *trail->nodes)
+        trail->nodes[trail->count++] = node;
+}
+
+static uint32_t trail_node(const struct drain_trail *trail) {
+    return trail->count > 0 ? trail->nodes[trail->count - 1] : 0;
+}
+
+static void trail_add_places(struct drain_session *session, struct drain_trail *trail,
+                             uint64_t packed, uint32_t count) {
+    for (uint32_t i = 0; i < count && i < RING_INLINE_PLACES; i++)
+        trail_add(trail, node_of_place(session, trail_node(trail), ring_stack_place(packed, i)));
+}
+
+uint32_t drain_stack_follow(struct drain_session *session, uint32_t ring,
+                            const struct ring_record *record) {
+    if (!has_stack(record))
+        return 0;
+    struct drain_trail *trail = &session->trails[ring];
+    uint32_t kept = ring_stack_kept(record->stack);
+    if (kept < trail->count)
+        trail->count = kept;
+    if (record->op == RING_OP_STACK) {
+        // As stack_publish packs them.
+        uint32_t count = record->align_log2;
+        trail_add_places(session, trail, record->stack, count);
+        trail_add_places(session, trail, record->size << 10, count > 3 ? count - 3 : 0);
+        trail_add_places(session, trail, (uint64_t)record->address << 10,
+                         count > 6 ? count - 6 : 0);
+    } else if (record->op == RING_OP_STACK_SPELLED) {
+        uint32_t frame = frame_number(session, record->address, (uint32_t)record->size);
+        trail_add(trail, node_number(session, trail_node(trail), frame));
+    } else {
+        trail_add_places(session, trail, record->stack, ring_stack_count(record->stack));
+    }
+    return session->failed ? 0 : trail_node(trail);
 }

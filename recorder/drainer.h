@@ -45,7 +45,7 @@ struct control_message {
     uint32_t kind;
     int32_t pid, status;
     uint32_t running;
-    bool is_main, has_no_unwinder;
+    bool is_main;
     uint32_t own; // enum ring_own, of own_module
     uint32_t threads;
     uint64_t events, file_bytes, lost;
@@ -114,9 +114,16 @@ struct drain_cursor {
     uint64_t position, end;
 };
 
+// A ring's stack (ring.h): the trace's node of each frame and all outside of it.
+struct drain_trail {
+    uint32_t count;
+    uint32_t nodes[RING_STACK_FRAMES_MAX + 2];
+};
+
 struct drain_record { // a record held back, with its time
     struct ring_record record;
     uint64_t time_ticks;
+    uint32_t node;
 };
 
 // The last children that the process forked: those that may not have said hello yet. Read by
@@ -133,6 +140,7 @@ struct drain_thread {
     bool in_realloc;          // its release has been written, its end not
     bool released_unknown;    // the block of that release was not known
     struct ring_record release;
+    uint32_t release_node;
     uint64_t released_object;
     struct drain_record *deferred; // what a signal handler did meanwhile
     uint32_t deferred_count, deferred_capacity;
@@ -165,6 +173,7 @@ struct drain_session {
     bool failed; // the trace cannot be written any more: events are counted as lost
     char failure[sizeof((struct trace_error *)0)->text];
     uint64_t tails[RING_COUNT_MAX];
+    struct drain_trail trails[RING_COUNT_MAX]; // only those of rings in use are ever touched
     struct drain_cursor cursors[RING_COUNT_MAX];
     uint32_t heap[RING_COUNT_MAX]; // of cursors, by the stamp of their next record
     uint32_t cursor_count, heap_count;
@@ -196,7 +205,7 @@ void drain_merge_recycle(struct drain_session *session, bool all);
 // ---------------------------------------------------------------- drain_event.c
 
 void drain_event(struct drain_session *session, uint32_t raw_thread,
-                 const struct ring_record *record, uint64_t time_ticks);
+                 const struct ring_record *record, uint32_t node, uint64_t time_ticks);
 // Writes what was held back for the end of a realloc that will never come.
 void drain_event_finish(struct drain_session *session);
 // True if the record can only follow one that has not been written yet: the freeing (or, if
@@ -206,9 +215,14 @@ bool drain_event_is_early(const struct drain_session *session, const struct ring
 
 // ---------------------------------------------------------------- drain_stack.c
 
+// Fills what the program finds in the tables of stacks. Before the mapping is handed over.
+void drain_stacks_prepare(struct ring_session *ring);
 struct drain_stacks *drain_stacks_open(const struct drain_options *options);
 void drain_stacks_close(struct drain_stacks *stacks);
-// The trace's node for a stack of the program's table, writing what is new; 0 = none.
-uint32_t drain_stack_node(struct drain_session *session, uint32_t stack);
+// Carries out what a record says of its ring's stack, and returns the trace's node for that; 0 = no
+// stack. Nodes that the trace does not have yet are written to it. Once for each record, in the
+// ring's order.
+uint32_t drain_stack_follow(struct drain_session *session, uint32_t ring,
+                            const struct ring_record *record);
 
 #endif

@@ -489,9 +489,6 @@ static void session_report(const struct settings *settings, struct report *repor
         return;
     if (message->is_main || report->children <= CHILD_LINES_MAX)
         session_print(message);
-    if (message->has_no_unwinder)
-        fprintf(stderr, "hakrec: %s: no stacks but callers: libunwind.so.8 cannot be loaded\n",
-                message->text);
     if (message->own == RING_OWN_MALLOC)
         fprintf(stderr,
                 "hakrec: %s: the program brings its own malloc (%s): its calls are not seen\n",

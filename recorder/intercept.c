@@ -17,6 +17,8 @@
 #include <unistd.h>
 
 #define CALLER __builtin_return_address(0)
+// What the stack is taken from; an object of the entry point's own frame, so that the frame stays.
+#define CALLER_STATE &(const struct rec_caller)REC_CALLER_HERE
 
 // Not declared by glibc 2.36.
 void cfree(void *block);
@@ -73,11 +75,11 @@ static void *forward_realloc(void *old, size_t size_bytes) {
 
 // Ends the event of an allocation that has returned `block`, or failed with `error`.
 static void allocation_end(uint8_t op, uint8_t entry, const void *block, size_t size_bytes,
-                           uint8_t align_log2, int error, const void *caller) {
+                           uint8_t align_log2, int error, const struct rec_caller *caller) {
     struct rec_level *level = rec_level_now();
     level->phase = REC_PHASE_RECORD;
     if (rec_level_has_room(level)) {
-        uint32_t stack = rec_stack_capture(level, caller);
+        uint64_t stack = rec_stack_capture(level, caller);
         if (REC_LIKELY(block != NULL))
             rec_publish(level, op, entry, (uint64_t)block, size_bytes, stack, align_log2);
         else
@@ -88,7 +90,7 @@ static void allocation_end(uint8_t op, uint8_t entry, const void *block, size_t 
 }
 
 static void allocation_end_errno(uint8_t op, uint8_t entry, const void *block, size_t size_bytes,
-                                 uint8_t align_log2, const void *caller) {
+                                 uint8_t align_log2, const struct rec_caller *caller) {
     int saved_errno = errno;
     allocation_end(op, entry, block, size_bytes, align_log2, saved_errno, caller);
     errno = saved_errno;
@@ -100,12 +102,12 @@ static uint8_t log2_of(size_t align_bytes) {
 
 // Publishes the release that a real function is about to do.
 static void release_begin(uint8_t op, uint8_t entry, const void *block, size_t size_bytes,
-                          const void *stack_of) {
+                          const struct rec_caller *stack_of) {
     struct rec_level *level = rec_level_now();
     level->phase = REC_PHASE_RECORD;
     if (rec_level_has_room(level)) {
         int saved_errno = errno;
-        uint32_t stack = stack_of != NULL ? rec_stack_capture(level, stack_of) : 0;
+        uint64_t stack = stack_of != NULL ? rec_stack_capture(level, stack_of) : 0;
         rec_publish(level, op, entry, (uint64_t)block, size_bytes, stack, 0);
         errno = saved_errno;
     }
@@ -127,7 +129,8 @@ static void free_as(void *block, uint8_t entry, const void *caller) {
     rec_end();
 }
 
-static void *realloc_moved(void *old, size_t size_bytes, uint8_t entry, const void *caller) {
+static void *realloc_moved(void *old, size_t size_bytes, uint8_t entry,
+                           const struct rec_caller *caller) {
     release_begin(TRACE_REALLOC_RELEASE, entry, old, size_bytes, caller);
     void *block = rec_real.realloc(old, size_bytes);
     int saved_errno = errno;
@@ -145,10 +148,11 @@ static void *realloc_moved(void *old, size_t size_bytes, uint8_t entry, const vo
     return block;
 }
 
-static void *realloc_as(void *old, size_t size_bytes, uint8_t entry, const void *caller) {
+static void *realloc_as(void *old, size_t size_bytes, uint8_t entry,
+                        const struct rec_caller *caller) {
     if (REC_UNLIKELY(rec_pool_owns(old)))
         return pool_realloc(old, size_bytes);
-    if (REC_UNLIKELY(!rec_begin(caller)))
+    if (REC_UNLIKELY(!rec_begin(caller->address)))
         return forward_realloc(old, size_bytes);
     if (old != NULL && (size_bytes != 0 || !rec_real_realloc_zero_frees))
         return realloc_moved(old, size_bytes, entry, caller);
@@ -169,7 +173,7 @@ REC_EXPORT void *malloc(size_t size) {
     if (REC_UNLIKELY(!rec_begin(CALLER)))
         return forward_allocate(size, 0);
     void *block = rec_real.malloc(size);
-    allocation_end_errno(TRACE_MALLOC, TRACE_ENTRY_MALLOC, block, size, 0, CALLER);
+    allocation_end_errno(TRACE_MALLOC, TRACE_ENTRY_MALLOC, block, size, 0, CALLER_STATE);
     return block;
 }
 
@@ -180,7 +184,7 @@ REC_EXPORT void *calloc(size_t count, size_t size) {
     size_t total;
     if (__builtin_mul_overflow(count, size, &total))
         total = SIZE_MAX;
-    allocation_end_errno(TRACE_CALLOC, TRACE_ENTRY_CALLOC, block, total, 0, CALLER);
+    allocation_end_errno(TRACE_CALLOC, TRACE_ENTRY_CALLOC, block, total, 0, CALLER_STATE);
     return block;
 }
 
@@ -205,17 +209,18 @@ REC_EXPORT void free_aligned_sized(void *block, size_t alignment, size_t size) {
 }
 
 REC_EXPORT void *realloc(void *old, size_t size) {
-    return realloc_as(old, size, TRACE_ENTRY_REALLOC, CALLER);
+    return realloc_as(old, size, TRACE_ENTRY_REALLOC, CALLER_STATE);
 }
 
 // Done by realloc, as glibc does; calling the real one would come back to ours.
 REC_EXPORT void *reallocarray(void *old, size_t count, size_t size) {
     size_t total;
     if (!__builtin_mul_overflow(count, size, &total))
-        return realloc_as(old, total, TRACE_ENTRY_REALLOCARRAY, CALLER);
+        return realloc_as(old, total, TRACE_ENTRY_REALLOCARRAY, CALLER_STATE);
     errno = ENOMEM;
     if (rec_begin(CALLER))
-        allocation_end_errno(TRACE_MALLOC, TRACE_ENTRY_REALLOCARRAY, NULL, SIZE_MAX, 0, CALLER);
+        allocation_end_errno(TRACE_MALLOC, TRACE_ENTRY_REALLOCARRAY, NULL, SIZE_MAX, 0,
+                             CALLER_STATE);
     return NULL;
 }
 
@@ -224,7 +229,7 @@ REC_EXPORT void *memalign(size_t alignment, size_t size) {
         return forward_allocate(size, alignment);
     void *block = rec_real.memalign(alignment, size);
     allocation_end_errno(TRACE_ALIGNED, TRACE_ENTRY_MEMALIGN, block, size, log2_of(alignment),
-                         CALLER);
+                         CALLER_STATE);
     return block;
 }
 
@@ -233,7 +238,7 @@ REC_EXPORT void *aligned_alloc(size_t alignment, size_t size) {
         return forward_allocate(size, alignment);
     void *block = rec_real.aligned_alloc(alignment, size);
     allocation_end_errno(TRACE_ALIGNED, TRACE_ENTRY_ALIGNED_ALLOC, block, size, log2_of(alignment),
-                         CALLER);
+                         CALLER_STATE);
     return block;
 }
 
@@ -250,7 +255,7 @@ REC_EXPORT int posix_memalign(void **result, size_t alignment, size_t size) {
     if (error == 0)
         *result = block;
     allocation_end(TRACE_ALIGNED, TRACE_ENTRY_POSIX_MEMALIGN, block, size, log2_of(alignment),
-                   error, CALLER);
+                   error, CALLER_STATE);
     errno = saved_errno;
     return error;
 }
@@ -261,7 +266,7 @@ REC_EXPORT void *valloc(size_t size) {
         return forward_allocate(size, page_bytes);
     void *block = rec_real.valloc(size);
     allocation_end_errno(TRACE_ALIGNED, TRACE_ENTRY_VALLOC, block, size, log2_of(page_bytes),
-                         CALLER);
+                         CALLER_STATE);
     return block;
 }
 
@@ -271,7 +276,7 @@ REC_EXPORT void *pvalloc(size_t size) {
         return forward_allocate((size + page_bytes - 1) & ~(page_bytes - 1), page_bytes);
     void *block = rec_real.pvalloc(size);
     allocation_end_errno(TRACE_ALIGNED, TRACE_ENTRY_PVALLOC, block, size, log2_of(page_bytes),
-                         CALLER);
+                         CALLER_STATE);
     return block;
 }
 

@@ -90,9 +90,12 @@ enum rec_phase {
     REC_PHASE_OWN = 2,    // the dynamic linker, libc or the unwinder at our request
 };
 
+struct rec_scratch;
+
 // Invariant: limit − head records may be written before rec_level_room must be asked again.
 struct rec_level {
-    struct ring_control *ring; // NULL until this thread has an event at this level
+    struct ring_control *ring;   // NULL until this thread has an event at this level
+    struct rec_scratch *scratch; // NULL where there was no memory for it
     struct ring_record *records;
     uint64_t head, limit;
     volatile uint32_t phase;
@@ -102,6 +105,7 @@ struct rec_thread {
     volatile uint32_t depth; // events under way in this thread; its latest is level[depth − 1]
     uint32_t id_plus_one;    // raw thread id + 1; 0 = not yet known
     uint64_t lost;           // events of this thread not yet confessed by a LOST record
+    uint64_t stack_low, stack_high;          // its stack; 0 = not known
     struct rec_level level[RING_LEVELS + 1]; // the last one only for rec_own_begin
 };
 extern __thread struct rec_thread rec_thread __attribute__((tls_model("initial-exec")));
@@ -113,14 +117,104 @@ extern volatile uint64_t *rec_gate;
 // The session in force; valid while *rec_gate is 1.
 extern struct ring_session *rec_session;
 
+// ---------------------------------------------------------------- preload_rule.c
+
+enum rec_cfa { // where the caller's frame begins
+    REC_CFA_SP = 0,
+    REC_CFA_BP = 1,
+    REC_CFA_BP_DEREF = 2, // at the address that stands there
+    REC_CFA_END = 3,      // there is no caller
+    REC_CFA_SIGNAL = 4,   // interrupted: the kernel's saved context
+    REC_CFA_GUESS = 5,    // no unwind information
+    REC_CFA_FOREIGN = 6,  // information that we do not follow
+};
+enum rec_bp { // where the caller's frame pointer is
+    REC_BP_SAME = 0,
+    REC_BP_AT_CFA = 1, // at CFA + bp_offset
+    REC_BP_AT_BP = 2,  // at our frame pointer + bp_offset
+    REC_BP_FOREIGN = 3,
+};
+
+// The rule for an instruction. Takes no lock, allocates nothing.
+struct ring_rule rec_rule_of(uint64_t pc);
+
+// ---------------------------------------------------------------- preload_place.c
+
+// The place of a return address, and a copy of what is known of it. 0: the table is full; the copy
+// is right all the same.
+uint32_t rec_place_of(uint64_t address, uint32_t epoch, struct ring_place *copy);
+
+// ---------------------------------------------------------------- preload_walk.c
+
+// The state in which a call of the program reached us: where it goes on afterwards.
+struct rec_caller {
+    const void *address;
+    uint64_t sp, bp;
+};
+// In an entry point, whose frame pointer is on the stack (-fno-omit-frame-pointer).
+#define REC_CALLER_HERE                                                                            \
+    {                                                                                              \
+        __builtin_return_address(0), (uint64_t)__builtin_frame_address(0) + 16,                    \
+            *(const uint64_t *)__builtin_frame_address(0)                                          \
+    }
+
+enum { REC_STEPS_LOG2 = 11 };
+
+// A return address that this thread has met, with its place, which is 0 if the table of places
+// has no room.
+struct rec_step {
+    uint64_t address : 47; // 0 = free
+    uint64_t place : 17;
+    struct ring_rule rule;
+};
+static_assert(sizeof(struct rec_step) == 16, "");
+
+// Invariant: frames stand outermost first; bp_from and is_opaque tell how the walk went on from
+// this frame to the one before it.
+struct rec_frame {
+    uint64_t address, sp, bp;
+    const uint64_t *bp_from; // where the outer frame's bp was read
+    uint32_t place;
+    uint8_t depth;          // frames up to this one that are not our own
+    bool is_own, is_opaque; // opaque: more was read than bp_from and the return address
+    bool is_interrupted;    // by the signal whose frame is next inwards: not at a call
+};
+
 // What each ring's owner keeps to itself. Private memory: a fork child sees its parent's.
 struct rec_scratch {
     volatile uint64_t unwinding; // its owner is inside libunwind
+    uint32_t session;            // that the caches are of: rec_session_number() + 1
+    uint32_t epoch;
+    uint32_t check_in; // so many stacks until one is taken twice
+    uint32_t trail_count;
+    uint32_t trail_kept; // so many of them are as in the walk before
+    bool trail_keeps;    // the trail may serve the next walk
+    bool is_uncertain;   // a module is being unloaded: nothing found now may be kept
+    struct rec_step steps[1 << REC_STEPS_LOG2];
+    struct rec_frame trail[RING_STACK_FRAMES_MAX + 2], fresh[RING_STACK_FRAMES_MAX + 1];
     uint64_t frames[RING_STACK_FRAMES_MAX + 15];
 };
-struct rec_scratch *rec_level_scratch(const struct rec_level *level);
 // Whether any thread was inside libunwind: asked in a fork child, of its parent's last moment.
 bool rec_scratch_unwinding(void);
+
+enum rec_walk_end {
+    REC_WALK_GOES_ON,
+    REC_WALK_COMPLETE,
+    REC_WALK_COMPLETE_ZERO, // likewise; inside preload_walk.c only
+    REC_WALK_CUT,           // RING_STACK_FRAMES_MAX frames, and there are more
+    REC_WALK_LOST,          // there are more, and it is not known which
+    REC_WALK_FOREIGN,       // nothing has been done: it takes a full unwinder
+};
+
+// Learns the bounds of this thread's stack.
+void rec_walk_thread_open(bool is_first);
+// Puts the stack of a call into the trail.
+enum rec_walk_end rec_walk(struct rec_scratch *scratch, const struct rec_caller *caller);
+// The same with addresses that were found otherwise, at most RING_STACK_FRAMES_MAX.
+void rec_walk_adopt(struct rec_scratch *scratch, const uint64_t *addresses, unsigned count,
+                    bool is_cut);
+// Empties the caches. `is_uncertain`: what is found from now on is kept nowhere.
+void rec_walk_forget(struct rec_scratch *scratch, uint32_t epoch, bool is_uncertain);
 
 // How many sessions this process and the forked line before it had, without the present one.
 uint32_t rec_session_number(void);
@@ -130,6 +224,8 @@ bool rec_begin_slow(const void *caller);
 // Makes room for one record, waiting for the drainer if it must. False: recording is off, or
 // there is no ring; the event is then counted as lost.
 bool rec_level_room(struct rec_level *level);
+// The same for several, in a level that has a ring.
+bool rec_level_reserve(struct rec_level *level, uint32_t records);
 // The thread's id, a new one if it has none.
 uint32_t rec_thread_id(void);
 // This thread's rings may be given to others once it is gone.
@@ -176,15 +272,15 @@ static inline bool rec_level_has_room(struct rec_level *level) {
 // can be; the record becomes the drainer's with the one release store at the end, which pairs
 // with the acquire of `head` in its pass.
 static inline void rec_publish(struct rec_level *level, uint8_t op, uint8_t entry, uint64_t address,
-                               uint64_t size, uint32_t stack, uint8_t align_log2) {
+                               uint64_t size, uint64_t stack, uint8_t align_log2) {
     struct ring_record *record = &level->records[level->head & (RING_RECORDS - 1)];
-    record->address = address;
-    record->size = size;
-    record->stack = stack;
-    record->op = op;
-    record->entry = entry;
-    record->align_log2 = align_log2;
-    record->stamp = stamp_now(rec_session->clock);
+    *record = (struct ring_record){.address = address,
+                                   .op = op,
+                                   .entry = entry,
+                                   .align_log2 = align_log2,
+                                   .size = size,
+                                   .stack = stack,
+                                   .stamp = stamp_now(rec_session->clock)};
     level->head++;
     atomic_store_explicit(&level->ring->head, level->head, memory_order_release);
 }
@@ -198,17 +294,21 @@ void rec_event(uint8_t op, uint64_t address, uint64_t size);
 void rec_stack_open(void);
 // A fork child: drops the unwinder if another thread was inside it at the fork.
 void rec_stack_open_child(void);
-// The number of the stack that ends in `caller`, 0 = none.
-uint32_t rec_stack_capture(struct rec_level *level, const void *caller);
+// The stack of a call, as the next record says it. The caller has made room for one record; what
+// does not fit into that goes into the ring before, and there is room for one again.
+uint64_t rec_stack_capture(struct rec_level *level, const struct rec_caller *caller);
 
 // ---------------------------------------------------------------- preload_module.c
 
 // Copies what is known of the loaded files into a new session's log.
 void rec_module_publish(void);
-// Brings the log up to date for a new stack with these addresses.
-void rec_module_cover(const uint64_t *frames, unsigned count);
-// Something may have been unloaded: stacks seen from now on are other stacks.
-void rec_module_unloaded(void);
+// Brings the log up to date for a new place of this address.
+void rec_module_cover(uint64_t address);
+// Around every unloading: until it is over, nothing is certain about any address, and what is
+// unloaded makes the same addresses other places.
+void rec_module_unload_begin(void);
+void rec_module_unload_end(void);
+bool rec_module_is_unloading(void);
 uint32_t rec_module_epoch(void);
 void rec_module_refresh(void);
 void rec_module_reset_child(void);

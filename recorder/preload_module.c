@@ -19,6 +19,7 @@
 static struct ring_module known[RING_MODULES_MAX]; // as in the session's log
 static _Atomic uint32_t known_count;
 static _Atomic uint32_t epoch;
+static _Atomic uint32_t unloading; // calls of dlclose under way
 static atomic_flag refreshing = ATOMIC_FLAG_INIT;
 static _Atomic uint64_t adds_seen, subs_seen; // the dynamic linker's counts at the last look
 
@@ -135,27 +136,34 @@ static bool is_known(uint64_t address) {
     return false;
 }
 
-void rec_module_cover(const uint64_t *frames, unsigned count) {
+void rec_module_cover(uint64_t address) {
     // A fork child asks only if it must: another thread of its parent may have held the linker's
     // lock. Elsewhere a known address proves nothing: another file may stand there by now.
-    unsigned i = 0;
-    while (i < count && is_known(frames[i]))
-        i++;
-    if (i == count && rec_session_number() > 0)
+    if (rec_session_number() > 0 && is_known(address))
         return;
     if (counts_now().adds != atomic_load_explicit(&adds_seen, memory_order_relaxed))
         rec_module_refresh();
 }
 
-void rec_module_unloaded(void) {
-    if (counts_now().subs == atomic_load_explicit(&subs_seen, memory_order_relaxed))
-        return;
-    atomic_fetch_add(&epoch, 1);
-    rec_module_refresh();
+bool rec_module_is_unloading(void) {
+    return atomic_load_explicit(&unloading, memory_order_relaxed) != 0;
+}
+
+void rec_module_unload_begin(void) {
+    atomic_fetch_add(&unloading, 1);
+}
+
+void rec_module_unload_end(void) {
+    if (counts_now().subs != atomic_load_explicit(&subs_seen, memory_order_relaxed)) {
+        atomic_fetch_add(&epoch, 1);
+        rec_module_refresh();
+    }
+    atomic_fetch_sub(&unloading, 1);
 }
 
 void rec_module_reset_child(void) {
     atomic_flag_clear(&refreshing);
+    atomic_store(&unloading, 0); // by a thread that does not exist here
 }
 
 void rec_module_publish(void) {

@@ -37,7 +37,7 @@ static char socket_name[sizeof(((struct sockaddr_un *)0)->sun_path)];
 static uint32_t ring_count; // how many fit the address space that we were given
 static pid_t session_pid;
 static uint32_t session_number;
-static struct rec_scratch scratch[RING_COUNT_MAX]; // untouched pages cost nothing
+static struct rec_scratch *scratches[RING_COUNT_MAX]; // by ring; made when first needed
 
 // ---------------------------------------------------------------- reaching the drainer
 
@@ -154,6 +154,7 @@ static bool open_first(void) {
     if (!gate_make() || !session_reach(RING_HELLO_IMAGE))
         return false;
     rec_thread_open();
+    rec_walk_thread_open(getpid() == (pid_t)syscall(SYS_gettid));
     rec_module_refresh();
     return true;
 }
@@ -251,13 +252,30 @@ static struct ring_control *ring_claim(void) {
     return NULL;
 }
 
-struct rec_scratch *rec_level_scratch(const struct rec_level *level) {
-    return &scratch[level->ring - controls()];
+// A ring's scratch serves its later owners too. In a fork child the numbers in its caches are of
+// the parent's tables.
+static struct rec_scratch *scratch_of(uint32_t index) {
+    struct rec_scratch *scratch = scratches[index];
+    if (rec_session->stacks == RING_STACKS_NONE)
+        return NULL;
+    if (scratch == NULL) {
+        scratch =
+            mmap(NULL, sizeof *scratch, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (scratch == MAP_FAILED)
+            return NULL;
+        scratch->check_in = rec_session->stack_check_interval;
+        scratches[index] = scratch;
+    }
+    if (scratch->session != session_number + 1)
+        rec_walk_forget(scratch, rec_module_epoch(), false);
+    scratch->session = session_number + 1;
+    scratch->trail_keeps = false;
+    return scratch;
 }
 
 bool rec_scratch_unwinding(void) {
     for (uint32_t i = 0; i < ring_count; i++)
-        if (scratch[i].unwinding != 0)
+        if (scratches[i] != NULL && scratches[i]->unwinding != 0)
             return true;
     return false;
 }
@@ -282,6 +300,7 @@ static bool ring_attach(struct rec_level *level, bool *is_new_thread) {
     level->records = (struct ring_record *)((char *)rec_session + rec_session->records_offset) +
                      index * RING_RECORDS;
     level->head = level->limit = atomic_load_explicit(&ring->head, memory_order_relaxed);
+    level->scratch = scratch_of((uint32_t)index);
     level->ring = ring;
     atomic_store_explicit(&ring->state, RING_LIVE, memory_order_release);
     return true;
@@ -324,8 +343,8 @@ static uint64_t now_ns(void) {
 // Room for the event and what rec_level_room itself may add before it.
 enum { ROOM_MIN = 4 };
 
-// One wait of at most 10 ms for the drainer to make room. False: it is dead.
-static bool room_wait(struct rec_level *level) {
+// One wait of at most 10 ms for the drainer to make room for so many. False: it is dead.
+static bool room_wait(struct rec_level *level, uint32_t records) {
     struct ring_control *ring = level->ring;
     uint64_t begin_ns = now_ns();
     doorbell_ring();
@@ -334,18 +353,18 @@ static bool room_wait(struct rec_level *level) {
     uint32_t wake = atomic_load(&ring->wake);
     atomic_store(&ring->waiting, 1);
     struct timespec patience = {.tv_nsec = 10 * 1000 * 1000};
-    if (level->head - atomic_load(&ring->tail) > RING_RECORDS - ROOM_MIN)
+    if (level->head - atomic_load(&ring->tail) > RING_RECORDS - records)
         futex(&ring->wake, FUTEX_WAIT, wake, &patience);
     atomic_fetch_add_explicit(&ring->stalled_ns, now_ns() - begin_ns, memory_order_relaxed);
     return true;
 }
 
-static bool room_make(struct rec_level *level) {
+static bool room_make(struct rec_level *level, uint32_t records) {
     uint64_t used;
     // Acquire pairs with the drainer's release of tail: the slots below it have been copied out.
     while ((used = level->head - atomic_load_explicit(&level->ring->tail, memory_order_acquire)) >
-           RING_RECORDS - ROOM_MIN) {
-        if (!room_wait(level)) {
+           RING_RECORDS - records) {
+        if (!room_wait(level, records)) {
             recording_stop();
             return false;
         }
@@ -358,13 +377,22 @@ static bool room_make(struct rec_level *level) {
     return true;
 }
 
+bool rec_level_reserve(struct rec_level *level, uint32_t records) {
+    if (level->limit - level->head >= records)
+        return true;
+    int saved_errno = errno;
+    bool ready = room_make(level, records);
+    errno = saved_errno;
+    return ready;
+}
+
 bool rec_level_room(struct rec_level *level) {
     int saved_errno = errno;
     bool is_new_thread = false;
     bool ready = level->ring != NULL || ring_attach(level, &is_new_thread);
     if (!ready)
         atomic_fetch_add_explicit(&rec_session->lost_without_ring, 1, memory_order_relaxed);
-    ready = ready && room_make(level);
+    ready = ready && room_make(level, ROOM_MIN);
     if (ready && is_new_thread) {
         rec_publish(level, TRACE_THREAD_START, 0, 0, 0, 0, 0);
         rec_thread_watch_exit();

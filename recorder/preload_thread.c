@@ -110,6 +110,7 @@ static void launch_arrive(const struct launch *launch) {
         return;
     rec_thread.id_plus_one = launch->thread + 1;
     handle_set((uint64_t)pthread_self(), launch->thread);
+    rec_walk_thread_open(false);
     rec_event(TRACE_THREAD_START, 0, 0);
     rec_thread_watch_exit();
 }
@@ -274,8 +275,11 @@ REC_EXPORT pid_t _Fork(void) {
 
 REC_EXPORT int dlclose(void *library) {
     rec_real_need();
+    bool recorded = *rec_gate != 0;
+    if (recorded)
+        rec_module_unload_begin();
     int result = rec_real.dlclose(library);
-    if (*rec_gate != 0)
-        rec_module_unloaded();
+    if (recorded)
+        rec_module_unload_end();
     return result;
 }

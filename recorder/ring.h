@@ -13,10 +13,10 @@
 //     | ring_session   |
 //     +----------------+ modules_offset      struct ring_module [modules_capacity]
 //     | module log     |
-//     +----------------+ stack_index_offset  u32 [stack_slots]: arena word of an entry, 0 = free
-//     | stack index    |
-//     +----------------+ stack_arena_offset  u64 [stack_arena_words]: struct ring_stack entries
-//     | stack arena    |
+//     +----------------+ place_index_offset  u32 [RING_PLACE_SLOTS]: number of a place, 0 = free
+//     | place index    |
+//     +----------------+ places_offset       struct ring_place [RING_PLACES_MAX]
+//     | places         |
 //     +----------------+ controls_offset     struct ring_control [ring_count]
 //     | ring controls  |
 //     +----------------+ records_offset      struct ring_record [ring_count][ring_records]
@@ -34,45 +34,78 @@
 #include <stdint.h>
 
 #define RING_MAGIC   0x676e69526b6148ULL // "HakRing"
-#define RING_VERSION 1u
+#define RING_VERSION 2u
 
-#define RING_COUNT_MAX         4096u
-#define RING_RECORDS           8192u // 256 KiB a ring; a power of two
-#define RING_LEVELS            4u
-#define RING_MODULES_MAX       4096u
-#define RING_STACK_SLOTS       (1u << 20)
-#define RING_STACK_ARENA_WORDS (1u << 23) // 64 MiB
-#define RING_STACK_FRAMES_MAX  192u
-#define RING_STACK_CUT         1u // a return address, so that the place of the call is 0
+#define RING_COUNT_MAX        4096u
+#define RING_RECORDS          8192u // 256 KiB a ring; a power of two
+#define RING_LEVELS           4u
+#define RING_MODULES_MAX      4096u
+#define RING_PLACES_MAX       (1u << 17) // 3 MiB
+#define RING_PLACE_SLOTS      (1u << 18) // 1 MiB
+#define RING_NODE_SLOTS       (1u << 20) // 8 MiB
+#define RING_STACK_FRAMES_MAX 192u
+#define RING_STACK_CUT        1u // a return address, so that the place of the call is 0
+#define RING_PLACE_CUT        1u // its place
+#define RING_STACK_SPELLED    UINT32_MAX
 
 #define RING_SOCKET_VARIABLE "HAKREC_SOCKET"
 
-// What a record says beyond enum trace_op: events whose final op only the drainer can know.
+// What a record says beyond enum trace_op.
 enum ring_op {
-    RING_OP_REALLOC_FREED = 64, // realloc(p, 0) returned NULL after a REALLOC_RELEASE: p is freed
+    RING_OP_REALLOC_FREED = 28, // realloc(p, 0) returned NULL after a REALLOC_RELEASE: p is freed
+    RING_OP_STACK = 29,         // frames of the stack of a later record of the ring
+    RING_OP_STACK_SPELLED = 30, // likewise one, whose address has no place
 };
 
 // One event as the program's thread saw it; fields by op:
 //   creating ops          address = block, size = bytes asked for, stack, align_log2
 //   FREE                  address = block
 //   REALLOC_RELEASE       address = old block, size = bytes asked for, stack
-//   REALLOC_ACQUIRE       address = new block, size and stack as in its release
+//   REALLOC_ACQUIRE       address = new block, size as in its release
 //   REALLOC_FAIL, _FREED  address = old block, size = errno
 //   ALLOC_FAIL            address = errno, size = bytes asked for, stack, align_log2
 //   USABLE                address = block, size = the answer
 //   THREAD_CREATE, _JOIN  address = raw id of the other thread
 //   FORK, LOST            size = VALUE
+//   STACK                 address, size, stack: up to two, three, three places; align_log2 = how
+//   many STACK_SPELLED         address = return address, size = modules known, stack without places
+//
+// Stacks. Each ring has a stack, at first empty. A record with a stack keeps as many of its frames,
+// counted from the outermost, as ring_stack_kept says (RING_KEPT_ALL: all), drops the others, and
+// adds its own places, outer ones first. The ring's stack is then the record's.
 struct ring_record {
     uint64_t stamp;
-    uint64_t address;
+    uint64_t address : 48;
+    uint64_t op : 5;    // enum trace_op or enum ring_op
+    uint64_t entry : 5; // enum trace_entry
+    uint64_t align_log2 : 6;
     uint64_t size;
-    uint32_t stack; // arena word of its struct ring_stack, 0 = none
-    uint8_t op;     // enum trace_op or enum ring_op
-    uint8_t entry;  // enum trace_entry
-    uint8_t align_log2;
-    uint8_t reserved;
+    uint64_t stack; // ring_stack()
 };
 static_assert(sizeof(struct ring_record) == 32, "two records a cache line");
+
+enum { RING_KEPT_ALL = 255, RING_INLINE_PLACES = 3, RING_STACK_PLACES = 8 };
+
+//     bit 0         8       10         27         44         61
+//     +-------------+-------+----------+----------+----------+
+//     | kept        | count | place    | place    | place    |
+//     +-------------+-------+----------+----------+----------+
+static inline uint64_t ring_stack(uint32_t kept, uint32_t count, const uint32_t *places) {
+    uint64_t stack = kept | count << 8;
+    for (uint32_t i = 0; i < count; i++)
+        stack |= (uint64_t)places[i] << (10 + 17 * i);
+    return stack;
+}
+static inline uint32_t ring_stack_kept(uint64_t stack) {
+    return stack & 255;
+}
+static inline uint32_t ring_stack_count(uint64_t stack) {
+    return stack >> 8 & 3;
+}
+static inline uint32_t ring_stack_place(uint64_t stack, uint32_t i) {
+    return stack >> (10 + 17 * i) & (RING_PLACES_MAX - 1);
+}
+static_assert(RING_PLACES_MAX == 1 << 17, "a place's number has 17 bits");
 
 enum ring_state {
     RING_FREE = 0,    // anyone may claim it
@@ -99,16 +132,26 @@ struct ring_control {
 };
 static_assert(sizeof(struct ring_control) == 192, "one cache line per writer");
 
-// A stack: its return addresses, innermost first, RING_STACK_CUT behind them if it was cut. Written
-// whole before its index slot or any record names it, and constant from then on.
-struct ring_stack {
-    uint64_t hash;
-    uint32_t epoch;   // part of the key: another set of modules, another stack
-    uint16_t modules; // how much of the module log was known then
-    uint16_t count;   // frames
-    uint64_t frames[];
+// How the frame outside of a place is found (preload_rule.c); nothing to the drainer.
+struct ring_rule {
+    int32_t cfa_offset;
+    int16_t bp_offset;
+    uint8_t cfa;        // enum rec_cfa
+    uint8_t bp : 7;     // enum rec_bp
+    uint8_t is_own : 1; // of libhakrec.so: passed over in stacks
 };
-static_assert(sizeof(struct ring_stack) == 16, "two words before the frames");
+static_assert(sizeof(struct ring_rule) == 8, "");
+
+// A return address while one set of modules is loaded. Written whole before its index slot
+// or any record names it, and constant from then on. Number 0 is none.
+struct ring_place {
+    uint64_t address;
+    uint32_t epoch;   // part of the key: after an unloading the same address is another place
+    uint16_t modules; // how much of the module log was known then
+    uint16_t reserved;
+    struct ring_rule rule;
+};
+static_assert(sizeof(struct ring_place) == 24, "");
 
 // One loaded file. The log only grows; a later entry overrules an earlier one that it overlaps.
 struct ring_module {
@@ -131,7 +174,9 @@ struct ring_session {
     uint32_t clock;  // enum ring_clock
     uint32_t stacks; // enum ring_stacks: what was asked for
     uint32_t ring_count;
-    uint64_t modules_offset, stack_index_offset, stack_arena_offset;
+    uint32_t stack_check_interval; // every how many-th stack is taken twice; 0 = none
+    uint32_t places_max;           // of RING_PLACES_MAX
+    uint64_t modules_offset, place_index_offset, places_offset;
     uint64_t controls_offset, records_offset, mapping_bytes;
 
     // A robust mutex that the session's drainer thread holds while it lives. The kernel marks it
@@ -144,11 +189,14 @@ struct ring_session {
     _Atomic uint32_t thread_next;           // next raw thread id
     _Atomic uint32_t module_count;
     _Atomic uint32_t module_overflow;   // modules that did not fit the log
-    _Atomic uint64_t stack_arena_used;  // words; may run past the end when the arena is full
-    _Atomic uint64_t stack_overflow;    // stacks recorded as "none" because the table was full
+    _Atomic uint32_t place_count;       // may run past the end when the table is full
+    _Atomic uint64_t frames_spelled;    // frames that had no place
+    _Atomic uint64_t stacks_unwound;    // stacks that only the full unwinder could take
+    _Atomic uint64_t stacks_checked;    // stacks taken by both ways
+    _Atomic uint64_t stacks_shorter;    // of these: one way ended before the other
+    _Atomic uint64_t stacks_wrong;      // of these: the two ways differ
     _Atomic uint64_t guarded;           // calls by the allocator or the unwinder themselves
     _Atomic uint64_t lost_without_ring; // events that found no ring to be written to
-    _Atomic uint32_t stacks_in_use;     // enum ring_stacks: what the process really records
     _Atomic uint32_t has_exit_status;   // exit status is valid
     _Atomic uint32_t exit_status;
     _Atomic uint32_t own_allocator; // enum ring_own: calls that go unseen

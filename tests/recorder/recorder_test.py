@@ -22,6 +22,7 @@ BUILD = os.environ["HAK_BUILD_DIR"]
 HAKREC = os.environ["HAK_BIN_DIR"] + "/hakrec"
 HAKTRACE = os.environ["HAK_BIN_DIR"] + "/haktrace"
 SUBJECT = BUILD + "/tests/bin/recorder_subject"
+STACKS = BUILD + "/tests/bin/recorder_stacks"
 STATIC = BUILD + "/tests/bin/recorder_static"
 LIBRARIES = BUILD + "/tests/lib/librecorder_"
 
@@ -471,14 +472,106 @@ def stacks_named():
 
 
 def no_unwinder():
-    """Without libunwind there are callers, and the user is told."""
+    """Without libunwind stacks are full all the same; only nobody checks them."""
     os.mkdir("libraries")
     open("libraries/libunwind.so.8", "w").close()
-    result = record("env", "true", environment={"LD_LIBRARY_PATH": os.getcwd() + "/libraries"})
-    check("libunwind" in result.stderr, result.stderr)
+    subject("calls")
+    usual = sorted((row["size"], frames_of(row["size"])) for row in rows()
+                   if row["op"] == "malloc" and row["size"] in (100, 0))
+    result = record("env", f"HAK=1", SUBJECT, "calls", options=["-f"],
+                    environment={"LD_LIBRARY_PATH": os.getcwd() + "/libraries",
+                                 "HAKREC_STACK_CHECK": "1"})
+    check(result.returncode == 42, result.stderr)
+    trace = "t.zst" if info()["program"] == "recorder_subject" else children()[0]
+    end = verified(trace)
+    check(end["recorder"]["stacks_checked"] == 0, end)
+    found = sorted((row["size"], frames_of(row["size"], trace)) for row in rows(trace)
+                   if row["op"] == "malloc" and row["size"] in (100, 0))
+    check(found == usual and all(len(frames) > 3 for _, frames in found), usual, found)
+
+
+# ---------------------------------------------------------------- stacks, each taken twice
+
+
+def checked_stacks(*command, least, shorter=0, options=(), environment=None):
+    """Every stack is also taken by the full unwinder: not one may differ."""
+    result = record(*command, options=["-f", *options],
+                    environment=dict(environment or {}, HAKREC_STACK_CHECK="1"))
+    check(result.returncode == 0, command, result.returncode, result.stderr)
+    for trace in ["t.zst"] + children():
+        said = verified(trace)["recorder"]
+        print(command[0], trace, {key: said[key] for key in said if "stack" in key or "frame" in key})
+        check(said["stacks_wrong"] == 0 and said["stacks_shorter"] <= shorter, command, said)
+        least -= said["stacks_checked"]
+    check(least <= 0, command, "stacks that were not checked:", least)
+    return end_of()["recorder"]
+
+
+def stack_shapes():
+    said = checked_stacks(STACKS, "shapes", "20000", least=20000)
+    check(said["stacks_unwound"] == 0, "left to the full unwinder", said)
+
+
+def stack_callers():
+    """Callers that differ in one saved frame pointer are told apart."""
+    checked_stacks(STACKS, "one-place", "8000", least=7990)
+    found = collections.Counter(str(frames) for frames in stacks_of())
+    check(sorted(found.values())[-4] > 1000, found)
+
+
+def stack_threads():
+    checked_stacks(STACKS, "threads", "40", least=40 * 51)
+
+
+def stack_handlers():
+    checked_stacks(STACKS, "handlers", "500", least=1000)
+
+
+def stack_fibers():
+    """Stacks that are unmapped and mapped again: nothing is read that is not there."""
+    checked_stacks(STACKS, "fibers", "300", least=1800)
+
+
+def stack_generated():
+    """Code made at run time: its frame pointer is followed if it has one; if not, the stack says
+    that it ends there."""
+    result = record(STACKS, "generated", "1")
+    check(result.returncode == 0, result.returncode, result.stderr)
     verified()
-    check(end_of()["recorder"]["stacks"] == "caller", end_of())
-    check(0 < info()["distinct_stacks"] == info()["stack_nodes"], info())
+    framed, junk = frames_of(6000), frames_of(7000)
+    named = [module for module, _ in framed]
+    check(named[1] == 0 and named[0] == named[2] == named[3] != 0 and framed[-1] != (0, 0), framed)
+    check(junk[-1] == (0, 0) and len(junk) == 3, junk)
+
+
+def stack_unloading():
+    """While a module is being unloaded nothing is taken from a cache."""
+    said = checked_stacks(STACKS, "unloading", "200", LIBRARIES + "module.so", least=300)
+    check(said["frames_spelled"] > 0, "no stack was taken meanwhile", said)
+
+
+def stack_spelled():
+    """Stacks that the table of places has no room for are as whole as others."""
+    command = [STACKS, "shapes", "2000"]
+    record(*command)
+    usual = collections.Counter(str(frames) for frames in stacks_of())
+    said = checked_stacks(*command, least=2000, environment={"HAKREC_STACK_PLACES": "10"})
+    check(said["frames_spelled"] > 1000 and said["stack_places"] <= 10, said)
+    found = collections.Counter(str(frames) for frames in stacks_of())
+    check(found == usual, len(found), "stacks, expected", len(usual))
+
+
+def stack_programs():
+    """Real programs: every stack of theirs."""
+    if shutil.which("perl"):
+        checked_stacks("perl", "-e", "my %h; $h{$_ x 3} = [1..$_ % 50] for 1..2000", least=5000)
+    if os.path.exists("/usr/bin/python3"):
+        checked_stacks("/usr/bin/python3", "-c", "import json; json.dumps([{}] * 1000)",
+                       environment={"PYTHONMALLOC": "malloc"}, least=5000)
+    if shutil.which("g++"):
+        with open("program.cc", "w") as source:
+            source.write("#include <map>\nint main() { std::map<int, int> m; return m[1]; }\n")
+        checked_stacks("g++", "-c", "program.cc", least=20000)
 
 
 def throwing_plugin():
@@ -747,17 +840,27 @@ def redaction():
     check(b"/home/somebody/file" in text and BUILD.encode() in text, "--no-redact")
 
 
-def frames_of(size):
-    """[(module, offset)], innermost first, of the allocation of this size."""
+def read_trace(trace):
     sys.path.insert(0, os.environ["HAK_SOURCE_DIR"] + "/analysis")
     try:
         import trace_reader
     except ImportError:
         raise Skip("no numpy for the trace reader in Python")
-    trace = trace_reader.Trace("t.zst")
+    return trace_reader.Trace(trace)
+
+
+def frames_of(size, trace="t.zst"):
+    """[(module, offset)], innermost first, of the allocation of this size."""
+    trace = read_trace(trace)
     nodes = [event.stack for event in trace.events() if event.size == size and event.op == 1]
     check(len(nodes) == 1, "allocations of", size, nodes)
     return trace.stack(nodes[0])
+
+
+def stacks_of():
+    """The stack of every allocation, in order."""
+    trace = read_trace("t.zst")
+    return [trace.stack(event.stack) for event in trace.events() if event.op == 1]
 
 
 def deep_stacks():
