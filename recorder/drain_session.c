@@ -90,7 +90,8 @@ static bool mapping_make(struct drain_session *session) {
                                   .stacks = session->options->stacks,
                                   .stack_check_interval = by_hand("HAKREC_STACK_CHECK", 4096),
                                   .places_max = by_hand("HAKREC_STACK_PLACES", RING_PLACES_MAX),
-                                  .ring_count = RING_COUNT_MAX};
+                                  .ring_count = RING_COUNT_MAX,
+                                  .paused = atomic_load(&session->paused)};
     layout_set(&layout);
     session->memory = memfd_create("hakrec", MFD_CLOEXEC);
     if (session->memory < 0 || ftruncate(session->memory, (off_t)layout.mapping_bytes) != 0)
@@ -372,6 +373,15 @@ static void doorbell_wait(const struct drain_session *session, uint32_t seen, ui
     syscall(SYS_futex, &session->ring->doorbell, FUTEX_WAIT, seen, &patience, NULL, 0);
 }
 
+static void status_note(struct drain_session *session) {
+    struct trace_writer_totals totals;
+    trace_writer_totals(session->writer, &totals);
+    atomic_store(&session->events_written, totals.events);
+    atomic_store(&session->bytes_written, totals.file_bytes);
+    atomic_store(&session->events_lost, session->counts.lost);
+    atomic_store(&session->stalled_ns, stalled_ns(session));
+}
+
 static void drain(struct drain_session *session) {
     uint64_t wait_ns = PASS_NS_MIN, flushed_ns = now_ns(), recycled_ns = flushed_ns;
     uint64_t unflushed = 0;
@@ -382,9 +392,12 @@ static void drain(struct drain_session *session) {
         uint64_t taken = drain_merge_pass(session, last);
         unflushed += taken;
         uint64_t now = now_ns();
+        atomic_store(&session->ring->paused, atomic_load(&session->paused));
         drain_merge_recycle(session, now - recycled_ns > RECYCLE_NS);
-        if (now - recycled_ns > RECYCLE_NS)
+        if (now - recycled_ns > RECYCLE_NS) {
             recycled_ns = now;
+            status_note(session);
+        }
         if (unflushed > 0 && now - flushed_ns >= session->options->flush_ns) {
             struct trace_error error;
             if (!session->failed && trace_writer_flush(session->writer, &error) != 0)

@@ -38,6 +38,10 @@ struct drainer {
     bool has_main; // the main trace has its session
     bool launcher_gone, main_ended, done_told;
     int32_t main_pid, main_status;
+    bool paused;
+    uint64_t start_ms, stop_ms; // when to go on and when to pause for good; 0 = never
+    uint64_t status_ms;         // when the launcher was last told
+    uint64_t past_events, past_bytes, past_lost, past_stalled_ns; // of sessions that are over
 };
 
 void drainer_say(int control, const char *format, ...) {
@@ -167,6 +171,7 @@ static struct drain_session *session_make(struct drainer *drainer, int connectio
     session->parent_pid = hello->parent_pid;
     session->shares_pid_namespace = peer->pid == hello->pid;
     session->is_main = !drainer->has_main;
+    session->paused = drainer->paused;
     session->pidfd = (int)syscall(SYS_pidfd_open, peer->pid, 0);
     if (session->pidfd < 0) {
         session_free(session);
@@ -226,6 +231,10 @@ static uint32_t sessions_reap(struct drainer *drainer) {
         struct drain_session *session = *link;
         if (atomic_load(&session->finished)) {
             *link = session->next;
+            drainer->past_events += session->events_written;
+            drainer->past_bytes += session->bytes_written;
+            drainer->past_lost += session->events_lost;
+            drainer->past_stalled_ns += session->stalled_ns;
             silent_children_add(drainer, &session->forked);
             session_free(session);
         } else {
@@ -235,6 +244,67 @@ static uint32_t sessions_reap(struct drainer *drainer) {
     }
     silent_children_check(drainer);
     return count + drainer->silent_count;
+}
+
+// ---------------------------------------------------------------- pausing, and the status
+
+static uint64_t now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void pause_set(struct drainer *drainer, bool paused) {
+    drainer->paused = paused;
+    for (struct drain_session *s = drainer->sessions; s != NULL; s = s->next)
+        atomic_store(&s->paused, paused);
+}
+
+static void pause_schedule(struct drainer *drainer) {
+    const struct drain_options *options = drainer->options;
+    uint64_t start_ms = now_ms() + options->delay_ns / 1000000;
+    drainer->paused = options->starts_paused || options->delay_ns > 0;
+    if (options->delay_ns > 0)
+        drainer->start_ms = start_ms;
+    if (options->duration_ns > 0)
+        drainer->stop_ms = start_ms + options->duration_ns / 1000000;
+}
+
+// Returns how long nothing of this kind is due.
+static int pause_when_due(struct drainer *drainer) {
+    enum { PATIENCE_MS = 100 };
+    uint64_t now = now_ms();
+    if (drainer->start_ms != 0 && now >= drainer->start_ms) {
+        drainer->start_ms = 0;
+        pause_set(drainer, false);
+    }
+    if (drainer->stop_ms != 0 && now >= drainer->stop_ms) {
+        drainer->stop_ms = 0;
+        pause_set(drainer, true);
+    }
+    uint64_t due = drainer->start_ms != 0 ? drainer->start_ms : drainer->stop_ms;
+    return due != 0 && due - now < PATIENCE_MS ? (int)(due - now) : PATIENCE_MS;
+}
+
+static void status_tell(struct drainer *drainer) {
+    uint64_t now = now_ms();
+    if (drainer->options->status_ns == 0 || drainer->launcher_gone || drainer->main_ended ||
+        (now - drainer->status_ms) * 1000000 < drainer->options->status_ns)
+        return;
+    drainer->status_ms = now;
+    struct control_message message = {.kind = CONTROL_STATUS,
+                                      .events = drainer->past_events,
+                                      .file_bytes = drainer->past_bytes,
+                                      .lost = drainer->past_lost,
+                                      .stalled_ns = drainer->past_stalled_ns,
+                                      .paused = drainer->paused};
+    for (struct drain_session *s = drainer->sessions; s != NULL; s = s->next) {
+        message.events += s->events_written;
+        message.file_bytes += s->bytes_written;
+        message.lost += s->events_lost;
+        message.stalled_ns += s->stalled_ns;
+    }
+    send(drainer->control, &message, sizeof message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 // ---------------------------------------------------------------- the launcher
@@ -254,6 +324,8 @@ static void control_read(struct drainer *drainer) {
         drainer->launcher_gone = true;
         return;
     }
+    if (got == (ssize_t)sizeof message && message.kind == CONTROL_SWITCH)
+        pause_set(drainer, !drainer->paused);
     if (got != (ssize_t)sizeof message || message.kind != CONTROL_MAIN_EXIT)
         return;
     drainer->main_ended = true;
@@ -295,12 +367,6 @@ static void descriptors_raise(void) {
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static uint64_t now_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 void drainer_run(int listener, int control, const struct drain_options *options) {
     // A child forked just before its parent's end says hello a moment later.
     enum { LINGER_MS = 1000 };
@@ -308,6 +374,7 @@ void drainer_run(int listener, int control, const struct drain_options *options)
     signals_block();
     descriptors_raise();
     drain_clock_choose(&drainer.clock);
+    pause_schedule(&drainer);
     struct control_message ready = {.kind = CONTROL_READY};
     send(control, &ready, sizeof ready, MSG_NOSIGNAL);
     uint64_t idle_since_ms = 0;
@@ -316,7 +383,8 @@ void drainer_run(int listener, int control, const struct drain_options *options)
                                    {.fd = drainer.launcher_gone ? -1 : control, .events = POLLIN}};
         bool ending = drainer.main_ended || drainer.launcher_gone;
         bool answering = drainer.main_ended && !drainer.done_told && !drainer.launcher_gone;
-        poll(events, 2, answering ? 2 : 100);
+        int patience_ms = pause_when_due(&drainer);
+        poll(events, 2, answering ? 2 : patience_ms);
         if (events[0].revents != 0)
             session_accept(&drainer);
         if (events[1].revents != 0)
@@ -325,6 +393,7 @@ void drainer_run(int listener, int control, const struct drain_options *options)
         if (events[0].revents != 0)
             continue; // the launcher's answer counts who has already said hello
         uint32_t running = sessions_reap(&drainer);
+        status_tell(&drainer);
         done_tell(&drainer);
         if (!ending || running > 0)
             idle_since_ms = now_ms();

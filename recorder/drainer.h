@@ -28,6 +28,9 @@ struct drain_options {
     uint64_t tick_ns, flush_ns;
     uint32_t stacks; // enum ring_stacks
     bool addresses, redact;
+    bool starts_paused;
+    uint64_t delay_ns, duration_ns; // of the recording; 0 = at once, without end
+    uint64_t status_ns;             // how often the launcher wants CONTROL_STATUS; 0 = never
 };
 
 // ---------------------------------------------------------------- control messages
@@ -38,7 +41,9 @@ enum control_kind {
     CONTROL_LINE,      // drainer: text is for the user
     CONTROL_SESSION,   // drainer: a trace is complete; text is its path
     CONTROL_DONE,      // drainer: all processes that have ended are done with; running: the others
+    CONTROL_STATUS,    // drainer: events, file_bytes, lost and stalled_ns so far, of all traces
     CONTROL_MAIN_EXIT, // launcher: pid has ended with wait status `status`
+    CONTROL_SWITCH,    // launcher: pause the recording, or go on with it
 };
 
 struct control_message {
@@ -48,7 +53,8 @@ struct control_message {
     bool is_main;
     uint32_t own; // enum ring_own, of own_module
     uint32_t threads;
-    uint64_t events, file_bytes, lost;
+    uint64_t events, file_bytes, lost, stalled_ns;
+    bool paused;
     char text[600];
     char program[256], own_module[128]; // CONTROL_SESSION
     char successor[600];                // the trace of what the process executed next; "" = nothing
@@ -156,6 +162,9 @@ struct drain_session {
     char path[4096];
 
     // between the two
+    _Atomic bool paused;             // by drainer.c
+    _Atomic uint64_t events_written; // by the session's thread, as are the next three
+    _Atomic uint64_t bytes_written, events_lost, stalled_ns;
     char successor[4096];        // by drainer.c before superseded: the other program's trace
     _Atomic bool superseded;     // by drainer.c: the process has executed another program
     _Atomic bool finished;       // by the session's thread: everything is written

@@ -32,12 +32,13 @@
 #include "nearest.h"
 #include "tint.h"
 
-enum { EXIT_USAGE = 2, CHILD_LINES_MAX = 4 };
+enum { EXIT_USAGE = 2, CHILD_LINES_MAX = 4, STATUS_NS = 500 * 1000 * 1000 };
 
 struct settings {
     struct drain_options drain;
     char output[4096];
     bool output_given, force, quiet, reserved; // reserved: this run made the output file
+    int switch_signal;                         // 0 = none
     char library[4096];
 };
 
@@ -52,6 +53,12 @@ static const char help_text[] =
     "      --addresses       keep the blocks' addresses\n"
     "      --tick=TIME       unit of the trace's time column: 1ns to 1s (default 10us)\n"
     "      --flush=TIME      write whole frames at least this often (default 50ms)\n"
+    "      --delay=TIME      begin to record so long after the start\n"
+    "      --duration=TIME   record for so long; the program goes on unrecorded\n"
+    "      --paused          begin to record at --switch's signal\n"
+    "      --switch=SIGNAL   this signal to hakrec pauses the recording, the next goes on with "
+    "it:\n"
+    "                        USR1, USR2 or HUP; it is not handed on to the program\n"
     "      --no-redact       keep whole paths of modules and arguments\n"
     "      --library=FILE    preload this libhakrec.so\n"
     "  -q, --quiet           no summary\n"
@@ -109,8 +116,24 @@ static void copy_path(char *path, size_t size, const char *text) {
     strcpy(path, text);
 }
 
+static int parse_signal(const char *text) {
+    static const struct {
+        const char *name;
+        int number;
+    } signals[] = {{"USR1", SIGUSR1}, {"USR2", SIGUSR2}, {"HUP", SIGHUP}};
+    const char *name = strncmp(text, "SIG", 3) == 0 ? text + 3 : text;
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+        if (strcmp(name, signals[i].name) == 0)
+            return signals[i].number;
+    die_option("switch", text, "USR1, USR2 or HUP");
+}
+
 enum option_code {
     OPTION_STACKS = 256,
+    OPTION_DELAY,
+    OPTION_DURATION,
+    OPTION_PAUSED,
+    OPTION_SWITCH,
     OPTION_ADDRESSES,
     OPTION_TICK,
     OPTION_FLUSH,
@@ -128,6 +151,10 @@ static const struct option option_table[] = {
     {"addresses", no_argument, NULL, OPTION_ADDRESSES},
     {"tick", required_argument, NULL, OPTION_TICK},
     {"flush", required_argument, NULL, OPTION_FLUSH},
+    {"delay", required_argument, NULL, OPTION_DELAY},
+    {"duration", required_argument, NULL, OPTION_DURATION},
+    {"paused", no_argument, NULL, OPTION_PAUSED},
+    {"switch", required_argument, NULL, OPTION_SWITCH},
     {"no-redact", no_argument, NULL, OPTION_NO_REDACT},
     {"library", required_argument, NULL, OPTION_LIBRARY},
     {"quiet", no_argument, NULL, 'q'},
@@ -136,6 +163,8 @@ static const struct option option_table[] = {
     {"color", required_argument, NULL, OPTION_COLOR},
     {NULL, 0, NULL, 0},
 };
+
+#define PAUSE_NS_MAX (86400 * 1000000000ull)
 
 static void apply_option(struct settings *settings, int code) {
     switch (code) {
@@ -165,6 +194,20 @@ static void apply_option(struct settings *settings, int code) {
     case OPTION_FLUSH:
         settings->drain.flush_ns = parse_time("flush", optarg, 3600u * 1000000000ull,
                                               "a time from 1ns to 3600s, such as 50ms");
+        break;
+    case OPTION_DELAY:
+        settings->drain.delay_ns =
+            parse_time("delay", optarg, PAUSE_NS_MAX, "a time from 1ns to 86400s, such as 10s");
+        break;
+    case OPTION_DURATION:
+        settings->drain.duration_ns =
+            parse_time("duration", optarg, PAUSE_NS_MAX, "a time from 1ns to 86400s, such as 10s");
+        break;
+    case OPTION_PAUSED:
+        settings->drain.starts_paused = true;
+        break;
+    case OPTION_SWITCH:
+        settings->switch_signal = parse_signal(optarg);
         break;
     case OPTION_NO_REDACT:
         settings->drain.redact = false;
@@ -232,6 +275,13 @@ static int parse_options(struct settings *settings, int count, char **arguments)
             die_refused_option(code, arguments[optind - 1]);
         apply_option(settings, code);
     }
+    if (settings->drain.starts_paused && settings->switch_signal == 0)
+        die(EXIT_USAGE, "--paused: expected --switch=SIGNAL beside it");
+    if (settings->drain.starts_paused &&
+        (settings->drain.delay_ns > 0 || settings->drain.duration_ns > 0))
+        die(EXIT_USAGE, "--paused: expected neither --delay nor --duration beside it");
+    if (!settings->quiet && isatty(STDERR_FILENO))
+        settings->drain.status_ns = STATUS_NS;
     if (optind == count)
         die(EXIT_USAGE, "expected a program to run (see hakrec --help)");
     return optind;
@@ -390,12 +440,16 @@ static int drainer_start(int listener, const struct drain_options *options) {
 // ---------------------------------------------------------------- the program
 
 static volatile sig_atomic_t program_pid;
+static int switch_signal, switch_control; // what hand_on needs
 
 // The terminal signals the program itself; what another process sends was meant for it too.
 static void hand_on(int number, siginfo_t *info, void *context) {
     (void)context;
     int saved_errno = errno;
-    if (info->si_code <= 0 && program_pid > 0)
+    static const struct control_message message = {.kind = CONTROL_SWITCH};
+    if (number == switch_signal)
+        send(switch_control, &message, sizeof message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    else if (info->si_code <= 0 && program_pid > 0)
         kill(program_pid, number);
     errno = saved_errno;
 }
@@ -428,6 +482,11 @@ static void environment_set(const struct settings *settings, const char *socket_
     free(list);
 }
 
+// Whoever reads what we say may be gone; the program's own end is still ours to pass on.
+static void pipe_ignore(void) {
+    signal(SIGPIPE, SIG_IGN);
+}
+
 static pid_t program_start(const struct settings *settings, const char *socket_name,
                            const char *path, char **arguments, int *exec_error) {
     int report[2];
@@ -444,6 +503,7 @@ static pid_t program_start(const struct settings *settings, const char *socket_n
         _exit(written == (ssize_t)sizeof error ? DRAIN_EXIT_CANNOT_RUN : DRAIN_EXIT_CANNOT_RECORD);
     }
     program_pid = pid;
+    pipe_ignore();
     close(report[1]);
     *exec_error = 0;
     if (pid > 0 && read(report[0], exec_error, sizeof *exec_error) < 0)
@@ -459,6 +519,8 @@ struct report {
     uint64_t child_events, child_bytes, child_lost;
     bool has_main, done, drainer_gone;
     bool has_lines; // the drainer has told of trouble
+    uint64_t status_events, status_ms;
+    int status_width; // of the line that stands on the terminal; 0 = none
 };
 
 static double bits_per_event(uint64_t bytes, uint64_t events) {
@@ -474,6 +536,37 @@ static void session_print(const struct control_message *message) {
     if (message->is_main && message->successor[0] != '\0')
         fprintf(stderr, "hakrec: %s: (it then ran another program by exec: see %s)\n",
                 message->text, message->successor);
+}
+
+// The status line: one that is written over and over, on a terminal only.
+
+static uint64_t now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void status_clear(struct report *report) {
+    if (report->status_width > 0)
+        fprintf(stderr, "\r%*s\r", report->status_width, "");
+    report->status_width = 0;
+}
+
+static void status_print(struct report *report, const struct control_message *message) {
+    uint64_t now = now_ms(), ms = now - report->status_ms;
+    double rate =
+        ms > 0 ? (double)(message->events - report->status_events) * 1e-3 / (double)ms : 0;
+    char line[160];
+    snprintf(line, sizeof line,
+             "hakrec: %" PRIu64 " events, %.2f M/s, %.1f MB, %.2f bits/event, %" PRIu64
+             " lost, %.2f s stalled%s",
+             message->events, rate, (double)message->file_bytes * 1e-6,
+             bits_per_event(message->file_bytes, message->events), message->lost,
+             (double)message->stalled_ns * 1e-9, message->paused ? ", paused" : "");
+    status_clear(report);
+    report->status_width = fprintf(stderr, "\r%s", line) - 1;
+    report->status_events = message->events;
+    report->status_ms = now;
 }
 
 static void session_report(const struct settings *settings, struct report *report,
@@ -503,6 +596,11 @@ static void control_read(const struct settings *settings, int control, struct re
     ssize_t got = recv(control, &message, sizeof message, 0);
     if (got < 0 && errno == EINTR)
         return;
+    if (got == (ssize_t)sizeof message && message.kind == CONTROL_STATUS) {
+        status_print(report, &message);
+        return;
+    }
+    status_clear(report);
     if (got != (ssize_t)sizeof message) {
         report->drainer_gone = true;
     } else if (message.kind == CONTROL_LINE) {
@@ -599,6 +697,8 @@ int main(int count, char **arguments) {
     close(listener);
 
     int exec_error;
+    switch_signal = settings.switch_signal;
+    switch_control = control;
     pid_t pid = program_start(&settings, socket_name, check.path, arguments + first, &exec_error);
     if (pid < 0 || exec_error != 0) {
         output_discard(&settings);

@@ -119,7 +119,7 @@ static void free_as(void *block, uint8_t entry, const void *caller) {
         rec_pool_free(block);
         return;
     }
-    if (REC_UNLIKELY(!rec_begin(caller))) {
+    if (REC_UNLIKELY(!rec_begin_call(caller))) {
         if (rec_real.free != NULL)
             rec_real.free(block);
         return;
@@ -152,7 +152,7 @@ static void *realloc_as(void *old, size_t size_bytes, uint8_t entry,
                         const struct rec_caller *caller) {
     if (REC_UNLIKELY(rec_pool_owns(old)))
         return pool_realloc(old, size_bytes);
-    if (REC_UNLIKELY(!rec_begin(caller->address)))
+    if (REC_UNLIKELY(!rec_begin_call(caller->address)))
         return forward_realloc(old, size_bytes);
     if (old != NULL && (size_bytes != 0 || !rec_real_realloc_zero_frees))
         return realloc_moved(old, size_bytes, entry, caller);
@@ -170,7 +170,7 @@ static void *realloc_as(void *old, size_t size_bytes, uint8_t entry,
 // ---------------------------------------------------------------- entry points
 
 REC_EXPORT void *malloc(size_t size) {
-    if (REC_UNLIKELY(!rec_begin(CALLER)))
+    if (REC_UNLIKELY(!rec_begin_call(CALLER)))
         return forward_allocate(size, 0);
     void *block = rec_real.malloc(size);
     allocation_end_errno(TRACE_MALLOC, TRACE_ENTRY_MALLOC, block, size, 0, CALLER_STATE);
@@ -178,7 +178,7 @@ REC_EXPORT void *malloc(size_t size) {
 }
 
 REC_EXPORT void *calloc(size_t count, size_t size) {
-    if (REC_UNLIKELY(!rec_begin(CALLER)))
+    if (REC_UNLIKELY(!rec_begin_call(CALLER)))
         return forward_calloc(count, size);
     void *block = rec_real.calloc(count, size);
     size_t total;
@@ -218,14 +218,14 @@ REC_EXPORT void *reallocarray(void *old, size_t count, size_t size) {
     if (!__builtin_mul_overflow(count, size, &total))
         return realloc_as(old, total, TRACE_ENTRY_REALLOCARRAY, CALLER_STATE);
     errno = ENOMEM;
-    if (rec_begin(CALLER))
+    if (rec_begin_call(CALLER))
         allocation_end_errno(TRACE_MALLOC, TRACE_ENTRY_REALLOCARRAY, NULL, SIZE_MAX, 0,
                              CALLER_STATE);
     return NULL;
 }
 
 REC_EXPORT void *memalign(size_t alignment, size_t size) {
-    if (REC_UNLIKELY(!rec_begin(CALLER)))
+    if (REC_UNLIKELY(!rec_begin_call(CALLER)))
         return forward_allocate(size, alignment);
     void *block = rec_real.memalign(alignment, size);
     allocation_end_errno(TRACE_ALIGNED, TRACE_ENTRY_MEMALIGN, block, size, log2_of(alignment),
@@ -234,7 +234,7 @@ REC_EXPORT void *memalign(size_t alignment, size_t size) {
 }
 
 REC_EXPORT void *aligned_alloc(size_t alignment, size_t size) {
-    if (REC_UNLIKELY(!rec_begin(CALLER)))
+    if (REC_UNLIKELY(!rec_begin_call(CALLER)))
         return forward_allocate(size, alignment);
     void *block = rec_real.aligned_alloc(alignment, size);
     allocation_end_errno(TRACE_ALIGNED, TRACE_ENTRY_ALIGNED_ALLOC, block, size, log2_of(alignment),
@@ -243,7 +243,7 @@ REC_EXPORT void *aligned_alloc(size_t alignment, size_t size) {
 }
 
 REC_EXPORT int posix_memalign(void **result, size_t alignment, size_t size) {
-    if (REC_UNLIKELY(!rec_begin(CALLER))) {
+    if (REC_UNLIKELY(!rec_begin_call(CALLER))) {
         if (!pool_serves())
             return rec_real.posix_memalign(result, alignment, size);
         *result = forward_allocate(size, alignment);
@@ -262,7 +262,7 @@ REC_EXPORT int posix_memalign(void **result, size_t alignment, size_t size) {
 
 REC_EXPORT void *valloc(size_t size) {
     size_t page_bytes = (size_t)getpagesize();
-    if (REC_UNLIKELY(!rec_begin(CALLER)))
+    if (REC_UNLIKELY(!rec_begin_call(CALLER)))
         return forward_allocate(size, page_bytes);
     void *block = rec_real.valloc(size);
     allocation_end_errno(TRACE_ALIGNED, TRACE_ENTRY_VALLOC, block, size, log2_of(page_bytes),
@@ -272,7 +272,7 @@ REC_EXPORT void *valloc(size_t size) {
 
 REC_EXPORT void *pvalloc(size_t size) {
     size_t page_bytes = (size_t)getpagesize();
-    if (REC_UNLIKELY(!rec_begin(CALLER)))
+    if (REC_UNLIKELY(!rec_begin_call(CALLER)))
         return forward_allocate((size + page_bytes - 1) & ~(page_bytes - 1), page_bytes);
     void *block = rec_real.pvalloc(size);
     allocation_end_errno(TRACE_ALIGNED, TRACE_ENTRY_PVALLOC, block, size, log2_of(page_bytes),
@@ -285,7 +285,7 @@ REC_EXPORT size_t malloc_usable_size(void *block) {
         return 0;
     if (rec_pool_owns(block))
         return rec_pool_usable(block);
-    if (!rec_begin(CALLER))
+    if (!rec_begin_call(CALLER))
         return rec_real.malloc_usable_size != NULL ? rec_real.malloc_usable_size(block) : 0;
     size_t bytes = rec_real.malloc_usable_size(block);
     struct rec_level *level = rec_level_now();

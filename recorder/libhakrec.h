@@ -104,6 +104,7 @@ struct rec_level {
 struct rec_thread {
     volatile uint32_t depth; // events under way in this thread; its latest is level[depth − 1]
     uint32_t id_plus_one;    // raw thread id + 1; 0 = not yet known
+    uint32_t tid;            // the kernel's; 0 = not yet asked for
     uint64_t lost;           // events of this thread not yet confessed by a LOST record
     uint64_t stack_low, stack_high;          // its stack; 0 = not known
     struct rec_level level[RING_LEVELS + 1]; // the last one only for rec_own_begin
@@ -258,6 +259,18 @@ static inline void rec_end(void) {
     rec_thread.depth = rec_thread.depth - 1;
 }
 
+// The same for a call of the allocator, which is not recorded while the recording is paused; the
+// life of threads always is.
+static inline bool rec_begin_call(const void *caller) {
+    if (!rec_begin(caller))
+        return false;
+    // Relaxed: when exactly a pause begins, nobody can tell.
+    if (REC_LIKELY(atomic_load_explicit(&rec_session->paused, memory_order_relaxed) == 0))
+        return true;
+    rec_end();
+    return false;
+}
+
 // Before a call through rec_real that may be the first of the process.
 static inline void rec_real_need(void) {
     if (REC_UNLIKELY(rec_real.malloc == NULL) && rec_begin(NULL))
@@ -287,6 +300,14 @@ static inline void rec_publish(struct rec_level *level, uint8_t op, uint8_t entr
 
 // An event that is not a call of the allocator, whole.
 void rec_event(uint8_t op, uint64_t address, uint64_t size);
+
+// ---------------------------------------------------------------- preload_sandbox.c
+
+// The process has forbidden itself system calls, or is about to: an event must make none.
+extern _Atomic bool rec_sandboxed;
+static inline bool rec_is_sandboxed(void) {
+    return atomic_load_explicit(&rec_sandboxed, memory_order_relaxed);
+}
 
 // ---------------------------------------------------------------- preload_stack.c
 

@@ -47,13 +47,14 @@ static void build_id_read(struct ring_module *module, const char *note, size_t b
     }
 }
 
+// The program's own file has no name here. It is asked for once: a sandbox may forbid it later.
 static void path_read(struct ring_module *module, const char *name) {
-    if (*name != '\0') {
-        strncpy(module->path, name, sizeof module->path - 1);
-        return;
+    static char program[sizeof module->path];
+    if (*name == '\0' && program[0] == '\0') {
+        ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+        program[length > 0 ? length : 0] = '\0';
     }
-    ssize_t length = readlink("/proc/self/exe", module->path, sizeof module->path - 1);
-    module->path[length > 0 ? length : 0] = '\0';
+    strncpy(module->path, *name != '\0' ? name : program, sizeof module->path - 1);
 }
 
 static void module_describe(struct ring_module *module, const struct dl_phdr_info *info) {

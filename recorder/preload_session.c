@@ -163,6 +163,7 @@ static bool open_first(void) {
 static bool open_child(void) {
     memset(rec_thread.level, 0, sizeof rec_thread.level);
     rec_thread.id_plus_one = 0;
+    rec_thread.tid = 0;
     rec_thread.lost = 0;
     rec_own_begin();
     rec_module_reset_child();
@@ -294,7 +295,9 @@ static bool ring_attach(struct rec_level *level, bool *is_new_thread) {
         return false;
     *is_new_thread = rec_thread.id_plus_one == 0;
     ring->thread = rec_thread_id();
-    ring->tid = (uint32_t)syscall(SYS_gettid);
+    if (rec_thread.tid == 0)
+        rec_thread.tid = (uint32_t)syscall(SYS_gettid);
+    ring->tid = rec_thread.tid;
     ring->level = (uint32_t)(level - rec_thread.level);
     size_t index = (size_t)(ring - controls());
     level->records = (struct ring_record *)((char *)rec_session + rec_session->records_offset) +
@@ -347,9 +350,15 @@ enum { ROOM_MIN = 4 };
 static bool room_wait(struct rec_level *level, uint32_t records) {
     struct ring_control *ring = level->ring;
     uint64_t begin_ns = now_ns();
-    doorbell_ring();
     if (!drainer_lives())
         return false;
+    if (rec_is_sandboxed()) {
+        while (level->head - atomic_load(&ring->tail) > RING_RECORDS - records && drainer_lives())
+            __builtin_ia32_pause();
+        atomic_fetch_add_explicit(&ring->stalled_ns, now_ns() - begin_ns, memory_order_relaxed);
+        return true;
+    }
+    doorbell_ring();
     uint32_t wake = atomic_load(&ring->wake);
     atomic_store(&ring->waiting, 1);
     struct timespec patience = {.tv_nsec = 10 * 1000 * 1000};
@@ -371,7 +380,7 @@ static bool room_make(struct rec_level *level, uint32_t records) {
     }
     uint64_t room = RING_RECORDS - used;
     // Asking again half-way gives a sleeping drainer half a ring of time to get up.
-    if (room < RING_RECORDS / 2)
+    if (room < RING_RECORDS / 2 && !rec_is_sandboxed())
         doorbell_ring();
     level->limit = level->head + (room > RING_RECORDS / 2 ? RING_RECORDS / 2 : room);
     return true;
@@ -419,7 +428,7 @@ void rec_event(uint8_t op, uint64_t address, uint64_t size) {
 
 static void exit_status_note(int status) {
     // A vfork child shares this memory, but it is not this process that ends.
-    if (*rec_gate == 0 || getpid() != session_pid)
+    if (*rec_gate == 0 || (!rec_is_sandboxed() && getpid() != session_pid))
         return;
     atomic_store(&rec_session->exit_status, (uint32_t)status & 0xff);
     atomic_store(&rec_session->has_exit_status, 1);
@@ -450,10 +459,21 @@ static void own_allocator_report(void) {
     atomic_store(&rec_session->own_allocator, own);
 }
 
+// The first thread's ring is claimed before a sandbox may forbid what that takes.
+static void ring_prepare(void) {
+    if (!rec_begin(NULL))
+        return;
+    struct rec_level *level = rec_level_now();
+    level->phase = REC_PHASE_RECORD;
+    (void)rec_level_has_room(level);
+    rec_end();
+}
+
 __attribute__((constructor)) static void start(void) {
     if (*rec_gate == 0 && !session_open())
         return;
     int saved_errno = errno;
+    ring_prepare();
     rec_own_begin();
     own_allocator_report();
     on_exit(at_exit, NULL);

@@ -42,7 +42,7 @@ static unsigned frames_take(struct rec_level *level, const struct rec_caller *ca
     struct rec_scratch *scratch = level->scratch;
     int count = 0;
     *end = 0;
-    if (unwind != NULL) {
+    if (unwind != NULL && !rec_is_sandboxed()) { // it blocks signals while it works
         level->phase = REC_PHASE_OWN;
         scratch->unwinding = 1;
         count = unwind((void **)scratch->frames, RING_STACK_FRAMES_MAX + OWN_FRAMES_MAX);

@@ -70,7 +70,7 @@ __attribute__((noinline)) static bool is_readable_elsewhere(struct walk *walk, u
         return false;
     if (address / PAGE_BYTES == walk->page)
         return true;
-    if (!is_mapped(address))
+    if (rec_is_sandboxed() || !is_mapped(address))
         return false;
     walk->page = address / PAGE_BYTES;
     return true;

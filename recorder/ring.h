@@ -179,6 +179,9 @@ struct ring_session {
     uint64_t modules_offset, place_index_offset, places_offset;
     uint64_t controls_offset, records_offset, mapping_bytes;
 
+    // by the drainer, at any time: allocator calls are not recorded now
+    _Atomic uint32_t paused;
+
     // A robust mutex that the session's drainer thread holds while it lives. The kernel marks it
     // when that thread dies, however it dies and whatever descriptors the program has closed.
     pthread_mutex_t drainer_alive;

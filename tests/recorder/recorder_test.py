@@ -23,6 +23,7 @@ HAKREC = os.environ["HAK_BIN_DIR"] + "/hakrec"
 HAKTRACE = os.environ["HAK_BIN_DIR"] + "/haktrace"
 SUBJECT = BUILD + "/tests/bin/recorder_subject"
 STACKS = BUILD + "/tests/bin/recorder_stacks"
+HARD = BUILD + "/tests/bin/recorder_hard_cases"
 STATIC = BUILD + "/tests/bin/recorder_static"
 LIBRARIES = BUILD + "/tests/lib/librecorder_"
 
@@ -442,6 +443,260 @@ def signal_handler():
     check(found[4000] == found[4001] == runs and found[100] == 400000, runs, found[4000],
           found[4001], found[100])
     check(end["unknown_frees"] == 0, end)
+
+
+# ---------------------------------------------------------------- hard cases
+
+
+def wait_until(holds, seconds=60):
+    """Waits for what must come; the time is only to end a test that has failed."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        check(time.monotonic() < deadline, "it did not come")
+        time.sleep(0.02)
+
+
+def is_complete(trace):
+    return run(HAKTRACE, "info", "--json", trace).returncode == 0 and info(trace)["complete"]
+
+
+def spawn():
+    """A posix_spawn is an image of its own; the parent's events are as before."""
+    result = record(HARD, "spawn")
+    check(result.returncode == 0, result.stderr)
+    verified()
+    check(sizes()[3101] == 5 and sizes()[3100] == 0, sizes())
+    check(len(children()) == 1, children())
+    verified(children()[0])
+    check(sizes(children()[0])[3100] == 7, sizes(children()[0]))
+
+
+def daemonise():
+    """Forked twice, without a terminal, an open file or its folder: recorded to its end."""
+    result = record(HARD, "daemonise", "50")
+    check(result.returncode == 0, result.returncode, result.stderr)
+    check(verified()["unknown_frees"] == 0 and sizes()[3102] == 3, sizes())
+    wait_until(lambda: any(is_complete(child) and sizes(child)[3103] for child in children()))
+    daemon = [child for child in children() if sizes(child)[3103]]
+    check(len(daemon) == 1 and sizes(daemon[0])[3103] == 50, daemon)
+    verified(daemon[0])
+
+
+def chroot():
+    """After chroot, in the process and in a child that it forks there."""
+    if os.geteuid() != 0:
+        raise Skip("it takes root to change the root")
+    result = record(HARD, "chroot", "5000")
+    check(result.returncode == 0, result.returncode, result.stderr)
+    check(verified()["unknown_frees"] == 0 and sizes()[3105] == 5000, sizes())
+    check(len(children()) == 1 and sizes(children()[0])[3106] == 5000, children())
+    verified(children()[0])
+
+
+def sandbox():
+    """A seccomp filter that kills for whatever malloc and free do not need themselves."""
+    plain = run(HARD, "sandbox", "10")
+    if plain.returncode == 77:
+        raise Skip("no seccomp filters here")
+    check(plain.returncode == 0, plain.returncode)
+    result = record(HARD, "sandbox", "50000")
+    check(result.returncode == 0, result.returncode, result.stderr)
+    verified()
+    check(sizes()[3107] == 50000, sizes()[3107])
+
+
+def out_of_memory():
+    """Calls that fail are events; the recorder itself takes nothing of what is left."""
+    result = record(HARD, "out-of-memory")
+    check(result.returncode == 0, result.returncode, result.stderr)
+    verified()
+    found = ops()
+    check(found["alloc-fail"] == 1 and found["realloc-fail"] == 10, found)
+    check(sizes()[3108] == 3 and sizes()[100000] > 50, sizes())
+
+
+def many_threads():
+    """1,000 threads at one time, each with a ring of its own."""
+    result = record(HARD, "many-threads", "1000")
+    if result.returncode == 1:
+        raise Skip("the system allows no 1,000 threads")
+    end = verified()
+    check(end["threads"] == 1001 and end["recorder"]["rings"] >= 1001, end)
+    check(sizes()[3109] == 4000 and ops()["thread-exit"] == 1000, sizes()[3109])
+
+
+def resident_kilobytes(pid, name):
+    """What a process has in memory of the mappings whose line in smaps ends so."""
+    total, counts = 0, False
+    for line in open(f"/proc/{pid}/smaps"):
+        head = line.split()[0]
+        if "-" in head and not head.endswith(":"):
+            counts = name in line
+        elif counts and head == "Rss:":
+            total += int(line.split()[1])
+    return total
+
+
+def thread_memory():
+    """The shared mapping is at most 16 MB and 128 KB a thread, however long the program runs."""
+    process = subprocess.Popen([HAKREC, "-q", "-o", "t.zst", HARD, "phases", "20000"],
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    for _ in range(5):
+        process.stdin.write("on\n")
+        process.stdin.flush()
+        process.stdout.readline()
+    program = next(iter(descendants(process.pid, "recorder_hard_c")))
+    shared = resident_kilobytes(program, "memfd:hakrec")
+    process.communicate()
+    print("one thread's mapping:", shared, "KiB")
+    check(64 <= shared <= (16 << 10) + 128, shared)
+    check(info()["by_op"]["malloc"] >= 100000, info())
+
+
+def realloc_race():
+    """Blocks that other threads have just had are grown, moved, shrunk, failed and freed."""
+    result = record(HARD, "realloc-race", "30000")
+    check(result.returncode == 0, result.stderr)
+    end = verified()
+    check(end["unknown_frees"] == 0 and end["recorder"]["skewed"] == 0, end)
+    found = ops()
+    check(found["realloc-acquire"] > 10000 and found["realloc-fail"] > 1000, found)
+
+
+def stopped_threads():
+    """A thread that stands still, wherever it is, holds up neither the others nor the order."""
+    result = record(HARD, "stopped-threads", "60")
+    check(result.returncode == 0, result.stderr)
+    end = verified()
+    check(end["unknown_frees"] == 0, end)
+    print("late", end["late"], "events", end["events"])
+
+
+def stopped_process():
+    """SIGSTOP and SIGCONT at any moment."""
+    process = subprocess.Popen([HAKREC, "-q", "-o", "t.zst", SUBJECT, "exchange", "20000"])
+    wait_until(lambda: list(descendants(process.pid, "recorder_subjec")) or
+               process.poll() is not None)
+    for _ in range(20):
+        for program in descendants(process.pid, "recorder_subjec"):
+            os.kill(program, signal.SIGSTOP)
+            time.sleep(0.01)
+            os.kill(program, signal.SIGCONT)
+        time.sleep(0.005)
+    check(process.wait() == 0, process.returncode)
+    check(verified()["unknown_frees"] == 0, end_of())
+
+
+def slow_disk():
+    """A drainer that cannot write for a while: the program waits, which is counted, and nothing
+    is lost."""
+    process = subprocess.Popen([HAKREC, "-q", "-o", "t.zst", HARD, "steady", "2000"])
+    wait_until(lambda: [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc")))
+                        if is_drainer_here(pid)] and os.path.exists("t.zst") and
+               os.path.getsize("t.zst") > 0)
+    drainer = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc")))
+               if is_drainer_here(pid)][0]
+    os.kill(drainer, signal.SIGSTOP)
+    time.sleep(1)
+    os.kill(drainer, signal.SIGCONT)
+    check(process.wait() == 4, process.returncode)
+    end = verified()
+    check(end["recorder"]["stalled_ns"] > 500_000_000, end)
+
+
+def file_limit():
+    """RLIMIT_FSIZE: one line, the program goes on, what was written is readable."""
+    limit = 200_000
+    result = record(SUBJECT, "churn", "2000000",
+                    preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+    if "cannot set up the recording" in result.stderr:
+        limit = 1 << 30 # the mapping itself is a file: it has to fit
+        print("the shared mapping does not fit the limit")
+    check(result.returncode == 0, result.returncode, result.stderr)
+    check(result.stderr.count("\n") <= 2 and
+          ("are lost" in result.stderr or "cannot set up" in result.stderr), result.stderr)
+    if os.path.exists("t.zst"):
+        check(run(HAKTRACE, "info", "t.zst").returncode == 0, "readable")
+
+
+def closed_pipe():
+    """Nobody reads what hakrec says: it still ends as the program does."""
+    reader, writer = os.pipe()
+    process = subprocess.Popen([HAKREC, "-o", "t.zst", SUBJECT, "quick"], stderr=writer)
+    os.close(writer)
+    os.close(reader)
+    check(process.wait() == 6, process.returncode)
+    verified()
+
+
+# ---------------------------------------------------------------- parts of a run
+
+
+def delay():
+    """What comes before --delay is not recorded, what comes after is."""
+    record(HARD, "timed", "14", options=["--delay=700ms"])
+    check(verified()["threads"] == 1, end_of())
+    found = sizes()
+    check(found[3201] == found[3202] == 0 and found[3214] == 10, found)
+
+
+def duration():
+    record(HARD, "timed", "14", options=["--duration=700ms"])
+    verified()
+    found = sizes()
+    check(found[3201] == 10 and found[3213] == found[3214] == 0, found)
+    os.remove("t.zst")
+    record(HARD, "timed", "16", options=["--delay=500ms", "--duration=500ms"])
+    verified()
+    found = sizes()
+    check(found[3201] == 0 and found[3216] == 0 and sum(found.values()) > 10, found)
+    for wrong in (["--delay=0s"], ["--duration=never"], ["--switch=KILL"], ["--paused"],
+                  ["--paused", "--switch=USR1", "--delay=1s"]):
+        check(run(HAKREC, *wrong, "true").returncode == 2, wrong)
+
+
+def switch():
+    """--switch's signal pauses and goes on; the program does not get it."""
+    process = subprocess.Popen([HAKREC, "-q", "--paused", "--switch=USR1", "-o", "t.zst", HARD,
+                                "phases", "1000"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                               text=True)
+
+    def phase():
+        process.stdin.write("on\n")
+        process.stdin.flush()
+        process.stdout.readline()
+
+    phase()
+    for _ in range(3):
+        process.send_signal(signal.SIGUSR1)
+        time.sleep(0.4)
+        phase()
+    process.communicate()
+    check(process.returncode == 0, process.returncode)
+    end = verified()
+    found = sizes()
+    check([found[size] for size in range(3110, 3114)] == [0, 1000, 0, 1000], found, end)
+
+
+def status_line():
+    """On a terminal, and not with --quiet."""
+    import pty
+    for options, expected in (([], True), (["-q"], False)):
+        ours, theirs = pty.openpty()
+        process = subprocess.Popen([HAKREC, "-f", "-o", "t.zst", *options, HARD, "steady", "2000"],
+                                   stderr=theirs)
+        os.close(theirs)
+        said = b""
+        try:
+            while part := os.read(ours, 4096):
+                said += part
+        except OSError:
+            pass # the terminal's other end is closed
+        process.wait()
+        found = b" M/s, " in said and b" bits/event, " in said and b" s stalled" in said
+        check(found == expected, options, said)
+    check(b"M/s" not in subprocess.run([HAKREC, "-f", "-o", "t.zst", HARD, "steady", "1500"],
+                                       capture_output=True).stderr, "not a terminal")
 
 
 # ---------------------------------------------------------------- modules and unwinders
