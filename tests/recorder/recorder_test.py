@@ -629,6 +629,109 @@ def closed_pipe():
     verified()
 
 
+def drainers_here():
+    return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc")))
+            if is_drainer_here(pid)]
+
+
+def calls_counted():
+    try:
+        return struct.unpack("Q", open("count", "rb").read(8))[0]
+    except (OSError, struct.error):
+        return 0
+
+
+def calls_recorded():
+    """Calls in the trace so far, which must open; None if the file has nothing yet."""
+    if not os.path.exists("t.zst") or os.path.getsize("t.zst") == 0:
+        return None
+    found = info()["by_op"]
+    return found.get("malloc", 0) + found.get("free", 0)
+
+
+def kill_program(launcher, program):
+    os.kill(program, signal.SIGKILL)
+    check(launcher.wait() == -signal.SIGKILL, launcher.returncode)
+    recorded, counted = calls_recorded(), calls_counted()
+    check(recorded is not None or counted == 0, "no trace, but calls:", counted)
+    if recorded is not None:
+        verified()
+        check(recorded >= counted, "recorded", recorded, "of", counted)
+    return max(0, counted - (recorded or 0))
+
+
+def kill_launcher(launcher, program):
+    os.kill(launcher.pid, signal.SIGKILL)
+    launcher.wait()
+    before = calls_counted()
+    wait_until(lambda: calls_counted() > before + 1000)
+    os.kill(program, signal.SIGKILL)
+    wait_until(lambda: not drainers_here() or is_complete("t.zst"))
+    verified()
+    check(calls_recorded() >= calls_counted(), calls_recorded(), calls_counted())
+    return 0
+
+
+def kill_drainer(launcher, program):
+    """Its file holds what was done up to 100 ms before; the program goes on."""
+    drainers = drainers_here()
+    before = calls_counted()
+    time.sleep(0.1)
+    for drainer in drainers:
+        os.kill(drainer, signal.SIGKILL)
+    after = calls_counted()
+    wait_until(lambda: calls_counted() > after + 1000)
+    recorded = calls_recorded()
+    os.kill(program, signal.SIGKILL)
+    launcher.wait()
+    check(recorded is not None or before == 0, "no trace, but calls:", before)
+    return max(0, before - (recorded or 0))
+
+
+def kill_soak():
+    """kill -9 of the program, the launcher or the drainer at a random moment, again and again
+    (HAK_KILLS rounds): every file opens, and what was done is in it."""
+    kinds = [kill_program, kill_launcher, kill_drainer]
+    missing, rounds = collections.Counter(), collections.Counter()
+    seed = int(os.environ.get("HAK_SEED", time.time_ns() % 1000000))
+    chance = random.Random(seed)
+    for i in range(int(os.environ.get("HAK_KILLS", 30))):
+        for path in ["count", *glob.glob("t*.zst")]:
+            if os.path.exists(path):
+                os.remove(path)
+        kind = chance.choice(kinds)
+        launcher = subprocess.Popen([HAKREC, "-q", "-o", "t.zst", SUBJECT, "forever", "count"],
+                                    stderr=subprocess.DEVNULL)
+        wait_until(lambda: list(descendants(launcher.pid, "recorder_subjec")))
+        program = next(iter(descendants(launcher.pid, "recorder_subjec")))
+        if kind is not kill_program: # before, there is nothing to go on or to be told of
+            wait_until(lambda: calls_counted() > 0)
+        time.sleep(chance.uniform(0, 0.2))
+        missing[kind.__name__] += kind(launcher, program) > 0
+        rounds[kind.__name__] += 1
+        wait_until(lambda: not drainers_here())
+    print("seed", seed, "rounds", dict(rounds), "with something missing", dict(missing))
+    check(missing["kill_program"] == missing["kill_launcher"] == 0, missing)
+
+
+def event_soak():
+    """Hand-offs, realloc races and thread churn, HAK_EVENTS of each: not one anomaly."""
+    events = int(os.environ.get("HAK_EVENTS", 1_000_000))
+    total = 0
+    for command in ([SUBJECT, "exchange", events // 14], [HARD, "realloc-race", events // 16],
+                    [SUBJECT, "handoff", events // 2], [SUBJECT, "threads", events // 50],
+                    [SUBJECT, "fork-threads", events // 5000]):
+        result = record(*command, options=["-f", "--stacks=none"])
+        check(result.returncode == 0, command, result.stderr)
+        for trace in ["t.zst"] + children():
+            end = verified(trace)
+            check(end["recorder"]["skewed"] == 0, end)
+            check(end["unknown_frees"] == 0 or trace != "t.zst", end)
+            total += end["events"]
+            os.remove(trace)
+        print(command[1], "so far", total, "events", flush=True)
+
+
 # ---------------------------------------------------------------- parts of a run
 
 
@@ -1167,6 +1270,21 @@ def compiler():
     for trace in ["t.zst"] + children():
         end = verified(trace)
         check(end["unknown_frees"] == 0 or len(rows(trace)) < 100, trace, end)
+
+
+def bench():
+    """bench/recorder measures, and its figures are of the runs that it made."""
+    if os.environ["HAK_SANITIZE"]:
+        raise Skip("figures of a build with sanitizers mean nothing")
+    script = os.environ["HAK_SOURCE_DIR"] + "/bench/recorder"
+    result = run(script, "--build", os.path.dirname(os.environ["HAK_BIN_DIR"]), "--runs", "1", "--rows", "calls",
+                 "--no-heaptrack", "--json", "bench.json")
+    check(result.returncode == 0, result.stdout, result.stderr)
+    found = json.load(open("bench.json"))["rows"]["calls"]
+    check(list(found) == ["plain", "none", "full"], found)
+    check(found["full"]["events"] >= 6_000_000 and found["full"]["lost"] == 0, found)
+    check(found["full"]["cpu_seconds"] > found["plain"]["cpu_seconds"] > 0, found)
+    check(run(script, "--rows", "nonsense").returncode == 2, "a wrong row")
 
 
 def main():
