@@ -245,30 +245,34 @@ static void free_large(struct mf2_state *state, void *block) {
     mf2_large_free(state, &state->pages[offset >> state->page_shift]);
 }
 
+static void free_of_class(struct mf2_state *state, struct MF2_ThreadPages *self,
+                          uint32_t class_index, void *block) {
+    struct mf2_front *front = &self->fronts[class_index + 1];
+    struct place place = place_of(state, block, class_index, "free inside a block");
+    if (front->top[-1] == block)
+        mf2_fail_at(state, "double free", block);
+    bool has_front = self->slot != MF2_SLOT_NONE && front->end != self->bins[class_index].bottom;
+    if (!has_front)
+        free_chain(state, self, place.page, (struct mf2_chain){place.unit, place.unit, 1});
+    else if (front->top != front->end) // the thread has only now got its fronts
+        *front->top++ = block;
+    else
+        mf2_front_spill(state, self, class_index, block);
+}
+
 // Everything but a push on a front with room.
 MF2_NOINLINE void mf2_free_uncommon(void *block) {
     if (!block)
         return;
     struct mf2_state *state = mf2_state();
-    struct MF2_ThreadPages *self = mf2_self();
     uint64_t offset = (uint64_t)((uintptr_t)block - (uintptr_t)state);
     if (offset >= state->arena_bytes)
         mf2_fail_at(state, "free of a pointer that malloc did not return", block);
     uint32_t class_plus_one = state->page_class[offset >> state->page_shift];
-    if (class_plus_one == 0) {
+    if (class_plus_one == 0)
         free_large(state, block);
-    } else {
-        const struct mf2_front *front = &self->fronts[class_plus_one];
-        struct place place = place_of(state, block, class_plus_one - 1, "free inside a block");
-        if (front->top[-1] == block)
-            mf2_fail_at(state, "double free", block);
-        bool has_front =
-            self->slot != MF2_SLOT_NONE && front->end != self->bins[class_plus_one - 1].bottom;
-        if (has_front)
-            mf2_front_spill(state, self, class_plus_one - 1, block);
-        else
-            free_chain(state, self, place.page, (struct mf2_chain){place.unit, place.unit, 1});
-    }
+    else
+        free_of_class(state, mf2_thread_for_free(state), class_plus_one - 1, block);
 }
 
 void mf2_free(void *block) {

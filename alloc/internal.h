@@ -183,6 +183,9 @@ enum mf2_gate mf2_gate(const struct mf2_route *route, const struct mf2_gate_fact
 struct MF2_ThreadPages *mf2_thread_ensure(struct mf2_state *state);
 // Active pages without a live block go where the route says.
 void mf2_thread_give_up_empty(struct mf2_state *state, struct MF2_ThreadPages *self);
+// The same for a free, which can do without: mf2_no_thread where there is no slot to be had, or the
+// thread has ended.
+struct MF2_ThreadPages *mf2_thread_for_free(struct mf2_state *state);
 bool mf2_thread_is_idle(struct mf2_state *state, struct MF2_ThreadPages *thread, uint64_t now_ns);
 
 // ---------------------------------------------------------------- front.c, depot.c

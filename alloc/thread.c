@@ -1,5 +1,5 @@
-// thread.c: slots. A thread gets one at its first allocation and gives it back when it ends; its
-// pages stay behind, and what becomes of them is the route's `orphans`.
+// thread.c: slots. A thread gets one at its first allocation (or free) and gives it back when it
+// ends; its pages stay behind, and what becomes of them is the route's `orphans`.
 //
 // Status and queues: an ending thread first marks its slot EXITED, then (fence) empties its queues.
 // A thread that pushes to a queue first pushes, then (fence) reads the status. One of the two sees
@@ -14,10 +14,17 @@
 static void *const no_blocks[2];
 #define NO_FRONT                                                                                   \
     { .top = (void **)(uintptr_t)&no_blocks[1], .end = (void **)(uintptr_t)&no_blocks[1] }
-const struct MF2_ThreadPages mf2_no_thread = {
-    .slot = MF2_SLOT_NONE,
-    .bins = {[0 ... MF2_CLASS_MAX - 1] = {.active = (struct MidPage *)(uintptr_t)&mf2_no_page}},
-    .fronts = {[0 ... MF2_CLASS_MAX] = NO_FRONT}};
+#define NO_THREAD(its_status)                                                                      \
+    {                                                                                              \
+        .slot = MF2_SLOT_NONE, .status = {its_status},                                             \
+        .bins = {[0 ... MF2_CLASS_MAX - 1] = {.active =                                            \
+                                                  (struct MidPage *)(uintptr_t)&mf2_no_page}},     \
+        .fronts = {                                                                                \
+            [0 ... MF2_CLASS_MAX] = NO_FRONT                                                       \
+        }                                                                                          \
+    }
+const struct MF2_ThreadPages mf2_no_thread = NO_THREAD(MF2_THREAD_UNUSED);
+static const struct MF2_ThreadPages ended_thread = NO_THREAD(MF2_THREAD_EXITED);
 const struct MidPage mf2_no_page = {.free = MF2_UNIT_NONE};
 
 static struct MidPage *no_page(void) {
@@ -79,6 +86,17 @@ struct MF2_ThreadPages *mf2_thread_ensure(struct mf2_state *state) {
     return self;
 }
 
+// A thread that only frees needs fronts as well: what it frees then goes to others in batches, not
+// block by block to shared pages. But a thread that has given its slot back gets none for a free:
+// the C library frees when the last destructor has run, and nobody would give that slot back.
+struct MF2_ThreadPages *mf2_thread_for_free(struct mf2_state *state) {
+    struct MF2_ThreadPages *self = mf2_self();
+    if (self->slot != MF2_SLOT_NONE || self == &ended_thread || !state->route.front)
+        return self;
+    struct MF2_ThreadPages *taken = mf2_thread_ensure(state);
+    return taken ? taken : self;
+}
+
 bool mf2_thread_is_idle(struct mf2_state *state, struct MF2_ThreadPages *thread, uint64_t now_ns) {
     uint32_t status = mf2_load_relaxed(&thread->status);
     if (status != MF2_THREAD_LIVE)
@@ -136,7 +154,7 @@ void mf2_thread_exit(void) {
     if (state->route.orphans != MF2_ORPHANS_STRAND)
         for (uint32_t k = 0; k < state->geometry->class_count; k++)
             mf2_orphan_rescue(state, self, k);
-    mf2_self_set((struct MF2_ThreadPages *)(uintptr_t)&mf2_no_thread);
+    mf2_self_set((struct MF2_ThreadPages *)(uintptr_t)&ended_thread);
     mf2_works_on(self);
     mf2_lock(&state->thread_lock);
     mf2_works_on(&state->free_slot);
