@@ -78,7 +78,6 @@ static bool claim_and_drain(struct mf2_state *state, struct MF2_ThreadPages *sel
         }
     }
     count_drain(state, self, chain.count);
-    mf2_orphan_was_taken(state, page, chain.count);
     mf2_page_merge(state, page, chain);
     return true;
 }

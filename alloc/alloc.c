@@ -172,6 +172,16 @@ static uint32_t take_blocks(struct mf2_state *state, struct MidPage *page, void 
     return taken;
 }
 
+static void put_back_if_wanted(struct mf2_state *state, struct MF2_ThreadPages *self,
+                               uint32_t class_index) {
+    struct mf2_bin *bin = &self->bins[class_index];
+    struct MidPage *page = bin->active;
+    if (!state->route.put_back || page == &mf2_no_page)
+        return;
+    bin->active = (struct MidPage *)(uintptr_t)&mf2_no_page;
+    mf2_page_give_up(state, self, page);
+}
+
 uint32_t mf2_alloc_from_pages(struct mf2_state *state, struct MF2_ThreadPages *self,
                               uint32_t class_index, void **blocks, uint32_t count) {
     struct mf2_bin *bin = &self->bins[class_index];
@@ -188,6 +198,7 @@ uint32_t mf2_alloc_from_pages(struct mf2_state *state, struct MF2_ThreadPages *s
             break;
         taken += take_blocks(state, bin->active, blocks + taken, count - taken);
     }
+    put_back_if_wanted(state, self, class_index);
     return taken;
 }
 
@@ -197,7 +208,11 @@ static MF2_NOINLINE void *mf2_alloc_slow(struct mf2_state *state, struct MF2_Thr
                                          uint32_t class_index, bool *zeroed) {
     enter_slow(state, self);
     bool refilled = refill(state, self, class_index);
-    return refilled ? take_block(state, self->bins[class_index].active, zeroed) : NULL;
+    if (!refilled)
+        return NULL;
+    void *block = take_block(state, self->bins[class_index].active, zeroed);
+    put_back_if_wanted(state, self, class_index);
+    return block;
 }
 
 static void *alloc_of_class(struct mf2_state *state, struct MF2_ThreadPages *self,

@@ -67,13 +67,10 @@ static inline bool mf2_page_has_free(const struct MidPage *page) {
 }
 // The holder takes the page's remote frees into its free list. Returns how many.
 uint32_t mf2_drain_remote_frees(struct mf2_state *state, struct MidPage *page);
-// `count` remote frees were taken from a page that was shared until now.
-static inline void mf2_orphan_was_taken(struct mf2_state *state, const struct MidPage *page,
-                                        uint32_t count) {
-    if (state->route.full == MF2_FULL_SHARED && count == page->capacity) {
-        mf2_fetch_sub_relaxed(&state->orphan_empties[page->class_index], 1);
-        mf2_fetch_sub_relaxed(&state->orphan_empties_sum, 1);
-    }
+// The caller has taken the stack of a page that was emptied: it counts as such no more.
+static inline void mf2_page_not_emptied(struct mf2_state *state, const struct MidPage *page) {
+    mf2_fetch_sub_relaxed(&state->orphan_empties[page->class_index], 1);
+    mf2_fetch_sub_relaxed(&state->orphan_empties_sum, 1);
 }
 // The holder puts a chain that it has taken on the free list.
 void mf2_page_merge(struct mf2_state *state, struct MidPage *page, struct mf2_chain chain);
@@ -97,6 +94,9 @@ bool mf2_page_dispose_empty(struct mf2_state *state, struct MF2_ThreadPages *sel
 // The holder gives the page up as full (or as an orphan), and announces what came meanwhile.
 void mf2_page_put_away(struct mf2_state *state, struct MF2_ThreadPages *self, struct MidPage *page,
                        enum mf2_page_state page_state);
+// The holder gives up a page that may have free blocks: away if it is empty, else shared, and known
+// to whoever looks for orphans.
+void mf2_page_give_up(struct mf2_state *state, struct MF2_ThreadPages *self, struct MidPage *page);
 // Does what the notices of a push or release of the page ask for. The page is others' already: only
 // who has to queue it may be sure that it is still formatted.
 void mf2_page_tell(struct mf2_state *state, struct MF2_ThreadPages *self, struct MidPage *page,

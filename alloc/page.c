@@ -96,6 +96,25 @@ void mf2_page_put_away(struct mf2_state *state, struct MF2_ThreadPages *self, st
     mf2_page_tell(state, self, page, class_index, notice);
 }
 
+// Unless the route strands what an ending thread leaves, or it is full: then only frees bring it
+// back.
+void mf2_page_give_up(struct mf2_state *state, struct MF2_ThreadPages *self, struct MidPage *page) {
+    bool adoptable = state->route.orphans != MF2_ORPHANS_STRAND;
+    if (page->used == 0) {
+        MF2_COUNT(state, self, empty_pages);
+        bool gone = mf2_page_dispose_empty(state, self, page);
+        if (gone)
+            return;
+    }
+    bool worth_adopting = adoptable && mf2_page_has_free(page);
+    mf2_page_put_away(state, self, page, MF2_PAGE_ORPHAN);
+    if (!worth_adopting)
+        return;
+    bool marked = mf2_protocol_mark(state, page);
+    if (marked)
+        mf2_orphan_push(state, page);
+}
+
 void mf2_page_take_home(struct mf2_state *state, struct MF2_ThreadPages *self,
                         struct MidPage *page) {
     uint32_t home = mf2_load_relaxed(&page->home);

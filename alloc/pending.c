@@ -136,8 +136,7 @@ static bool reap(struct mf2_state *state, struct MF2_ThreadPages *self, struct M
     // Without draining: a page that stays must still be seen to be emptied by its remote frees.
     uint32_t remotes = mf2_protocol_remotes(state, page);
     if (remotes == page->used) {
-        uint32_t drained = mf2_drain_remote_frees(state, page);
-        mf2_orphan_was_taken(state, page, drained);
+        mf2_drain_remote_frees(state, page);
         bool gone = mf2_page_dispose_empty(state, self, page);
         if (gone)
             return true;
@@ -156,6 +155,11 @@ uint32_t mf2_orphan_reap(struct mf2_state *state, struct MF2_ThreadPages *self,
     while (number != 0) {
         struct MidPage *page = &state->pages[number];
         number = mf2_load_relaxed(&page->pending_next);
+        bool emptied = mf2_word_emptied(page);
+        if (!emptied) { // its mark is still set; others should miss it no longer than need be
+            mf2_orphan_push(state, page);
+            continue;
+        }
         mf2_protocol_unmark(state, page);
         bool gone = reap(state, self, page);
         reaped += gone;

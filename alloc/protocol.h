@@ -19,7 +19,8 @@
 
 #include "state.h"
 
-// EMPTIED: every block of the shared page is now on its remote stack.
+// EMPTIED: every block of the shared page that was in use is now on its remote stack. Given once
+// for each time that the page bears it; the taker of the stack counts it down again.
 enum mf2_notice { MF2_NOTICE_NONE = 0, MF2_NOTICE_QUEUE = 1, MF2_NOTICE_EMPTIED = 2 };
 
 // A detached remote stack. first = MF2_UNIT_NONE where it is empty.
@@ -41,6 +42,8 @@ struct mf2_chain {
     uint32_t prefix##_remotes_unmarked(struct MidPage *page);
 MF2_PROTOCOL_FUNCTIONS(mf2_counted)
 MF2_PROTOCOL_FUNCTIONS(mf2_word)
+// Whether a shared page's blocks are all free; a hint. Protocol `word` alone knows.
+bool mf2_word_emptied(struct MidPage *page);
 
 #define MF2_BY_PROTOCOL(state, call)                                                               \
     ((state)->route.protocol == MF2_PROTOCOL_WORD ? mf2_word_##call : mf2_counted_##call)

@@ -1,7 +1,12 @@
 // protocol_word.c: everything that several threads may change of a page is one word:
 //
-//    63      34  33       32     31      16 15       0
-//   | 0         | pending | held | count   | head unit |
+//    63    48 47   35  34       33       32     31      16 15       0
+//   | in use | 0      | emptied | pending | held | count   | head unit |
+//
+// With full=shared a page that is put away says here how many of its blocks were in use, those on
+// its remote stack among them; the free that makes `count` as many sets `emptied`, and who takes
+// the stack clears it. orphan_empties counts the pages that bear it. While a page is held, and on
+// other routes, the two fields mean nothing.
 //
 // A free sees in the same step whether the page is held or pending, so that no order of steps has
 // to be argued. `holder` mirrors who holds it, for the fast path of free: only a thread itself
@@ -11,8 +16,10 @@
 #define WORD_COUNT_ONE (1ull << 16)
 #define WORD_HELD      (1ull << 32)
 #define WORD_PENDING   (1ull << 33)
+#define WORD_EMPTIED   (1ull << 34)
+#define WORD_USED_ONE  (1ull << 48)
 #define WORD_EMPTY     ((uint64_t)MF2_UNIT_NONE)
-#define WORD_FLAGS     (WORD_HELD | WORD_PENDING)
+#define WORD_STACK     0xFFFFFFFFull // count and head
 
 static uint16_t word_head(uint64_t word) {
     return (uint16_t)word;
@@ -41,15 +48,21 @@ static uint64_t not_announced(const struct mf2_state *state) {
     return state->route.full == MF2_FULL_SHARED ? WORD_PENDING | WORD_HELD : WORD_PENDING;
 }
 
-static unsigned emptied(const struct mf2_state *state, const struct MidPage *page, uint32_t count) {
-    bool all = state->route.full == MF2_FULL_SHARED && count == page->capacity;
-    return all ? MF2_NOTICE_EMPTIED : MF2_NOTICE_NONE;
+// The word of a page that is put away, with `emptied` if it is so now.
+static uint64_t see_emptied(uint64_t word) {
+    uint32_t used = (uint32_t)(word / WORD_USED_ONE);
+    return word_count(word) == used ? word | WORD_EMPTIED : word;
+}
+
+static unsigned notice_of(uint64_t before, uint64_t after) {
+    return after & ~before & WORD_EMPTIED ? MF2_NOTICE_EMPTIED : MF2_NOTICE_NONE;
 }
 
 unsigned mf2_word_push(struct mf2_state *state, struct MidPage *page, struct mf2_chain chain,
                        bool quiet) {
     uint32_t enough = announced_at(state, page);
     uint64_t silent = not_announced(state);
+    bool shared = state->route.full == MF2_FULL_SHARED;
     uint64_t word = mf2_load_relaxed(&page->word);
     for (;;) {
         if (MF2_UNLIKELY(word_head(word) == chain.first))
@@ -57,12 +70,12 @@ unsigned mf2_word_push(struct mf2_state *state, struct MidPage *page, struct mf2
         mf2_page_set_link(state, page, chain.last, word_head(word));
         uint32_t count = word_count(word) + chain.count;
         bool announce = !quiet && !(word & silent) && count >= enough;
-        unsigned notice = announce ? MF2_NOTICE_QUEUE : MF2_NOTICE_NONE;
-        if (!(word & WORD_HELD))
-            notice |= emptied(state, page, count);
-        uint64_t next = (word & WORD_FLAGS) | ((uint64_t)count * WORD_COUNT_ONE) | chain.first;
+        uint64_t next = (word & ~WORD_STACK) | ((uint64_t)count * WORD_COUNT_ONE) | chain.first;
         if (announce)
             next |= WORD_PENDING;
+        if (shared && !(word & WORD_HELD))
+            next = see_emptied(next);
+        unsigned notice = notice_of(word, next) | (announce ? MF2_NOTICE_QUEUE : 0);
         // Releases the links to the taker's CAS.
         bool pushed = mf2_cas_acq_rel(&page->word, &word, next);
         if (pushed)
@@ -72,11 +85,15 @@ unsigned mf2_word_push(struct mf2_state *state, struct MidPage *page, struct mf2
 
 struct mf2_chain mf2_word_take(struct mf2_state *state, struct MidPage *page) {
     uint64_t word = mf2_load_relaxed(&page->word);
-    while (word_head(word) != MF2_UNIT_NONE) {
+    while (word_head(word) != MF2_UNIT_NONE || (word & WORD_EMPTIED)) {
         // Acquires the links that the pushes released.
-        bool taken = mf2_cas_acq_rel(&page->word, &word, (word & WORD_FLAGS) | WORD_EMPTY);
-        if (taken)
+        bool taken =
+            mf2_cas_acq_rel(&page->word, &word, (word & ~(WORD_STACK | WORD_EMPTIED)) | WORD_EMPTY);
+        if (taken) {
+            if (word & WORD_EMPTIED)
+                mf2_page_not_emptied(state, page);
             break;
+        }
     }
     struct mf2_chain chain = {word_head(word), word_head(word), word_count(word)};
     if (chain.first == MF2_UNIT_NONE || page->free == MF2_UNIT_NONE)
@@ -109,14 +126,17 @@ unsigned mf2_word_release(struct mf2_state *state, struct MidPage *page) {
         return MF2_NOTICE_NONE;
     }
     uint32_t enough = announced_at(state, page);
+    uint64_t used = page->used;
     uint64_t word = mf2_load_relaxed(&page->word);
     for (;;) {
-        uint32_t count = word_count(word);
-        bool announce = !(word & WORD_PENDING) && count >= enough;
-        unsigned notice = emptied(state, page, count) | (announce ? MF2_NOTICE_QUEUE : 0);
+        bool announce = !(word & WORD_PENDING) && word_count(word) >= enough;
+        uint64_t next = (word % WORD_USED_ONE & ~WORD_HELD) | used * WORD_USED_ONE;
+        if (announce)
+            next |= WORD_PENDING;
+        next = see_emptied(next);
+        unsigned notice = notice_of(word, next) | (announce ? MF2_NOTICE_QUEUE : 0);
         // As above; and whoever frees next finds the page shared.
-        bool released = mf2_cas_acq_rel(&page->word, &word,
-                                        (word & ~WORD_HELD) | (announce ? WORD_PENDING : 0));
+        bool released = mf2_cas_acq_rel(&page->word, &word, next);
         if (released)
             return notice;
     }
@@ -134,6 +154,11 @@ void mf2_word_unmark(struct MidPage *page) {
 uint32_t mf2_word_remotes(struct MidPage *page) {
     uint64_t word = mf2_load_relaxed(&page->word);
     return word_count(word);
+}
+
+bool mf2_word_emptied(struct MidPage *page) {
+    uint64_t word = mf2_load_relaxed(&page->word);
+    return (word & WORD_EMPTIED) != 0;
 }
 
 uint32_t mf2_word_remotes_unmarked(struct MidPage *page) {

@@ -49,7 +49,7 @@ const struct mf2_route_preset mf2_route_presets[] = {
     {"best", "the default: fronts and a depot before pages that nobody owns once they are full",
      {.protocol = MF2_PROTOCOL_WORD, .drain = MF2_DRAIN_OWNER, .orphans = MF2_ORPHANS_ADOPT,
       .full = MF2_FULL_SHARED, .full_free = MF2_FULL_FREE_PENDING, .empty = MF2_EMPTY_RECYCLE,
-      .scan = MF2_SCAN_MASK, .claim = 1, .must_reuse = 1, .notify = 1, .notify_shift = 3,
+      .scan = MF2_SCAN_MASK, .claim = 1, .must_reuse = 1, .notify = 1, .notify_shift = 3, .put_back = 1,
       .budget = 4, .idle_ns = 150000, .purge_ns = 200000000, .front = 262144,
       .front_total = 4194304, .depot = 1048576}},
 };
@@ -93,6 +93,7 @@ static const struct switch_info switches[] = {
     ENUM(helper, "off|on", "a helper drains pages of idle owners"),
     ENUM(full_free, "graveyard|pending|partial", "a thread frees into its own full page"),
     ENUM(full, "home|shared", "who is told of a full page's remote frees: its home, or all"),
+    ENUM(put_back, "off|on", "a thread holds no page between slow paths (full=shared)"),
     ENUM(empty, "keep|recycle|unmap", "a page without live blocks"),
     ENUM(scan, "all|mask", "how adoption finds pending queues"),
     NUMBER(front, 0, 16777216, "bytes of a class that a thread keeps before its pages, 0 = none"),
@@ -254,6 +255,8 @@ static bool check_meaning(const struct mf2_route *route, char *message, size_t s
         wrong = "drain=gated looks at one queue of the ready mask: it needs scan=mask";
     else if (route->full == MF2_FULL_SHARED && route->protocol != MF2_PROTOCOL_WORD)
         wrong = "full=shared needs protocol=word, whose release misses no free";
+    else if (route->put_back && route->full != MF2_FULL_SHARED)
+        wrong = "put_back=on needs full=shared, where every thread finds the page again";
     else if (route->full == MF2_FULL_SHARED && route->orphans == MF2_ORPHANS_RECLAIM)
         wrong = "orphans=reclaim needs full=home: a shared page is nobody's to take back";
     else if (route->full == MF2_FULL_SHARED && route->full_free != MF2_FULL_FREE_PENDING)

@@ -42,6 +42,8 @@ enum mf2_scan { MF2_SCAN_ALL, MF2_SCAN_MASK };
 //   full            a full page keeps its `home`, which is told of remote frees, or is `shared`:
 //                   put away, it belongs to nobody, and with enough remote frees it goes where
 //                   the slow path of every thread finds it
+//   put_back        a thread holds no page between its slow paths: it puts back what it took blocks
+//                   of, for any thread's next slow path (full=shared only)
 //   empty           a page without live blocks stays with its owner (`keep`), goes to the shared
 //                   cache (`recycle`), or back to the OS (`unmap`)
 //   front           bytes of free blocks of one class that a thread may keep before its pages
@@ -67,6 +69,7 @@ struct mf2_route {
     uint8_t helper;
     uint8_t gate_idle;
     uint8_t gate_partial;
+    uint8_t put_back;
     uint8_t notify; // 1..255
     uint8_t notify_shift;
     uint16_t budget; // 1..65535

@@ -107,37 +107,17 @@ bool mf2_thread_is_idle(struct mf2_state *state, struct MF2_ThreadPages *thread,
 
 // ---------------------------------------------------------------- giving it back
 
-// A held page of an ending thread. Empty ones go where the route says; the others become shared,
-// and, unless the route strands them, known to whoever looks for orphans.
-static void give_up_page(struct mf2_state *state, struct MF2_ThreadPages *self,
-                         struct MidPage *page) {
-    bool adoptable = state->route.orphans != MF2_ORPHANS_STRAND;
-    if (page->used == 0) {
-        MF2_COUNT(state, self, empty_pages);
-        bool gone = mf2_page_dispose_empty(state, self, page);
-        if (gone)
-            return;
-    }
-    bool worth_adopting = adoptable && mf2_page_has_free(page);
-    mf2_page_put_away(state, self, page, MF2_PAGE_ORPHAN);
-    if (!worth_adopting)
-        return;
-    bool marked = mf2_protocol_mark(state, page);
-    if (marked)
-        mf2_orphan_push(state, page);
-}
-
 static void give_up_bin(struct mf2_state *state, struct MF2_ThreadPages *self,
                         uint32_t class_index) {
     struct MidPage *active = self->bins[class_index].active;
     self->bins[class_index].active = no_page();
     if (active != &mf2_no_page)
-        give_up_page(state, self, active);
+        mf2_page_give_up(state, self, active);
     for (;;) {
         struct MidPage *page = mf2_partial_pop(state, self, class_index);
         if (!page)
             return;
-        give_up_page(state, self, page);
+        mf2_page_give_up(state, self, page);
     }
 }
 
