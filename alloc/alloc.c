@@ -41,7 +41,8 @@ static void reap_if_many(struct mf2_state *state, struct MF2_ThreadPages *self) 
     uint32_t empties = mf2_load_relaxed(&state->orphan_empties_sum);
     if (empties < REAP_PAGES)
         return;
-    uint32_t many = REAP_PAGES + mf2_heap_held(state) / REAP_PART;
+    uint32_t held = mf2_load_relaxed(&state->held_pages);
+    uint32_t many = REAP_PAGES + held / REAP_PART;
     if (empties < many)
         return;
     for (uint32_t k = 0; k < state->geometry->class_count; k++) {

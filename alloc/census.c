@@ -233,7 +233,7 @@ const char *mf2_check(struct mf2_state *state) {
     }
     if (!wrong && dirty != state->dirty_pages)
         wrong = "the count of dirty pages is not that of the dirty runs";
-    if (!wrong && held != state->held_pages)
+    if (!wrong && held != MF2_LOOK(&state->held_pages))
         wrong = "the count of held pages is not that of the pages";
     for (uint32_t slot = 1; slot <= MF2_LOOK(&state->thread_high) && !wrong; slot++) {
         const struct MF2_ThreadPages *thread = mf2_thread_of_slot(state, slot);

@@ -13,9 +13,20 @@
 
 #include <string.h>
 
+// Small blocks are cheap to keep and dear to link one by one; programs use few of their classes
+// much. Middle ones are the other way round.
+#define MIDDLE_PART      16 // of what small blocks may: for those of MF2_LINK_BYTES and more
+#define DEPOT_LEAST      (1u << 22) // bytes of a class, whatever the heap's size
+#define HEAP_PART        4          // beyond that no more than this part of the held pages,
+#define HEAP_PART_MIDDLE 128        // and of middle ones than this
+
 static struct mf2_links batch_links(struct mf2_state *state) {
     char *batches = (char *)state + state->batches_offset - sizeof(struct mf2_batch); // from 1
     return (struct mf2_links){batches + offsetof(struct mf2_batch, next), sizeof(struct mf2_batch)};
+}
+
+static uint32_t at_least_two(uint32_t batches) {
+    return batches > 2 ? batches : 2;
 }
 
 uint32_t mf2_depot_batches(const struct mf2_geometry *geometry, const struct mf2_route *route,
@@ -23,8 +34,26 @@ uint32_t mf2_depot_batches(const struct mf2_geometry *geometry, const struct mf2
     uint32_t blocks = mf2_front_capacity(geometry, route, class_index) / 2;
     if (route->depot == 0 || blocks == 0)
         return 0;
-    uint32_t batches = route->depot / (geometry->block_bytes[class_index] * blocks);
-    return batches > 2 ? batches : 2;
+    uint32_t block_bytes = geometry->block_bytes[class_index];
+    uint32_t bytes = block_bytes < MF2_LINK_BYTES ? route->depot : route->depot / MIDDLE_PART;
+    return at_least_two(bytes / (block_bytes * blocks));
+}
+
+// The same, but of a small heap no more than a part of it.
+static uint32_t batches_now(struct mf2_state *state, uint32_t class_index) {
+    uint32_t blocks = mf2_front_capacity(state->geometry, &state->route, class_index) / 2;
+    uint32_t most = mf2_depot_batches(state->geometry, &state->route, class_index);
+    if (most == 0)
+        return 0;
+    uint32_t block_bytes = state->geometry->block_bytes[class_index];
+    uint64_t held = mf2_load_relaxed(&state->held_pages);
+    bool small = block_bytes < MF2_LINK_BYTES;
+    uint64_t bytes = (held << state->page_shift) / (small ? HEAP_PART : HEAP_PART_MIDDLE);
+    uint64_t least = small ? DEPOT_LEAST : DEPOT_LEAST / MIDDLE_PART;
+    if (bytes < least)
+        bytes = least;
+    uint64_t batches = bytes / (block_bytes * blocks);
+    return batches < most ? at_least_two((uint32_t)batches) : most;
 }
 
 static uint32_t batch_new(struct mf2_state *state) {
@@ -43,7 +72,8 @@ static uint32_t batch_new(struct mf2_state *state) {
 bool mf2_depot_put(struct mf2_state *state, uint32_t class_index, void *const *blocks,
                    uint32_t count) {
     uint32_t waiting = mf2_load_relaxed(&state->depot_count[class_index]);
-    if (waiting >= mf2_depot_batches(state->geometry, &state->route, class_index))
+    uint32_t most = batches_now(state, class_index);
+    if (waiting >= most)
         return false;
     uint32_t number = batch_new(state);
     if (!number)

@@ -303,7 +303,7 @@ static void add_lines(struct text *text, const struct mf2_state *state,
         if (counter_value(sum, i))
             add(text, "mf2: %u %-26s %llu\n", process, mf2_counter_table[i].name,
                 (unsigned long long)counter_value(sum, i));
-    add(text, "mf2: %u %-26s %u\n", process, "pages_held", GLANCE(state->held_pages));
+    add(text, "mf2: %u %-26s %u\n", process, "pages_held", mf2_load_relaxed(&state->held_pages));
 }
 
 static void add_json(struct text *text, const struct mf2_state *state,
@@ -314,7 +314,7 @@ static void add_json(struct text *text, const struct mf2_state *state,
     const char *name;
     for (size_t i = 0; (name = mf2_route_switch(&state->route, i, value, sizeof value)); i++)
         add(text, "%s\"%s\":\"%s\"", i ? "," : "", name, value);
-    add(text, "},\"pages_held\":%u,\"counters\":{", GLANCE(state->held_pages));
+    add(text, "},\"pages_held\":%u,\"counters\":{", mf2_load_relaxed(&state->held_pages));
     for (size_t i = 0; i < MF2_COUNTER_COUNT; i++)
         add(text, "%s\"%s\":%llu", i ? "," : "", mf2_counter_table[i].name,
             (unsigned long long)counter_value(sum, i));

@@ -3,15 +3,18 @@
 // is shared, but what comes in and goes out (pages, depot) is.
 //
 // A front begins small and doubles each time it runs empty or full, up to its class's capacity and
-// as long as the thread's fronts together stay below the route's front_total: a class that is used
-// little keeps little. From then on a full front gives its older half away, to the depot or to the
-// pages, and an empty one gets half of what it holds.
+// as long as the thread's fronts together stay below the route's front_total, and all threads'
+// below a part of the heap: a class that is used little keeps little, a small heap is not mostly
+// fronts. From then on a full front gives its older half away, to the depot or to the pages, and an
+// empty one gets half of what it holds.
 #include "internal.h"
 
 #include <string.h>
 
 #define FRONT_BEGIN  4                      // blocks that a front holds at first
 #define FRONT_BLOCKS (2 * MF2_BATCH_BLOCKS) // and at most: half of them are a batch
+#define FRONTS_PART  8          // of the held pages, all threads' fronts together may hold 1/8,
+#define FRONTS_LEAST (1u << 19) // but those of a thread at least so many bytes
 
 // ---------------------------------------------------------------- layout
 
@@ -42,7 +45,7 @@ static void set_room(struct MF2_ThreadPages *self, uint32_t class_index, uint32_
 void mf2_front_begin(struct mf2_state *state, struct MF2_ThreadPages *self) {
     const struct mf2_geometry *geometry = state->geometry;
     void **place = (void **)(void *)((char *)self + fronts_bytes(geometry));
-    self->front_room_bytes = state->route.front_total;
+    self->front_bytes = 0;
     self->fronts[0] = (struct mf2_front){place + 1, place + 1, 0, 0};
     for (uint32_t k = 0; k < geometry->class_count; k++) {
         uint32_t capacity = mf2_front_capacity(geometry, &state->route, k);
@@ -62,15 +65,27 @@ static uint32_t room_of(const struct MF2_ThreadPages *self, uint32_t class_index
     return (uint32_t)(self->fronts[class_index + 1].end - self->bins[class_index].bottom);
 }
 
+// Bytes that the fronts of one thread may hold together.
+static uint64_t fronts_at_most(struct mf2_state *state) {
+    uint64_t held = mf2_load_relaxed(&state->held_pages);
+    uint32_t threads = mf2_load_relaxed(&state->thread_high);
+    uint64_t share = (held << state->page_shift) / FRONTS_PART / threads;
+    uint64_t most = share > FRONTS_LEAST ? share : FRONTS_LEAST;
+    return most < state->route.front_total ? most : state->route.front_total;
+}
+
 // Doubles a front, if its class and the thread may hold so much; returns whether it grew.
 static bool grow(struct mf2_state *state, struct MF2_ThreadPages *self, uint32_t class_index) {
     uint32_t capacity = mf2_front_capacity(state->geometry, &state->route, class_index);
     uint32_t room = room_of(self, class_index);
     uint32_t more = room < capacity - room ? room : capacity - room;
     uint64_t bytes = (uint64_t)more * state->geometry->block_bytes[class_index];
-    if (more == 0 || bytes > self->front_room_bytes)
+    if (more == 0)
         return false;
-    self->front_room_bytes -= bytes;
+    uint64_t most = fronts_at_most(state);
+    if (self->front_bytes + bytes > most)
+        return false;
+    self->front_bytes += bytes;
     set_room(self, class_index, room + more);
     return true;
 }

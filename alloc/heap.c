@@ -192,12 +192,13 @@ static struct taken take_once(struct mf2_state *state, uint32_t count, uint32_t 
         dirty_less(state, count);
     } else {
         taken.recycled = false;
-        taken.much_dirty = state->dirty_pages > DIRTY_PAGES_KEPT + state->held_pages / 16;
+        uint32_t held = mf2_load_relaxed(&state->held_pages);
+        taken.much_dirty = state->dirty_pages > DIRTY_PAGES_KEPT + held / 16;
         taken.first = run_take(state, MF2_PAGE_CLEAN, count, align);
         if (!taken.first)
             taken.first = fresh_take(state, count, align);
         if (taken.first)
-            state->held_pages += count;
+            mf2_fetch_add_relaxed(&state->held_pages, count);
     }
     if (taken.first) {
         state->pages[taken.first].state = MF2_PAGE_NONE;
@@ -245,8 +246,8 @@ void mf2_heap_keep(struct mf2_state *state, uint32_t page, uint32_t count) {
 void mf2_heap_give(struct mf2_state *state, uint32_t page, uint32_t count) {
     mf2_purge(state, page, count);
     mf2_lock(&state->heap_lock);
-    mf2_works_on(&state->fresh_page);
-    state->held_pages -= count;
+    mf2_works_on(\&state->fresh_page);
+    mf2_fetch_sub_relaxed(\&state->held_pages, count);
     run_insert(state, page, count, MF2_PAGE_CLEAN);
     mf2_unlock(&state->heap_lock);
 }
@@ -284,7 +285,7 @@ bool mf2_heap_extend(struct mf2_state *state, uint32_t page, uint32_t count, uin
         if (kind == MF2_PAGE_DIRTY)
             dirty_less(state, more);
         else
-            state->held_pages += more;
+            mf2_fetch_add_relaxed(&state->held_pages, more);
     }
     mf2_unlock(&state->heap_lock);
     return taken;
@@ -296,13 +297,6 @@ uint32_t mf2_heap_dirty(struct mf2_state *state) {
     uint32_t dirty = state->dirty_pages;
     mf2_unlock(&state->heap_lock);
     return dirty;
-}
-
-uint32_t mf2_heap_held(struct mf2_state *state) {
-    mf2_lock(&state->heap_lock);
-    uint32_t held = state->held_pages;
-    mf2_unlock(&state->heap_lock);
-    return held;
 }
 
 uint32_t mf2_heap_tick(struct mf2_state *state) {

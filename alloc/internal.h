@@ -52,9 +52,8 @@ void mf2_heap_give(struct mf2_state *state, uint32_t page, uint32_t count);
 uint32_t mf2_heap_purge(struct mf2_state *state, uint32_t wanted);
 // The `more` pages after page .. page + count − 1, if they are free. They may be dirty.
 bool mf2_heap_extend(struct mf2_state *state, uint32_t page, uint32_t count, uint32_t more);
-// Pages in dirty runs; pages held, those included.
+// Pages in dirty runs.
 uint32_t mf2_heap_dirty(struct mf2_state *state);
-uint32_t mf2_heap_held(struct mf2_state *state);
 // Purges the dirty pages that nobody needed since the last call; returns how many others there are.
 uint32_t mf2_heap_tick(struct mf2_state *state);
 

@@ -51,7 +51,7 @@ const struct mf2_route_preset mf2_route_presets[] = {
       .full = MF2_FULL_SHARED, .full_free = MF2_FULL_FREE_PENDING, .empty = MF2_EMPTY_RECYCLE,
       .scan = MF2_SCAN_MASK, .claim = 1, .must_reuse = 1, .notify = 1, .notify_shift = 3, .put_back = 1,
       .budget = 4, .idle_ns = 150000, .purge_ns = 200000000, .front = 262144,
-      .front_total = 4194304, .depot = 1048576}},
+      .front_total = 4194304, .depot = 16777216}},
 };
 // clang-format on
 const size_t mf2_route_preset_count = sizeof(mf2_route_presets) / sizeof(mf2_route_presets[0]);

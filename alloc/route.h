@@ -49,7 +49,9 @@ enum mf2_scan { MF2_SCAN_ALL, MF2_SCAN_MASK };
 //   front           bytes of free blocks of one class that a thread may keep before its pages
 //                   (front.c); 0: none. A class of which two blocks are more than that has none
 //   front_total     bytes that the fronts of one thread may hold together
-//   depot           bytes of one class that may wait in batches for any thread's front; 0: none
+//   depot           bytes of one class that may wait in batches for any thread's front, a 16th of
+//   it
+//                   where blocks have 1 KiB or more (depot.c); 0: none
 //   purge_ns        memory of free pages that was not needed for so long goes back to the OS, by
 //                   the helper; 0: `recycle` keeps it, large blocks give it back when freed
 //   scan            adoption looks at the pending queues of `all` threads in turn, or asks the

@@ -159,7 +159,7 @@ struct MF2_ThreadPages {
     mf2_atomic_u32 lost;         // 1: its thread was gone after a fork; what it holds stays held
     mf2_atomic_u64 last_slow_ns; // clock at its last slow path: "idle" is measured from here
     uint32_t next_free_slot;     // while EXITED and given back
-    uint64_t front_room_bytes;   // bytes of blocks by which its fronts may still grow
+    uint64_t front_bytes;        // bytes of blocks by which its fronts have grown
     struct mf2_counters counters;
     struct mf2_bin bins[MF2_CLASS_MAX];
     struct mf2_class_counters classes[MF2_CLASS_MAX];
@@ -219,7 +219,9 @@ struct mf2_state {
     uint32_t dirty_bins[MF2_RUN_BINS];
     uint32_t dirty_pages;     // in dirty runs
     uint32_t dirty_pages_low; // fewest of them since the helper looked last
-    uint32_t held_pages; // H: pages mapped and not purged, dirty runs and large blocks included
+    // H: pages mapped and not purged, dirty runs and large blocks included. Written with the lock
+    // taken, read without: who sizes something by it may see an old one.
+    mf2_atomic_u32 held_pages;
 
     // -- thread slots (thread.c)
     _Alignas(MF2_LINE) mf2_atomic_u32 thread_lock;

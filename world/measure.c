@@ -418,7 +418,7 @@ static bool asks_for_a_block(uint8_t op) {
 }
 
 static void add_up_pages(struct program_result *result) {
-    uint64_t held = result->state->held_pages;
+    uint64_t held = result->state->held_pages.value;
     result->held = held;
     result->held_sum += held;
     result->fewest_sum += result->fewest;

@@ -394,9 +394,9 @@ static bool check_pages(struct world *world) {
 
 static bool check_page_bound(struct world *world) {
     uint32_t bound = world->options.page_bound;
-    if (bound && world->mf2->held_pages > bound) {
+    if (bound && world->mf2->held_pages.value > bound) {
         world_violate(world, WORLD_ORACLE_PAGE_BOUND, "%u pages are held, %u is the bound",
-                      world->mf2->held_pages, bound);
+                      world->mf2->held_pages.value, bound);
         return false;
     }
     return true;
@@ -696,7 +696,7 @@ static void check_own_bins(struct world *world, const struct MF2_ThreadPages *th
 void world_oracle_arrival(struct world *world, const struct world_point *point) {
     const struct MF2_ThreadPages *thread = world->self;
     check_page_bound(world);
-    if (!world->options.oracles_at_points || thread == WORLD_NO_THREAD) {
+    if (!world->options.oracles_at_points || thread->slot == MF2_SLOT_NONE) {
         return;
     }
     watch_slow_path(world, thread);
@@ -710,7 +710,7 @@ void world_oracle_arrival(struct world *world, const struct world_point *point) 
 
 void world_oracle_access(struct world *world, const struct world_point *point) {
     const struct MF2_ThreadPages *thread = world->self;
-    if (thread != WORLD_NO_THREAD && world->options.mf2.route.drain == MF2_DRAIN_GATED &&
+    if (thread->slot != MF2_SLOT_NONE && world->options.mf2.route.drain == MF2_DRAIN_GATED &&
         point->offset != WORLD_NO_OFFSET) {
         watch_queues(world, thread, point);
     }

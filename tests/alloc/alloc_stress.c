@@ -193,7 +193,7 @@ int main(int argc, char **argv) {
     if (sum.remote_frees == 0 && sum.orphans_reclaimed == 0)
         fail("no block was freed by another thread: the test tests nothing", NULL);
     printf("new pages %llu, held %u, remote frees %llu, owner changes %llu\n",
-           (unsigned long long)sum.new_page_count, mf2_state()->held_pages,
+           (unsigned long long)sum.new_page_count, mf2_load_relaxed(&mf2_state()->held_pages),
            (unsigned long long)sum.remote_frees, (unsigned long long)sum.owner_changes);
     return 0;
 }
