@@ -58,6 +58,10 @@ static struct MidPage *mf2_alloc_new_page(struct mf2_state *state, struct MF2_Th
     bool recycled;
     reap_if_many(state, self);
     uint32_t number = mf2_heap_take(state, count, count, &recycled);
+    if (MF2_UNLIKELY(!number)) {
+        mf2_gather_free(state, self);
+        number = mf2_heap_take(state, count, count, &recycled);
+    }
     if (!number)
         return NULL;
     struct mf2_class_counters *counters = &self->classes[class_index];

@@ -153,6 +153,14 @@ void mf2_helper_wait(struct mf2_state *state) {
     }
 }
 
+void mf2_gather_free(struct mf2_state *state, struct MF2_ThreadPages *self) {
+    for (uint32_t k = 0; k < state->geometry->class_count; k++) {
+        mf2_depot_tick(state, self, k); // what waits now is "unused" for
+        mf2_depot_tick(state, self, k); // the second look
+        mf2_orphan_reap(state, self, k);
+    }
+}
+
 bool mf2_trim(void) {
     struct mf2_state *state = mf2_state();
     struct MF2_ThreadPages *self = mf2_self();
@@ -160,11 +168,7 @@ bool mf2_trim(void) {
         return false;
     if (self->slot != MF2_SLOT_NONE)
         mf2_front_end(state, self);
-    for (uint32_t k = 0; k < state->geometry->class_count; k++) {
-        mf2_depot_tick(state, self, k); // what waits now is "unused" for
-        mf2_depot_tick(state, self, k); // the second look
-        mf2_orphan_reap(state, self, k);
-    }
+    mf2_gather_free(state, self);
     if (self->slot != MF2_SLOT_NONE) {
         mf2_thread_give_up_empty(state, self);
         mf2_front_begin(state, self);

@@ -243,6 +243,8 @@ bool mf2_large_resize(struct mf2_state *state, struct MidPage *page, size_t byte
 
 // A page of an idle owner has become pending.
 void mf2_helper_wake(struct mf2_state *state, struct MF2_ThreadPages *self);
+// Blocks that wait in the depot go back to their pages, pages that are empty to the free runs.
+void mf2_gather_free(struct mf2_state *state, struct MF2_ThreadPages *self);
 // There is memory that the helper should purge unless it is used soon. False: there is no helper,
 // and none can be started.
 bool mf2_helper_tick_wanted(struct mf2_state *state);

@@ -41,6 +41,10 @@ void *mf2_large_alloc(struct mf2_state *state, size_t bytes, size_t alignment, b
         return NULL;
     bool recycled;
     uint32_t first = take_aligned(state, (uint32_t)count, alignment, &recycled);
+    if (MF2_UNLIKELY(!first)) {
+        mf2_gather_free(state, self);
+        first = take_aligned(state, (uint32_t)count, alignment, &recycled);
+    }
     if (!first)
         return NULL;
     *zeroed = !recycled;

@@ -230,7 +230,7 @@ def test_windows_of_time():
 
 def coverage(*arguments):
     """Meetings, classes, and the schedule that had the last new meeting."""
-    run = Run("explore", TAKERS, *arguments)
+    run = Run("explore", TAKERS, "--route=home", *arguments)
     assert run.status == 0, run.err
     numbers = re.search(r"(\d+) meetings, the last new one in schedule (\d+).*; (\d+) classes", run.out)
     return int(numbers.group(1)), int(numbers.group(3)), int(numbers.group(2))
