@@ -20,6 +20,7 @@ p
 best
 best,front=2048,front_total=16384,depot=8192
 best,front=0,depot=0
+best,put_back=off,front=2048,front_total=16384,depot=8192
 best,front=2048,depot=0,orphans=strand
 home
 cda,orphans=adopt
