@@ -280,7 +280,7 @@ static uint64_t counter_value(const struct mf2_counters *counters, size_t i) {
 // What a person wants to know first.
 static void add_summary(struct text *text, const struct mf2_state *state,
                         const struct mf2_counters *sum) {
-    uint32_t process = mf2_process_id(), held = GLANCE(state->held_pages);
+    uint32_t process = mf2_process_id(), held = mf2_load_relaxed(&state->held_pages);
     unsigned long long new_pages = sum->new_page_count, reused = sum->page_reuses;
     add(text,
         "mf2: %u: holds %u pages of %zu KiB, %zu MiB; %llu for large blocks came from the OS\n",
