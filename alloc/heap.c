@@ -15,7 +15,8 @@
 
 #define COMMIT_BATCH     64 // pages made usable at a time: 4 MiB at 64 KiB
 #define ALIGNED_TRIES    16 // runs of a bin looked at for an aligned part
-#define DIRTY_PAGES_KEPT 64 // dirty pages that growth tolerates, beside 1/16 of those held
+#define DIRTY_PAGES_KEPT 64 // dirty pages that growth tolerates, beside
+#define DIRTY_PART       16 // 1/16 of those held
 
 static uint32_t bin_of(uint32_t count) {
     return count < MF2_RUN_BINS ? count - 1 : MF2_RUN_BINS - 1;
@@ -151,6 +152,12 @@ static uint32_t fresh_take(struct mf2_state *state, uint32_t count, uint32_t ali
 
 // ---------------------------------------------------------------- dirty pages; lock taken
 
+// Dirty pages beside which memory may grow.
+static uint32_t dirty_tolerated(struct mf2_state *state) {
+    uint32_t held = mf2_load_relaxed(&state->held_pages);
+    return DIRTY_PAGES_KEPT + held / DIRTY_PART;
+}
+
 static void dirty_less(struct mf2_state *state, uint32_t count) {
     state->dirty_pages -= count;
     if (state->dirty_pages < state->dirty_pages_low)
@@ -192,8 +199,7 @@ static struct taken take_once(struct mf2_state *state, uint32_t count, uint32_t 
         dirty_less(state, count);
     } else {
         taken.recycled = false;
-        uint32_t held = mf2_load_relaxed(&state->held_pages);
-        taken.much_dirty = state->dirty_pages > DIRTY_PAGES_KEPT + held / 16;
+        taken.much_dirty = state->dirty_pages > dirty_tolerated(state);
         taken.first = run_take(state, MF2_PAGE_CLEAN, count, align);
         if (!taken.first)
             taken.first = fresh_take(state, count, align);
@@ -225,7 +231,7 @@ uint32_t mf2_heap_take(struct mf2_state *state, uint32_t count, uint32_t align, 
 static void purge_surplus(struct mf2_state *state) {
     mf2_lock(&state->heap_lock);
     mf2_works_on(&state->fresh_page);
-    uint32_t tolerated = DIRTY_PAGES_KEPT + state->held_pages / 16;
+    uint32_t tolerated = dirty_tolerated(state);
     uint32_t dirty = state->dirty_pages;
     mf2_unlock(&state->heap_lock);
     if (dirty > tolerated)

@@ -17,11 +17,16 @@ static uint64_t round_down(uint64_t value, uint64_t to) {
     return value / to * to;
 }
 
+#define BATCH_ARENA_BYTES 32768 // of the arena, per batch: of a small one batches are 1/64
+
 // Every class's depot full, and a batch in the hands of each of some threads.
 static uint32_t batches_at_most(const struct mf2_config *config) {
+    uint64_t room = config->arena_bytes / BATCH_ARENA_BYTES;
     uint32_t batches = 0;
     for (uint32_t k = 0; k < config->geometry->class_count; k++)
         batches += mf2_depot_batches(config->geometry, &config->route, k);
+    if (batches > room)
+        batches = (uint32_t)room;
     return batches ? batches + 64 : 0;
 }
 
