@@ -237,6 +237,16 @@ refused heaptrack "line 3: expected - KIND of which a block is live" 'v 10400 3\
 refused heaptrack "line 2: expected s LENGTH TEXT" 'v 10400 3\ns ffffffff x\n'
 refused heaptrack "line 2: expected a line of heaptrack" 'v 10400 3\nz 1\n'
 refused heaptrack "expected a whole zstd frame, found damage" '\050\265\057\375xxxxxxxxxxxxxxxx'
+# 200 MB without a line's end, in 20 KB: refused after one line's length, in little memory.
+if command -v zstd >/dev/null; then
+    head -c 200000000 /dev/zero | tr '\000' x | zstd -q >bomb.zst
+    (
+        [ -n "$HAK_SANITIZE" ] || ulimit -v 200000
+        "$haktrace" import --format=android -o none.zst bomb.zst 2>err
+        [ $? -eq 2 ]
+    ) || fail "a bomb was not refused"
+    grep -q "line 1: expected a line of at most 1048576 bytes" err || fail "a bomb: $(cat err)"
+fi
 refused glibc "offset 0: expected a code, found the end of the file" ''
 refused glibc "offset 0: expected a code below 16" '\100'
 refused glibc "offset 0: expected a workload that begins with tables" '\002\001\001'
