@@ -14,7 +14,6 @@ run), and the checks of `haktrace verify`: it refuses what it cannot decode, but
 What an event does not have is None in an Event and 0 in the arrays (-1 for `object`). Times are in
 ticks of meta["tick_ns"]. Both halves of a realloc carry its size and stack. Not thread-safe.
 """
-import bisect
 import ctypes
 import json
 import os
@@ -25,13 +24,13 @@ import system_python
 
 system_python.need("numpy")
 import numpy as np
+from trace_columns import BYTES, DELTA, RUNS, SMALL_FORM_ENCODINGS, TEXT, UVARINT, decode_column, take_small_form
 
 IDENTITY_MAGIC, INDEX_MAGIC, ZSTD_MAGIC = 0x184D2A50, 0x184D2A51, 0xFD2FB528
 SKIPPABLE_MAGICS = range(0x184D2A51, 0x184D2A60)
 CHUNK_BYTES_MAX, TEXT_BYTES_MAX, ROWS_MAX, COLUMNS_MAX = 64 << 20, 4 << 20, 1 << 20, 64
 MAJOR, ENTRY_MAX = 1, 15
 META, MODULES, STACKS, EVENTS, END, INFO = range(1, 7)
-BYTES, UVARINT, SVARINT, DELTA, RUNS, TEXT = range(6)
 OPS = ("- MALLOC CALLOC ALIGNED FREE FREE_NULL REALLOC_RELEASE REALLOC_ACQUIRE REALLOC_FAIL ALLOC_FAIL USABLE "
        "THREAD_CREATE THREAD_START THREAD_EXIT THREAD_JOIN FREE_UNKNOWN FORK LOST").split()
 OP = {name: number for number, name in enumerate(OPS)}
@@ -53,12 +52,7 @@ EVENT_COLUMNS = {  # id: (name, encoding, which events have a value, required)
     11: ("entry", BYTES, CREATES | _ops("ALLOC_FAIL FREE FREE_NULL FREE_UNKNOWN"), False)}
 ENCODINGS = {kind: {1: TEXT} for kind in (META, MODULES, END, INFO)}  # of the columns known, by kind of chunk
 ENCODINGS.update({STACKS: {1: UVARINT, 2: UVARINT, 3: DELTA}, EVENTS: {number: row[1] for number, row in EVENT_COLUMNS.items()}})
-RANK, DISTANCE, OTHER_ENTRY = 12, 13, 14  # in place of OBJECT and ENTRY
-ENCODINGS[EVENTS].update({RANK: BYTES, DISTANCE: SVARINT, OTHER_ENTRY: BYTES})
-RANKS, NEWER, NEWEST, OLDER, FINGERS = 64, 1, 65, 129, 256
-USUAL_ENTRY = np.zeros(len(OPS), np.uint8)
-for _name, _entry in dict(MALLOC=1, CALLOC=2, ALIGNED=6, FREE=10, FREE_NULL=10, REALLOC_ACQUIRE=3, ALLOC_FAIL=1, FREE_UNKNOWN=10).items():
-    USUAL_ENTRY[OP[_name]] = _entry
+ENCODINGS[EVENTS].update(SMALL_FORM_ENCODINGS)
 PRESENT = {name: table for name, _, table, _ in EVENT_COLUMNS.values()}
 PRESENT.update(object=CREATES | REFERS, size=SIZED | _ops("REALLOC_ACQUIRE"), stack=SIZED | _ops("REALLOC_ACQUIRE"))
 
@@ -83,69 +77,6 @@ _decompress = _c_function("libzstd.so.1", "ZSTD_decompress", ctypes.c_size_t, "p
 _is_error = _c_function("libzstd.so.1", "ZSTD_isError", ctypes.c_uint, "s")
 _xxh64 = _c_function("libxxhash.so.0", "XXH64", ctypes.c_uint64, "pss")
 _SOURCE_TOO_SHORT = 2**64 - 72  # ZSTD_error_srcSize_wrong as a size_t
-
-
-def decode_uvarints(data):
-    """uint64 array of the unsigned LEB128 numbers in a uint8 array."""
-    if not len(data):
-        return np.zeros(0, np.uint64)
-    ends = np.flatnonzero(data < 0x80)
-    if not len(ends) or ends[-1] != len(data) - 1:
-        raise ValueError("a whole last number")
-    starts = np.concatenate(([0], ends[:-1] + 1))
-    lengths = ends - starts + 1
-    if lengths.max() > 10 or np.any(data[ends[lengths == 10]] > 1):
-        raise ValueError("numbers of 64 bits at most")
-    if np.any(data[ends[lengths > 1]] == 0):
-        raise ValueError("numbers without a superfluous zero byte")
-    place = np.arange(len(data), dtype=np.uint64) - np.repeat(starts, lengths).astype(np.uint64)
-    return np.bitwise_or.reduceat((data & 0x7F).astype(np.uint64) << (place * np.uint64(7)), starts)
-
-
-def decode_column(encoding, data, count):
-    """The values of one column: an array, or bytes for text. Raises ValueError."""
-    if encoding in (BYTES, TEXT):
-        values = data
-    else:
-        values = decode_uvarints(data)
-        if encoding == SVARINT:
-            values = ((values >> np.uint64(1)) ^ (np.uint64(0) - (values & np.uint64(1)))).astype(np.int64)
-        if encoding == DELTA:  # differences in zigzag form, mod 2^64
-            values = np.cumsum((values >> np.uint64(1)) ^ (np.uint64(0) - (values & np.uint64(1))), dtype=np.uint64)
-        elif encoding == RUNS:
-            values, lengths = values[0::2], values[1::2]
-            if len(values) != len(lengths) or np.any((lengths == 0) | (lengths > count)) or lengths.sum() != count:
-                raise ValueError(f"runs of {count} values")
-            values = np.repeat(values, lengths.astype(np.int64))
-    if len(values) != count:
-        raise ValueError(f"{count} values, not {len(values)},")
-    return values
-
-
-def ranked_objects(object0, ops, threads, ranks, distances):
-    """The objects that the referring events of a chunk refer to, as OBJECT would have them. Raises ValueError."""
-    live, fingers, created, found = [], [object0 - 1] * FINGERS, object0, []
-    ranks, distances = iter(ranks.tolist()), iter(distances.tolist())
-    for op, thread in zip(ops.tolist(), threads.tolist()):
-        if REFERS[op]:
-            rank, finger = next(ranks), fingers[thread % FINGERS]
-            at = (bisect.bisect_right(live, finger) + rank - NEWER if rank < NEWEST else
-                  len(live) - 1 - (rank - NEWEST) if rank < OLDER else bisect.bisect_left(live, finger) - 1 - (rank - OLDER))
-            if rank and not (rank < OLDER + RANKS and 0 <= at < len(live)):
-                raise ValueError(f"ranks among the live objects, not rank {rank},")
-            number = live[at] if rank else finger + next(distances)
-            if not 0 <= number < created:
-                raise ValueError("references to objects created before")
-            found.append(created - 1 - number)
-            if OPS[op] != "USABLE":
-                place = bisect.bisect_left(live, number)
-                if place < len(live) and live[place] == number:
-                    del live[place]
-                fingers[thread % FINGERS] = number
-        if CREATES[op]:
-            live.append(created)
-            created += 1
-    return np.array(found, np.uint64)
 
 
 class Trace:
@@ -298,28 +229,11 @@ class Trace:
             self._expect(1 <= back <= node and module <= len(self.modules), offset, "earlier parents and known modules")
             self._nodes.append((node - back, module, place))
 
-    def _take_small_columns(self, offset, header, op, columns):
-        """Puts OBJECT and ENTRY in the place of RANK, DISTANCE and OTHER_ENTRY."""
-        rank, distance, other = (columns.pop(number, None) for number in (RANK, DISTANCE, OTHER_ENTRY))
-        if rank is not None:
-            distance = np.zeros(0, np.int64) if distance is None else distance
-            self._expect(4 not in columns and len(rank) == REFERS[op].sum() and len(distance) == (rank == 0).sum()
-                         and len(columns.get(2, ())) == header.rows, offset, "RANK and DISTANCE for what refers, and no OBJECT,")
-            try:
-                columns[4] = ranked_objects(header.object0, op, columns[2], rank, distance)
-            except ValueError as error:
-                self._expect(False, offset, str(error))
-        if other is not None:
-            usual = USUAL_ENTRY[op][PRESENT["entry"][op]]
-            self._expect(11 not in columns and len(other) == len(usual), offset, "OTHER_ENTRY for what has one, and no ENTRY,")
-            columns[11] = other ^ usual
-        self._expect(rank is not None or distance is None, offset, "no DISTANCE without RANK")
-
     def _events(self, offset, header, columns, released):
         """Decode one EVENTS chunk; released carries halves of a realloc across chunks."""
         rows, op, full = header.rows, columns.get(1, np.zeros(0, np.uint8)), {}
         self._expect(len(op) == rows and 1 <= op.min() and op.max() < len(OPS), offset, f"{rows} known operations")
-        self._take_small_columns(offset, header, op, columns)
+        take_small_form(columns, header.object0, OPS, CREATES, REFERS, PRESENT, lambda holds, what: self._expect(holds, offset, what))
         for number, (name, _, table, required) in EVENT_COLUMNS.items():
             where, values = table[op], columns.get(number)
             self._expect(len(values) == where.sum() if values is not None else not required or not where.any(), offset,

@@ -68,6 +68,7 @@ int haktrace_window(const struct haktrace_options *options);    // haktrace_wind
 int haktrace_export(const struct haktrace_options *options);    // haktrace_export.c
 int haktrace_import(const struct haktrace_options *options);    // haktrace_import.c
 int haktrace_repack(const struct haktrace_options *options);    // haktrace_repack.c
+int haktrace_top(const struct haktrace_options *options);       // haktrace_top.c
 int haktrace_columns(const struct haktrace_options *options);   // haktrace_columns.c
 int haktrace_anonymise(const struct haktrace_options *options); // haktrace_anonymise.c
 

@@ -46,15 +46,16 @@ struct haktrace_node_sums *haktrace_sum_nodes(struct haktrace_export *export) {
     return NULL;
 }
 
-static int write_export(struct haktrace_export *export, unsigned form,
-                        const struct haktrace_options *options) {
+static int write_whole(struct haktrace_export *export, const struct haktrace_options *options,
+                       int (*writer)(struct haktrace_export *export, uint64_t argument),
+                       uint64_t argument) {
     if (!haktrace_frames_begin(&export->frames, export->reading.reader))
         return haktrace_fail("out of memory");
     int status = HAKTRACE_USAGE;
-    if (options->symbols && !(export->frames.symbols = haktrace_symbols_open(options->symbols)))
+    if (options->symbols && !(export->frames.symbols = haktrace_symbols_open(options->symbols))) {
         status = haktrace_fail("out of memory");
-    else if (haktrace_output_open(&export->output, options->output, options->force) == 0) {
-        bool failed = forms[form].write(export) != 0;
+    } else if (haktrace_output_open(&export->output, options->output, options->force) == 0) {
+        bool failed = writer(export, argument) != 0;
         status = failed ? haktrace_fail("%s", export->error.text) : HAKTRACE_OK;
         status = haktrace_output_finish(&export->output, status, failed);
     }
@@ -62,16 +63,10 @@ static int write_export(struct haktrace_export *export, unsigned form,
     return status;
 }
 
-int haktrace_export(const struct haktrace_options *options) {
+int haktrace_write_export(const struct haktrace_options *options,
+                          int (*writer)(struct haktrace_export *export, uint64_t argument),
+                          uint64_t argument) {
     struct haktrace_export export = {.error = {""}};
-    unsigned form = 0;
-    while (form < FORM_COUNT &&
-           (!options->format || strcmp(options->format, forms[form].name) != 0))
-        form++;
-    if (form == FORM_COUNT)
-        return haktrace_fail(
-            "expected --format=heaptrack, pprof, chrome, collapsed or csv, found %s",
-            options->format ? options->format : "none");
     int status = haktrace_read_whole(options->path, &export.reading);
     if (status != HAKTRACE_OK)
         return status;
@@ -80,7 +75,23 @@ int haktrace_export(const struct haktrace_options *options) {
         status = haktrace_fail("%s: expected a trace in order, found: %s", options->path,
                                export.reading.check.anomalies.first_text);
     else
-        status = write_export(&export, form, options);
+        status = write_whole(&export, options, writer, argument);
     haktrace_close(&export.reading);
     return status;
+}
+
+static int write_form(struct haktrace_export *export, uint64_t form) {
+    return forms[form].write(export);
+}
+
+int haktrace_export(const struct haktrace_options *options) {
+    unsigned form = 0;
+    while (form < FORM_COUNT &&
+           (!options->format || strcmp(options->format, forms[form].name) != 0))
+        form++;
+    if (form == FORM_COUNT)
+        return haktrace_fail(
+            "expected --format=heaptrack, pprof, chrome, collapsed or csv, found %s",
+            options->format ? options->format : "none");
+    return haktrace_write_export(options, write_form, form);
 }

@@ -25,6 +25,12 @@ struct haktrace_node_sums {
 // By node number, of summary.nodes + 1 entries, malloc; NULL after an error in export->error.
 struct haktrace_node_sums *haktrace_sum_nodes(struct haktrace_export *export); // haktrace_export.c
 
+// Reads the trace whole, refuses one in disorder, and has `writer` write to the output that the
+// options name. The exit status.
+int haktrace_write_export(const struct haktrace_options *options,
+                          int (*writer)(struct haktrace_export *export, uint64_t argument),
+                          uint64_t argument); // haktrace_export.c
+
 // Each writes all of the export to export->output. 0, or -1 with export->error set.
 int haktrace_export_heaptrack(struct haktrace_export *export); // haktrace_export_heaptrack.c
 int haktrace_export_pprof(struct haktrace_export *export);     // haktrace_export_pprof.c
