@@ -48,7 +48,7 @@ template <size_t N, size_t... I> long sum(std::index_sequence<I...>) {
     return (std::get<I>(t) + ...);
 }
 template <size_t N> long all() { return sum<N>(std::make_index_sequence<N>()); }
-int main() { std::cout << all<50>() + all<150>() + all<250>() + all<350>() << std::endl; }
+int main() { std::cout << all<30>() + all<60>() + all<90>() << std::endl; }
 C
 failed=0
 for source in regex templates; do
