@@ -80,6 +80,67 @@ static void name_session(const struct drainer *drainer, struct drain_session *se
     } while (access(session->path, F_OK) == 0);
 }
 
+// ---------------------------------------------------------------- pausing, and the status
+
+static uint64_t now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void pause_set(struct drainer *drainer, bool paused) {
+    drainer->paused = paused;
+    for (struct drain_session *s = drainer->sessions; s != NULL; s = s->next)
+        atomic_store(&s->paused, paused);
+}
+
+// The program has said hello: its time begins.
+static void pause_schedule(struct drainer *drainer) {
+    const struct drain_options *options = drainer->options;
+    uint64_t start_ms = now_ms() + options->delay_ns / 1000000;
+    if (options->delay_ns > 0)
+        drainer->start_ms = start_ms;
+    if (options->duration_ns > 0)
+        drainer->stop_ms = start_ms + options->duration_ns / 1000000;
+}
+
+// Returns how long nothing of this kind is due.
+static int pause_when_due(struct drainer *drainer) {
+    enum { PATIENCE_MS = 100 };
+    uint64_t now = now_ms();
+    if (drainer->start_ms != 0 && now >= drainer->start_ms) {
+        drainer->start_ms = 0;
+        pause_set(drainer, false);
+    }
+    if (drainer->stop_ms != 0 && now >= drainer->stop_ms) {
+        drainer->stop_ms = 0;
+        pause_set(drainer, true);
+    }
+    uint64_t due = drainer->start_ms != 0 ? drainer->start_ms : drainer->stop_ms;
+    return due != 0 && due - now < PATIENCE_MS ? (int)(due - now) : PATIENCE_MS;
+}
+
+static void status_tell(struct drainer *drainer) {
+    uint64_t now = now_ms();
+    if (drainer->options->status_ns == 0 || drainer->launcher_gone || drainer->main_ended ||
+        (now - drainer->status_ms) * 1000000 < drainer->options->status_ns)
+        return;
+    drainer->status_ms = now;
+    struct control_message message = {.kind = CONTROL_STATUS,
+                                      .events = drainer->past_events,
+                                      .file_bytes = drainer->past_bytes,
+                                      .lost = drainer->past_lost,
+                                      .stalled_ns = drainer->past_stalled_ns,
+                                      .paused = drainer->paused};
+    for (struct drain_session *s = drainer->sessions; s != NULL; s = s->next) {
+        message.events += s->events_written;
+        message.file_bytes += s->bytes_written;
+        message.lost += s->events_lost;
+        message.stalled_ns += s->stalled_ns;
+    }
+    send(drainer->control, &message, sizeof message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 // ---------------------------------------------------------------- sessions
 
 static bool has_ended(int pidfd) {
@@ -213,6 +274,8 @@ static void session_accept(struct drainer *drainer) {
         supersede(drainer, peer.pid, session);
     if (session == NULL || !session_start(session))
         goto refuse;
+    if (!drainer->has_main)
+        pause_schedule(drainer);
     drainer->has_main = true;
     session->next = drainer->sessions;
     drainer->sessions = session;
@@ -244,67 +307,6 @@ static uint32_t sessions_reap(struct drainer *drainer) {
     }
     silent_children_check(drainer);
     return count + drainer->silent_count;
-}
-
-// ---------------------------------------------------------------- pausing, and the status
-
-static uint64_t now_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
-static void pause_set(struct drainer *drainer, bool paused) {
-    drainer->paused = paused;
-    for (struct drain_session *s = drainer->sessions; s != NULL; s = s->next)
-        atomic_store(&s->paused, paused);
-}
-
-static void pause_schedule(struct drainer *drainer) {
-    const struct drain_options *options = drainer->options;
-    uint64_t start_ms = now_ms() + options->delay_ns / 1000000;
-    drainer->paused = options->starts_paused || options->delay_ns > 0;
-    if (options->delay_ns > 0)
-        drainer->start_ms = start_ms;
-    if (options->duration_ns > 0)
-        drainer->stop_ms = start_ms + options->duration_ns / 1000000;
-}
-
-// Returns how long nothing of this kind is due.
-static int pause_when_due(struct drainer *drainer) {
-    enum { PATIENCE_MS = 100 };
-    uint64_t now = now_ms();
-    if (drainer->start_ms != 0 && now >= drainer->start_ms) {
-        drainer->start_ms = 0;
-        pause_set(drainer, false);
-    }
-    if (drainer->stop_ms != 0 && now >= drainer->stop_ms) {
-        drainer->stop_ms = 0;
-        pause_set(drainer, true);
-    }
-    uint64_t due = drainer->start_ms != 0 ? drainer->start_ms : drainer->stop_ms;
-    return due != 0 && due - now < PATIENCE_MS ? (int)(due - now) : PATIENCE_MS;
-}
-
-static void status_tell(struct drainer *drainer) {
-    uint64_t now = now_ms();
-    if (drainer->options->status_ns == 0 || drainer->launcher_gone || drainer->main_ended ||
-        (now - drainer->status_ms) * 1000000 < drainer->options->status_ns)
-        return;
-    drainer->status_ms = now;
-    struct control_message message = {.kind = CONTROL_STATUS,
-                                      .events = drainer->past_events,
-                                      .file_bytes = drainer->past_bytes,
-                                      .lost = drainer->past_lost,
-                                      .stalled_ns = drainer->past_stalled_ns,
-                                      .paused = drainer->paused};
-    for (struct drain_session *s = drainer->sessions; s != NULL; s = s->next) {
-        message.events += s->events_written;
-        message.file_bytes += s->bytes_written;
-        message.lost += s->events_lost;
-        message.stalled_ns += s->stalled_ns;
-    }
-    send(drainer->control, &message, sizeof message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 // ---------------------------------------------------------------- the launcher
@@ -374,7 +376,7 @@ void drainer_run(int listener, int control, const struct drain_options *options)
     signals_block();
     descriptors_raise();
     drain_clock_choose(&drainer.clock);
-    pause_schedule(&drainer);
+    drainer.paused = options->starts_paused || options->delay_ns > 0;
     struct control_message ready = {.kind = CONTROL_READY};
     send(control, &ready, sizeof ready, MSG_NOSIGNAL);
     uint64_t idle_since_ms = 0;
