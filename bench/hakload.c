@@ -6,6 +6,7 @@
 #include "real_host.h"
 
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +46,12 @@ static bool number(const char *argument, const char *name, uint64_t least, uint6
     return end != argument + length && *end == '\0' && *value >= least && *value <= most;
 }
 
+// What malloc holds before the workload begins, in pages of 64 KiB: this program's own tables.
+static size_t pages_in_use(void) {
+    struct mallinfo2 held = mallinfo2();
+    return (held.arena + held.hblkhd) / 65536;
+}
+
 static int run(const struct workload *workload, const struct workload_settings *settings) {
     struct real_host *host =
         real_host_create(workload->threads(settings), workload->semaphores(settings));
@@ -53,6 +60,7 @@ static int run(const struct workload *workload, const struct workload_settings *
         fprintf(stderr, "hakload: no memory for %s\n", workload->name);
         return STATUS_FAILED;
     }
+    size_t host_pages = pages_in_use();
     struct timespec begin, end;
     clock_gettime(CLOCK_MONOTONIC, &begin);
     real_host_run(host, workload->main, work);
@@ -61,7 +69,8 @@ static int run(const struct workload *workload, const struct workload_settings *
     size_t count = workload->counts(work, counts);
     for (size_t i = 0; i < count; i++)
         printf("%-20s %" PRIu64 "\n", counts[i].name, counts[i].value);
-    printf("%-20s %.3f\n", "seconds",
+    printf("%-20s %zu\n", "host_pages", host_pages);
+    printf("%-20s %.6f\n", "seconds",
            (double)(end.tv_sec - begin.tv_sec) + (double)(end.tv_nsec - begin.tv_nsec) / 1e9);
     bool failed = workload->failed(work);
     if (failed)

@@ -9,6 +9,7 @@
 
 struct sim_job {
     struct sim_request request;
+    uint64_t tag;               // the caller's
     struct sim_outcome outcome; // of a job that is done
     bool done;                  // false: not begun, cut short, or failed
     char message[320];          // why it failed; empty if it did not

@@ -21,11 +21,11 @@ static const struct {
     {"seed-table", "the seed document's table, run again and judged", haksim_seed_table_command},
     {"calibrate", "this machine's costs, measured and written as a machine's file",
      haksim_calibrate_command},
+    {"sweep", "every point of a grid, resumable, and which route to use where",
+     haksim_sweep_command},
+    {"validate", "the model against real threads of this machine", haksim_validate_command},
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
-
-// Named in the documents, and not in this version.
-static const char *const planned[] = {"validate", "sweep"};
 
 static bool tinted; // errors stand out in colour
 
@@ -68,10 +68,6 @@ static const char *command_names(void) {
 }
 
 static int refuse(const char *word) {
-    for (size_t i = 0; i < sizeof planned / sizeof planned[0]; i++)
-        if (strcmp(word, planned[i]) == 0)
-            return haksim_fail("%s: this version does not have that command yet; it has %s", word,
-                               command_names());
     static const char *const options[] = {"help", "version"};
     const char *option =
         word[0] == '-' ? trace_nearest(word + strspn(word, "-"), options, 2) : NULL;

@@ -118,6 +118,14 @@ int haksim_report_write(json_t *report, const struct haksim_output *output,
 
 int haksim_calibrate_command(int argc, char **argv);
 
+// ---------------------------------------------------------------- haksim_sweep.c
+
+int haksim_sweep_command(int argc, char **argv);
+
+// ---------------------------------------------------------------- haksim_validate.c
+
+int haksim_validate_command(int argc, char **argv);
+
 // ---------------------------------------------------------------- haksim_seed_table.c
 
 int haksim_seed_table_command(int argc, char **argv);

@@ -22,15 +22,6 @@ def test_commands():
     refused([], "expected a command")
     refused(["walk"], "unknown command 'walk'")
     refused(["--walk"], "--walk")
-    for planned in ("validate", "sweep"):
-        refused([planned], f"{planned}: this version does not have that command")
-
-
-def test_planned_commands_are_not_offered():
-    text = simulating.haksim("--help").stdout + simulating.haksim("run", "--help").stdout
-    assert "usage" in text.lower()
-    for planned in ("validate", "sweep"):
-        assert planned not in text, planned
 
 
 def test_options():
