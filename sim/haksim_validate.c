@@ -7,6 +7,7 @@
 #include "sim_os.h"
 #include "validation.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 #define ROUTES      "cda,s2,p,home,best"
 #define SEEDS_MAX   100
 #define CASES_MAX   16
+#define KEY_BYTES   4096
 
 // Mailbox, reclaimer and thread churn (Larson whose threads live for 250 operations), long enough
 // that making the first threads does not count.
@@ -31,7 +33,7 @@ struct command {
     struct haksim_command job;
     const char *workloads[CASES_MAX];
     size_t workload_count;
-    const char *hakload, *library;
+    const char *hakload, *library, *real_path;
     uint64_t seeds, jobs, threads_max;
 };
 
@@ -129,6 +131,70 @@ static int run_real(struct validation *all) {
         }
     sim_progress_end(&all->progress);
     return HAKSIM_OK;
+}
+
+// ---------------------------------------------------------------- real runs in a file
+//
+// A line for each, in the order of the rows and their seeds, behind a head line that says what was
+// asked for: the measuring wants the machine to itself, the simulating does not.
+
+static void print_key(const struct validation *all, char *key, size_t size) {
+    size_t used = (size_t)snprintf(key, size, "hak.real-runs 1 %s %llu %llu %zu",
+                                   all->geometry->name, (unsigned long long)all->command->job.seed,
+                                   (unsigned long long)all->command->seeds, all->thread_count);
+    for (size_t w = 0; w < all->command->workload_count && used < size; w++)
+        used += (size_t)snprintf(key + used, size - used, " %s", all->command->workloads[w]);
+    for (size_t r = 0; r < all->routes.count && used < size; r++)
+        used += (size_t)snprintf(key + used, size - used, " %s", all->routes.list[r].text);
+}
+
+static int write_real(const struct validation *all) {
+    char key[KEY_BYTES];
+    FILE *file = fopen(all->command->real_path, "we");
+    if (!file)
+        return haksim_fail("%s: cannot write", all->command->real_path);
+    print_key(all, key, sizeof key);
+    fprintf(file, "%s\n", key);
+    for (size_t i = 0; i < all->row_count * all->command->seeds; i++) {
+        const struct sim_real_run *run = &all->real[i];
+        fprintf(file, "%.9f %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n",
+                run->seconds, run->allocations, run->frees, run->pages, run->remote_frees,
+                run->owner_changes);
+    }
+    return fclose(file) == 0 ? HAKSIM_OK : haksim_fail("%s: cannot write", all->command->real_path);
+}
+
+static int read_real(struct validation *all, FILE *file) {
+    char key[KEY_BYTES], line[KEY_BYTES];
+    print_key(all, key, sizeof key - 1);
+    strcat(key, "\n");
+    if (!fgets(line, sizeof line, file) || strcmp(line, key) != 0)
+        return haksim_fail("%s: holds other runs; expected those of '%.*s'",
+                           all->command->real_path, (int)strcspn(key, "\n"), key);
+    for (size_t i = 0; i < all->row_count * all->command->seeds; i++) {
+        struct sim_real_run *run = &all->real[i];
+        if (!fgets(line, sizeof line, file) ||
+            sscanf(line, "%lf %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64,
+                   &run->seconds, &run->allocations, &run->frees, &run->pages, &run->remote_frees,
+                   &run->owner_changes) != 6)
+            return haksim_fail("%s: line %zu: expected a run's six figures",
+                               all->command->real_path, i + 2);
+    }
+    return HAKSIM_OK;
+}
+
+// Measured now, or read. `ends`: they have been put into the file, and that is all for this time.
+static int find_real(struct validation *all, bool *ends) {
+    *ends = false;
+    FILE *file = all->command->real_path ? fopen(all->command->real_path, "re") : NULL;
+    if (file) {
+        int status = read_real(all, file);
+        fclose(file);
+        return status;
+    }
+    int status = run_real(all);
+    *ends = all->command->real_path != NULL;
+    return status == HAKSIM_OK && *ends ? write_real(all) : status;
 }
 
 // ---------------------------------------------------------------- the model
@@ -369,12 +435,13 @@ static int open_validation(struct validation *all) {
 }
 
 static int validate(struct validation *all) {
+    bool ends = false;
     int status = open_validation(all);
     if (status == HAKSIM_OK)
-        status = run_real(all);
-    if (status == HAKSIM_OK)
+        status = find_real(all, &ends);
+    if (status == HAKSIM_OK && !ends)
         status = run_model(all);
-    if (status != HAKSIM_OK)
+    if (status != HAKSIM_OK || ends)
         return status;
     compare(all);
     if (!all->command->job.output.quiet && !all->command->job.output.json)
@@ -398,6 +465,7 @@ int haksim_validate_command(int argc, char **argv) {
         {"geometry", 'g', HAKSIM_TEXT, &command.job.geometry, 0, 0, NULL},
         {"hakload", 0, HAKSIM_TEXT, &command.hakload, 0, 0, NULL},
         {"malloc", 0, HAKSIM_TEXT, &command.library, 0, 0, NULL},
+        {"real", 0, HAKSIM_TEXT, &command.real_path, 0, 0, NULL},
         {"jobs", 0, HAKSIM_NUMBER, &command.jobs, 1, SIM_OS_THREADS_MAX, NULL},
         HAKSIM_OUTPUT_OPTIONS(&command.job),
     };

@@ -75,6 +75,18 @@ def test_the_table_marks_what_is_beyond():
     assert "separate pairs agrees" in text
 
 
+def test_real_runs_can_be_kept():
+    hakload = stand_in("kept", pages=10, owners=0, seconds=0.25)
+    if os.path.exists("v.json"):
+        os.remove("v.json")
+    first = validate(hakload, "s2", "--real=real.txt")
+    assert first.returncode == 0 and not os.path.exists("v.json"), first.stderr
+    kept = report_of(validate("absent", "s2", "--real=real.txt"))
+    assert kept["rows"] == report_of(validate(hakload))["rows"]
+    other = validate("absent", "best", "--real=real.txt")
+    assert other.returncode == 2 and "other runs" in other.stderr, other.stderr
+
+
 def test_refusals():
     hakload = stand_in("good", pages=10, owners=0, seconds=1)
     for done, expected in ((simulating.haksim("validate"), "--machine"),
