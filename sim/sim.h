@@ -148,6 +148,8 @@ void sim_time_free(struct sim_time *time);
 void sim_time_spend(struct sim_time *time, uint32_t fiber, uint64_t spent_ps);
 // The running fiber's program accesses its block at this offset: charged at its next point.
 void sim_time_touch(struct sim_time *time, uint32_t fiber, uint64_t offset);
+// The fiber is ready and has no core: it was preempted, or woken where none was idle.
+bool sim_time_is_descheduled(const struct sim_time *time, uint32_t fiber);
 // When the last fiber stopped, or the latest event so far.
 uint64_t sim_time_end_ps(const struct sim_time *time);
 
@@ -157,6 +159,7 @@ struct sim_time_totals {
     uint64_t switches;    // a core given to a fiber
     uint64_t preemptions; // of these, taken from a fiber that could have gone on
     uint64_t busy_ps;     // sum over fibers of the time spent on a core
+    uint64_t queued_ps;   // likewise, of the time ready and without one
     uint64_t line_moves;  // see sim_lines_moves
 };
 void sim_time_totals(const struct sim_time *time, struct sim_time_totals *totals);

@@ -8,8 +8,12 @@
 #include "sim_host.h"
 
 #include "mf2.h"
+#include "state.h"
 
 #include <stdlib.h>
+
+// As sim_world_options: a thread that frees after its end takes a slot anew.
+#define SLOTS_PER_THREAD 2
 
 struct semaphore {
     uint64_t units;
@@ -34,7 +38,9 @@ struct sim_host {
     struct thread *threads;
     uint32_t thread_count;
     uint64_t objects;
-    bool out_of_memory; // the meter's
+    uint64_t frees_to_descheduled;
+    uint32_t *thread_of_slot; // by MF2's slot; of those who have allocated
+    bool out_of_memory;       // the meter's
     struct semaphore *semaphores;
 };
 
@@ -65,6 +71,27 @@ static bool is_stopped(const struct sim_host *host) {
     return host->out_of_memory || (host->options.stop && *host->options.stop);
 }
 
+static void note_slot(struct sim_host *host, uint32_t thread) {
+    uint32_t slot = mf2_self()->slot;
+    if (slot != MF2_SLOT_NONE && slot <= SLOTS_PER_THREAD * host->options.threads + 1)
+        host->thread_of_slot[slot] = thread;
+}
+
+// What makes an owner's absence felt: frees come in while it is ready to run and cannot.
+static void note_owner(struct sim_host *host, const struct workload_block *block, uint32_t thread) {
+    struct mf2_state *state = world_mf2(host->world);
+    uint64_t page = world_offset(host->world, block->address) >> state->page_shift;
+    uint32_t class_plus_one = state->page_class[page];
+    if (class_plus_one == 0)
+        return; // large blocks have no home
+    uint32_t span_shift = state->geometry->span_shift[class_plus_one - 1];
+    uint32_t home = (uint32_t)MF2_LOOK(&state->pages[page >> span_shift << span_shift].home);
+    if (home == 0 || home > SLOTS_PER_THREAD * host->options.threads + 1)
+        return;
+    uint32_t owner = host->thread_of_slot[home];
+    host->frees_to_descheduled += owner != thread && sim_time_is_descheduled(host->time, owner);
+}
+
 static bool allocate(void *self, size_t bytes, struct workload_block *block) {
     struct sim_host *host = self;
     if (is_stopped(host)) {
@@ -79,6 +106,7 @@ static bool allocate(void *self, size_t bytes, struct workload_block *block) {
     done.size = bytes;
     done.made = block->address != NULL;
     done.result = done.made ? world_offset(host->world, block->address) : WORLD_NO_OFFSET;
+    note_slot(host, done.thread);
     end_operation(host, &done);
     return done.made;
 }
@@ -90,6 +118,7 @@ static void release(void *self, struct workload_block *block) {
     done.released = true;
     done.released_size = block->bytes;
     done.result = world_offset(host->world, block->address);
+    note_owner(host, block, done.thread);
     mf2_free(block->address);
     block->address = NULL;
     end_operation(host, &done);
@@ -209,9 +238,11 @@ struct sim_host *sim_host_new(const struct sim_host_options *options) {
         .world = options->world,
         .time = options->time,
         .threads = calloc(options->threads, sizeof *host->threads),
+        .thread_of_slot =
+            calloc(SLOTS_PER_THREAD * options->threads + 2, sizeof *host->thread_of_slot),
         .semaphores = calloc(options->semaphores, sizeof *host->semaphores),
     };
-    if (host->threads && host->semaphores)
+    if (host->threads && host->semaphores && host->thread_of_slot)
         return host;
     sim_host_free(host);
     return NULL;
@@ -221,12 +252,17 @@ void sim_host_free(struct sim_host *host) {
     if (!host)
         return;
     free(host->threads);
+    free(host->thread_of_slot);
     free(host->semaphores);
     free(host);
 }
 
 bool sim_host_out_of_memory(const struct sim_host *host) {
     return host->out_of_memory;
+}
+
+uint64_t sim_host_frees_to_descheduled(const struct sim_host *host) {
+    return host->frees_to_descheduled;
 }
 
 const struct workload_host *sim_host_interface(const struct sim_host *host) {

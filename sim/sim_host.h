@@ -30,6 +30,8 @@ struct sim_host *sim_host_new(const struct sim_host_options *options);
 void sim_host_free(struct sim_host *host);
 // The meter had no memory: its result is worth nothing.
 bool sim_host_out_of_memory(const struct sim_host *host);
+// Frees into a page whose home is a thread that was ready and had no core at that time.
+uint64_t sim_host_frees_to_descheduled(const struct sim_host *host);
 const struct workload_host *sim_host_interface(const struct sim_host *host);
 
 // Runs body(argument) as thread 0 until all threads have ended, told to the meter.

@@ -178,6 +178,9 @@ static char *machine_json(const struct sim_request *request, const struct sim_ou
     json_object_set_new(machine, "cost_table", table);
     set_number(machine, "end_ns", outcome->end_ps / SIM_PS_PER_NS);
     set_number(machine, "busy_ns", outcome->totals.busy_ps / SIM_PS_PER_NS);
+    set_number(machine, "queued_ns", outcome->totals.queued_ps / SIM_PS_PER_NS);
+    if (request->workload)
+        set_number(machine, "frees_to_descheduled", outcome->frees_to_descheduled);
     set_number(machine, "switches", outcome->totals.switches);
     set_number(machine, "preemptions", outcome->totals.preemptions);
     set_number(machine, "line_moves", outcome->totals.line_moves);
@@ -257,6 +260,8 @@ static void note_outcome(struct run *run, struct sim_outcome *outcome) {
     outcome->points = world_points(run->world);
     outcome->end_ps = sim_time_end_ps(run->time);
     sim_time_totals(run->time, &outcome->totals);
+    if (run->host)
+        outcome->frees_to_descheduled = sim_host_frees_to_descheduled(run->host);
     if (run->workload)
         outcome->count_count = run->request->workload->counts(run->workload, outcome->counts);
     if (outcome->end != WORLD_DONE)

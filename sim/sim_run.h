@@ -34,7 +34,8 @@ struct sim_outcome {
     uint64_t digest, steps, points, wall_ns;
     uint64_t end_ps; // virtual time at which the last thread stopped
     struct sim_time_totals totals;
-    struct sim_domino *domino; // NULL unless asked for; sim_outcome_free frees it
+    uint64_t frees_to_descheduled; // of a workload; see sim_host.h
+    struct sim_domino *domino;     // NULL unless asked for; sim_outcome_free frees it
     struct workload_count counts[WORKLOAD_COUNT_MAX];
     size_t count_count;
     enum world_end end;

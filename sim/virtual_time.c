@@ -44,6 +44,7 @@ struct virtual_fiber {
     uint64_t spent_ps;     // own work not yet added to it
     uint64_t slice_end_ps; // on a core: when others may have it
     uint64_t core_since_ps;
+    uint64_t queued_since_ps;
     uint64_t touch_offset; // the program's access since its last point; WORLD_NO_OFFSET: none
     uint32_t core;
     uint32_t last_core; // NONE: it has had none
@@ -155,6 +156,7 @@ static uint32_t take_idle_core(struct sim_time *time, const struct virtual_fiber
 
 static void enqueue(struct sim_time *time, uint32_t fiber) {
     time->fibers[fiber].place = PLACE_QUEUED;
+    time->fibers[fiber].queued_since_ps = time->now_ps;
     time->fibers[fiber].next_queued = NONE;
     if (time->queue_last == NONE)
         time->queue_first = fiber;
@@ -176,6 +178,8 @@ static uint32_t dequeue(struct sim_time *time) {
 // The fiber gets the core now, and goes on after the switch.
 static void give_core(struct sim_time *time, uint32_t number, uint32_t core) {
     struct virtual_fiber *fiber = &time->fibers[number];
+    if (fiber->place == PLACE_QUEUED)
+        time->totals.queued_ps += time->now_ps - fiber->queued_since_ps;
     fiber->place = PLACE_CORE;
     fiber->core = fiber->last_core = core;
     fiber->core_since_ps = time->now_ps;
@@ -476,6 +480,10 @@ void sim_time_spend(struct sim_time *time, uint32_t fiber, uint64_t spent_ps) {
 
 void sim_time_touch(struct sim_time *time, uint32_t fiber, uint64_t offset) {
     time->fibers[fiber].touch_offset = offset;
+}
+
+bool sim_time_is_descheduled(const struct sim_time *time, uint32_t fiber) {
+    return time->fibers[fiber].place == PLACE_QUEUED;
 }
 
 // A world ends with its last fiber, which then still has its core.

@@ -156,6 +156,17 @@ def test_threads_share_the_cores():
     assert ends[4] < ends[1], ends
 
 
+def test_owners_without_a_core_are_seen():
+    """Six threads on one core: frees meet owners that are ready and have none; on six cores never."""
+    found = {}
+    for cores in (1, 6):
+        found[cores] = simulating.run("--workload=mailbox,batch=400,batches=60,queue=3",
+                                      "--threads=3", f"--cores={cores}", "--route=s2")["machine"]
+    frees = 3 * 60 * 400
+    assert 0 < found[1]["frees_to_descheduled"] <= frees and found[1]["queued_ns"] > 0, found[1]
+    assert found[6]["frees_to_descheduled"] == found[6]["queued_ns"] == 0, found[6]
+
+
 def workload(text, threads, *more):
     result = simulating.run("--workload=" + text, f"--threads={threads}", "--geometry=seed", *more)
     assert result["end"] == "done" and result["violations"] == [], result["end"]
