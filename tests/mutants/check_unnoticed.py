@@ -104,10 +104,11 @@ def stress(folder):
 
 def who_notices(folder, name):
     build(folder, name)
-    environment = {**os.environ, "CK_DEFAULT_TIMEOUT": "60"}
+    environment = {**os.environ, "CK_DEFAULT_TIMEOUT": "0"}
     for test in REAL_TESTS + VIRTUAL_TESTS:
-        if run(f"{folder}/{test}", env=environment, cwd=folder).returncode != 0:
-            return f"noticed by {test}"
+        done = run(f"{folder}/{test}", env=environment, cwd=folder)
+        if done.returncode != 0:
+            return f"noticed by {test}: {done.stdout.strip()[-160:]}"
     for trace in sorted(glob.glob(f"{ROOT}/traces/corpus/*.zst")):
         done = run(f"{folder}/hakreplay", trace, "--route=all", "--stamps", "--quiet", "-o", f"{folder}/out.json")
         if done.returncode != 0:
