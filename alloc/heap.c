@@ -14,12 +14,19 @@
 #include "internal.h"
 
 #define COMMIT_BATCH     64 // pages made usable at a time: 4 MiB at 64 KiB
-#define ALIGNED_TRIES    16 // runs of a bin looked at for an aligned part
+#define EXACT_BINS       31 // bins of runs that are all as long
+#define RUN_TRIES        16 // runs of a bin looked at
+#define DECAY_PART       8  // of unused dirty pages: what a look purges while others are needed
 #define DIRTY_PAGES_KEPT 64 // dirty pages that growth tolerates, beside
-#define DIRTY_PART       16 // 1/16 of those held
+#define DIRTY_PART       2  // 1/2 of those held
 
 static uint32_t bin_of(uint32_t count) {
-    return count < MF2_RUN_BINS ? count - 1 : MF2_RUN_BINS - 1;
+    if (count <= EXACT_BINS)
+        return count - 1;
+    uint32_t log = 31 - (uint32_t)__builtin_clz(count);
+    uint32_t quarter = (count >> (log - 2)) & 3;
+    uint32_t bin = EXACT_BINS + (log - 5) * 4 + quarter;
+    return bin < MF2_RUN_BINS ? bin : MF2_RUN_BINS - 1;
 }
 
 static uint32_t *bins_of(struct mf2_state *state, uint8_t kind) {
@@ -91,18 +98,34 @@ static void run_cut(struct mf2_state *state, uint32_t run, uint32_t first, uint3
         run_link(state, first + count, end - first - count, kind);
 }
 
-// `count` pages, aligned, of a run of this kind: the first that fits, shorter runs first.
+// The shortest of the bin's first runs that has `count` pages, aligned; 0: none has. In the last
+// bin all runs are looked at.
+static uint32_t shortest_fit(struct mf2_state *state, const uint32_t *bins, uint32_t bin,
+                             uint32_t count, uint32_t align) {
+    uint32_t tries = bin < MF2_RUN_BINS - 1 ? RUN_TRIES : UINT32_MAX;
+    uint32_t best = 0;
+    for (uint32_t run = bins[bin]; run && tries; run = state->pages[run].list_next, tries--) {
+        uint32_t pages = state->pages[run].run_pages;
+        bool fits = round_up(run, align) + count <= run + pages;
+        if (fits && (!best || pages < state->pages[best].run_pages))
+            best = run;
+        if (best && bin < EXACT_BINS)
+            break; // they are all as long
+    }
+    return best;
+}
+
+// `count` pages, aligned, of a run of this kind, of the shortest in which they fit, nearly: what is
+// left over of a short run is little, and long runs stay for those who need them.
 static uint32_t run_take(struct mf2_state *state, uint8_t kind, uint32_t count, uint32_t align) {
     const uint32_t *bins = bins_of(state, kind);
     for (uint32_t bin = bin_of(count); bin < MF2_RUN_BINS; bin++) {
-        uint32_t tries = align > 1 && bin < MF2_RUN_BINS - 1 ? ALIGNED_TRIES : UINT32_MAX;
-        for (uint32_t run = bins[bin]; run && tries; run = state->pages[run].list_next, tries--) {
-            uint32_t first = round_up(run, align);
-            if (first + count > run + state->pages[run].run_pages)
-                continue;
-            run_cut(state, run, first, count);
-            return first;
-        }
+        uint32_t run = shortest_fit(state, bins, bin, count, align);
+        if (!run)
+            continue;
+        uint32_t first = round_up(run, align);
+        run_cut(state, run, first, count);
+        return first;
     }
     return 0;
 }
@@ -309,7 +332,12 @@ uint32_t mf2_heap_tick(struct mf2_state *state) {
     mf2_lock(&state->heap_lock);
     mf2_works_on(&state->fresh_page);
     uint32_t unused = state->dirty_pages_low;
-    state->dirty_pages_low = state->dirty_pages;
+    // A program at work may need tomorrow what it did not need since yesterday: then little goes.
+    bool needed = unused < state->dirty_pages_seen;
+    if (needed)
+        unused = (unused + DECAY_PART - 1) / DECAY_PART;
+    state->dirty_pages_low = state->dirty_pages - unused;
+    state->dirty_pages_seen = state->dirty_pages - unused;
     mf2_unlock(&state->heap_lock);
     mf2_heap_purge(state, unused);
     return mf2_heap_dirty(state);

@@ -54,7 +54,8 @@ uint32_t mf2_heap_purge(struct mf2_state *state, uint32_t wanted);
 bool mf2_heap_extend(struct mf2_state *state, uint32_t page, uint32_t count, uint32_t more);
 // Pages in dirty runs.
 uint32_t mf2_heap_dirty(struct mf2_state *state);
-// Purges the dirty pages that nobody needed since the last call; returns how many others there are.
+// Purges the dirty pages if nobody needed any since the last call, else a part of those that nobody
+// needed; returns how many others there are.
 uint32_t mf2_heap_tick(struct mf2_state *state);
 
 // ---------------------------------------------------------------- page.c: one page

@@ -46,7 +46,7 @@
 #define MF2_LINK_BYTES   1024 // blocks of this size and more keep their links in the MidPage
 #define MF2_LINK_UNITS   (MF2_LINK_BYTES / MF2_UNIT_BYTES)
 #define MF2_LINK_SLOTS   64    // 64 KiB / 1 KiB
-#define MF2_RUN_BINS     32    // free runs of 1..31 pages, and longer ones
+#define MF2_RUN_BINS     108   // free runs of 1..31 pages; longer ones, four bins to a doubling
 #define MF2_TABLE_BYTES  65536 // requests up to here find their class in a table
 #define MF2_BATCH_BLOCKS 62    // blocks of a batch: it fills eight lines
 #define MF2_SLOT_NONE    UINT32_MAX
@@ -217,8 +217,9 @@ struct mf2_state {
     uint64_t pages_ready;                        // offset: MidPages before it are memory
     uint32_t clean_bins[MF2_RUN_BINS];           // free runs by length
     uint32_t dirty_bins[MF2_RUN_BINS];
-    uint32_t dirty_pages;     // in dirty runs
-    uint32_t dirty_pages_low; // fewest of them since the helper looked last
+    uint32_t dirty_pages;      // in dirty runs
+    uint32_t dirty_pages_low;  // fewest of them since the helper looked last,
+    uint32_t dirty_pages_seen; // and how many there were then
     // H: pages mapped and not purged, dirty runs and large blocks included. Written with the lock
     // taken, read without: who sizes something by it may see an old one.
     mf2_atomic_u32 held_pages;
