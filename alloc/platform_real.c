@@ -85,26 +85,29 @@ static bool map_at(char *place, size_t bytes) {
 // The arena's addresses are chosen here and mapped as they are used: a reservation of all of them
 // would count against RLIMIT_AS, also when the program sets that later. They lie below those that
 // the kernel gives out, far enough that the two do not meet: the kernel proceeds downwards and the
-// arena upwards.
-static char *place_below_maps(uint64_t arena_bytes) {
+// arena upwards. Where the kernel's are low (valgrind gives them out from the bottom), above them.
+static char *place_beside_maps(uint64_t arena_bytes, bool *below) {
     char *probe = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (probe == MAP_FAILED)
         return NULL;
     munmap(probe, 4096);
     uint64_t distance = arena_bytes + arena_bytes / 4;
-    if ((uintptr_t)probe < 2 * distance)
-        return NULL;
-    return (char *)(((uintptr_t)probe - distance) & ~(ARENA_ALIGNMENT - 1));
+    *below = (uintptr_t)probe >= 2 * distance;
+    uintptr_t place =
+        *below ? (uintptr_t)probe - distance : (uintptr_t)probe + arena_bytes / 4 + ARENA_ALIGNMENT;
+    return (char *)(place & ~(ARENA_ALIGNMENT - 1));
 }
 
 static void *place_arena(const struct mf2_config *config) {
-    char *place = place_below_maps(config->arena_bytes);
+    bool below;
+    char *place = place_beside_maps(config->arena_bytes, &below);
+    uint64_t step = config->arena_bytes > ARENA_ALIGNMENT ? config->arena_bytes : ARENA_ALIGNMENT;
     for (int i = 0; place && i < ARENA_TRIES; i++) {
         if (map_at(place, mf2_metadata_bytes_at_once(config)))
             return place;
-        if ((uintptr_t)place <= 2 * config->arena_bytes)
+        if (below && (uintptr_t)place <= 2 * config->arena_bytes)
             break;
-        place -= config->arena_bytes > ARENA_ALIGNMENT ? config->arena_bytes : ARENA_ALIGNMENT;
+        place = below ? place - step : place + step;
     }
     return NULL;
 }
