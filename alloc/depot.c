@@ -25,35 +25,41 @@ static struct mf2_links batch_links(struct mf2_state *state) {
     return (struct mf2_links){batches + offsetof(struct mf2_batch, next), sizeof(struct mf2_batch)};
 }
 
-static uint32_t at_least_two(uint32_t batches) {
-    return batches > 2 ? batches : 2;
+// Batches that so many bytes of a class are: at least two, if the class has a front.
+static uint32_t batches_in(const struct mf2_geometry *geometry, const struct mf2_route *route,
+                           uint32_t class_index, uint64_t bytes) {
+    uint32_t blocks = mf2_front_capacity(geometry, route, class_index) / 2;
+    if (route->depot == 0 || blocks == 0)
+        return 0;
+    uint64_t batches = bytes / (geometry->block_bytes[class_index] * blocks);
+    return batches > 2 ? (uint32_t)batches : 2;
+}
+
+static bool is_small(const struct mf2_geometry *geometry, uint32_t class_index) {
+    return geometry->block_bytes[class_index] < MF2_LINK_BYTES;
+}
+
+static uint64_t bytes_at_most(const struct mf2_geometry *geometry, const struct mf2_route *route,
+                              uint32_t class_index) {
+    return is_small(geometry, class_index) ? route->depot : route->depot / MIDDLE_PART;
 }
 
 uint32_t mf2_depot_batches(const struct mf2_geometry *geometry, const struct mf2_route *route,
                            uint32_t class_index) {
-    uint32_t blocks = mf2_front_capacity(geometry, route, class_index) / 2;
-    if (route->depot == 0 || blocks == 0)
-        return 0;
-    uint32_t block_bytes = geometry->block_bytes[class_index];
-    uint32_t bytes = block_bytes < MF2_LINK_BYTES ? route->depot : route->depot / MIDDLE_PART;
-    return at_least_two(bytes / (block_bytes * blocks));
+    uint64_t bytes = bytes_at_most(geometry, route, class_index);
+    return batches_in(geometry, route, class_index, bytes);
 }
 
 // The same, but of a small heap no more than a part of it.
 static uint32_t batches_now(struct mf2_state *state, uint32_t class_index) {
-    uint32_t blocks = mf2_front_capacity(state->geometry, &state->route, class_index) / 2;
-    uint32_t most = mf2_depot_batches(state->geometry, &state->route, class_index);
-    if (most == 0)
-        return 0;
-    uint32_t block_bytes = state->geometry->block_bytes[class_index];
+    bool small = is_small(state->geometry, class_index);
     uint64_t held = mf2_load_relaxed(&state->held_pages);
-    bool small = block_bytes < MF2_LINK_BYTES;
     uint64_t bytes = (held << state->page_shift) / (small ? HEAP_PART : HEAP_PART_MIDDLE);
     uint64_t least = small ? DEPOT_LEAST : DEPOT_LEAST / MIDDLE_PART;
+    uint64_t most = bytes_at_most(state->geometry, &state->route, class_index);
     if (bytes < least)
         bytes = least;
-    uint64_t batches = bytes / (block_bytes * blocks);
-    return batches < most ? at_least_two((uint32_t)batches) : most;
+    return batches_in(state->geometry, &state->route, class_index, bytes < most ? bytes : most);
 }
 
 static uint32_t batch_new(struct mf2_state *state) {
