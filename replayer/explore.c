@@ -185,7 +185,7 @@ static void print_chance(const char *what, uint64_t once, uint64_t schedules) {
                100.0 / (double)schedules);
     else
         printf("; the next schedule shows a new %s with about %.3g %%", what,
-               100.0 * (double)once / (double)schedules);
+               once < schedules ? 100.0 * (double)once / (double)schedules : 100.0);
 }
 
 // Two lines; `outcome` says what came of it.

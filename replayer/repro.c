@@ -53,9 +53,10 @@ static bool check_trace(const struct repro *repro) {
 static bool open_input(struct repro *repro) {
     const char *name = value(repro, "geometry"), *path = value(repro, "input");
     const struct mf2_geometry *geometry = mf2_geometry_find(name);
-    if (geometry == NULL || path[0] == '\0' || value(repro, "route")[0] == '\0') {
-        replay_fail("%s: expected the keys input, geometry and route, as hakreplay explore "
-                    "writes them",
+    bool ends = strtoull(value(repro, "point-limit"), NULL, 10) > 0;
+    if (geometry == NULL || path[0] == '\0' || value(repro, "route")[0] == '\0' || !ends) {
+        replay_fail("%s: expected the keys input, geometry, route and point-limit, as hakreplay "
+                    "explore writes them",
                     repro->options->input);
         return false;
     }
