@@ -60,6 +60,25 @@ struct control_message {
     char successor[600];                // the trace of what the process executed next; "" = nothing
 };
 
+// ---------------------------------------------------------------- live_view.c
+// What the program does, at the foot of the terminal that is standard error (hakrec --live).
+
+struct live_view;
+struct live_status { // of all traces, as CONTROL_STATUS has it
+    uint64_t events, lost;
+    bool paused;
+};
+// Whether standard error is a terminal with lines enough.
+bool live_view_fits(void);
+// `path`: the main trace, whose name is kept; it may be without content yet. NULL: out of memory.
+struct live_view *live_view_begin(const char *path, bool tinted);
+// Reads on for some milliseconds at most and draws when it is time. Returns how many milliseconds
+// there is nothing to do.
+int live_view_step(struct live_view *live);
+void live_view_status(struct live_view *live, const struct live_status *status);
+// Reads to the end of the trace, gives the terminal back and prints what the view came to.
+void live_view_end(struct live_view *live);
+
 // ---------------------------------------------------------------- target.c
 
 // What stands between a program's name and a recording of it.

@@ -37,8 +37,8 @@ enum { EXIT_USAGE = 2, CHILD_LINES_MAX = 4, STATUS_NS = 500 * 1000 * 1000 };
 struct settings {
     struct drain_options drain;
     char output[4096];
-    bool output_given, force, quiet, reserved; // reserved: this run made the output file
-    int switch_signal;                         // 0 = none
+    bool output_given, force, quiet, live, reserved; // reserved: this run made the output file
+    int switch_signal;                               // 0 = none
     char library[4096];
 };
 
@@ -61,9 +61,15 @@ static const char help_text[] =
     "                        USR1, USR2 or HUP; it is not handed on to the program\n"
     "      --no-redact       keep whole paths of modules and arguments\n"
     "      --library=FILE    preload this libhakrec.so\n"
+    "      --live            show meanwhile what the program does, at the foot of the terminal\n"
     "  -q, --quiet           no summary\n"
     "      --color=WHEN      errors in colour: auto (default), always or never\n"
     "  -h, --help, --version\n"
+    "\n"
+    "Examples:\n"
+    "  hakrec ./app --port 80         then: haktrace info trace.zst; hakreplay trace.zst\n"
+    "  hakrec --live -o app.zst ./app\n"
+    "  hakrec --delay=30s --duration=10s --stacks=caller ./service\n"
     "\n"
     "Exits as the program does; 125 if it cannot be recorded, 126 if it cannot be run, 127 if\n"
     "there is no such program, 2 for a wrong option.\n";
@@ -141,6 +147,7 @@ enum option_code {
     OPTION_LIBRARY,
     OPTION_VERSION,
     OPTION_COLOR,
+    OPTION_LIVE,
 };
 
 static const struct option option_table[] = {
@@ -157,6 +164,7 @@ static const struct option option_table[] = {
     {"switch", required_argument, NULL, OPTION_SWITCH},
     {"no-redact", no_argument, NULL, OPTION_NO_REDACT},
     {"library", required_argument, NULL, OPTION_LIBRARY},
+    {"live", no_argument, NULL, OPTION_LIVE},
     {"quiet", no_argument, NULL, 'q'},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, OPTION_VERSION},
@@ -208,6 +216,9 @@ static void apply_option(struct settings *settings, int code) {
         break;
     case OPTION_SWITCH:
         settings->switch_signal = parse_signal(optarg);
+        break;
+    case OPTION_LIVE:
+        settings->live = true;
         break;
     case OPTION_NO_REDACT:
         settings->drain.redact = false;
@@ -280,6 +291,11 @@ static int parse_options(struct settings *settings, int count, char **arguments)
     if (settings->drain.starts_paused &&
         (settings->drain.delay_ns > 0 || settings->drain.duration_ns > 0))
         die(EXIT_USAGE, "--paused: expected neither --delay nor --duration beside it");
+    if (settings->live && settings->quiet)
+        die(EXIT_USAGE, "--live: expected no --quiet beside it");
+    if (settings->live && !live_view_fits())
+        die(EXIT_USAGE, "--live: expected standard error to be a terminal of 16 lines and 40 "
+                        "columns at least");
     if (!settings->quiet && isatty(STDERR_FILENO))
         settings->drain.status_ns = STATUS_NS;
     if (optind == count)
@@ -520,7 +536,8 @@ struct report {
     bool has_main, done, drainer_gone;
     bool has_lines; // the drainer has told of trouble
     uint64_t status_events, status_ms;
-    int status_width; // of the line that stands on the terminal; 0 = none
+    int status_width;       // of the line that stands on the terminal; 0 = none
+    struct live_view *live; // stands there instead; NULL = not asked for
 };
 
 static double bits_per_event(uint64_t bytes, uint64_t events) {
@@ -596,6 +613,11 @@ static void control_read(const struct settings *settings, int control, struct re
     ssize_t got = recv(control, &message, sizeof message, 0);
     if (got < 0 && errno == EINTR)
         return;
+    if (got == (ssize_t)sizeof message && message.kind == CONTROL_STATUS && report->live) {
+        struct live_status status = {message.events, message.lost, message.paused};
+        live_view_status(report->live, &status);
+        return;
+    }
     if (got == (ssize_t)sizeof message && message.kind == CONTROL_STATUS) {
         status_print(report, &message);
         return;
@@ -622,7 +644,8 @@ static int program_wait(const struct settings *settings, pid_t pid, int control,
     for (;;) {
         struct pollfd events[2] = {{.fd = report->drainer_gone ? -1 : control, .events = POLLIN},
                                    {.fd = pidfd, .events = POLLIN}};
-        if (poll(events, 2, -1) < 0)
+        int patience_ms = report->live != NULL ? live_view_step(report->live) : -1;
+        if (poll(events, 2, patience_ms) < 0)
             continue;
         if (events[0].revents != 0)
             control_read(settings, control, report);
@@ -699,15 +722,18 @@ int main(int count, char **arguments) {
     int exec_error;
     switch_signal = settings.switch_signal;
     switch_control = control;
+    // Before the drainer gives the trace its name: what has it now is another's.
+    struct report report = {.live =
+                                settings.live ? live_view_begin(settings.output, tinted) : NULL};
     pid_t pid = program_start(&settings, socket_name, check.path, arguments + first, &exec_error);
     if (pid < 0 || exec_error != 0) {
+        live_view_end(report.live);
         output_discard(&settings);
         fprintf(stderr, "hakrec: %s: cannot be run: %s\n", check.path,
                 strerror(pid < 0 ? errno : exec_error));
         exit(exec_error == ENOENT ? DRAIN_EXIT_NOT_FOUND : DRAIN_EXIT_CANNOT_RUN);
     }
 
-    struct report report = {0};
     int status = program_wait(&settings, pid, control, &report);
     signals_restore();
     drainer_wait(&settings, pid, status, control, &report);
@@ -717,6 +743,7 @@ int main(int count, char **arguments) {
             fprintf(stderr, "hakrec: nothing was recorded: %s did not load libhakrec.so\n",
                     check.path);
     }
+    live_view_end(report.live);
     report_print(&settings, &report);
     exit_as(status);
 }

@@ -18,32 +18,18 @@ static const struct {
 };
 enum { FORM_COUNT = sizeof forms / sizeof *forms };
 
-static int sum_life(void *self, const struct haktrace_life *life) {
-    struct haktrace_node_sums *sums = self;
-    sums += life->stack;
-    if (life->ends) {
-        sums->live--;
-        sums->live_bytes -= life->size;
+struct haktrace_site *haktrace_sum_nodes(struct haktrace_export *export) {
+    struct haktrace_view view;
+    struct haktrace_site *sites = NULL;
+    if (haktrace_view_begin(&view, export->reading.reader) != 0 ||
+        haktrace_view_whole(&view) != 0) {
+        export->error = view.error;
     } else {
-        sums->begun++;
-        sums->begun_bytes += life->size;
-        sums->live++;
-        sums->live_bytes += life->size;
+        sites = view.sites;
+        view.sites = NULL;
     }
-    return 0;
-}
-
-struct haktrace_node_sums *haktrace_sum_nodes(struct haktrace_export *export) {
-    struct haktrace_node_sums *sums =
-        calloc((size_t) export->reading.summary.nodes + 1, sizeof *sums);
-    if (!sums) {
-        trace_report_file("export", &export->error, "out of memory");
-        return NULL;
-    }
-    if (haktrace_follow_lives(export->reading.reader, sum_life, sums, &export->error) == 0)
-        return sums;
-    free(sums);
-    return NULL;
+    haktrace_view_end(&view);
+    return sites;
 }
 
 static int write_whole(struct haktrace_export *export, const struct haktrace_options *options,

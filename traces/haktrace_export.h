@@ -6,6 +6,7 @@
 #include "haktrace_frames.h"
 #include "haktrace_lives.h"
 #include "haktrace_output.h"
+#include "haktrace_view.h"
 
 // Frames of one stack that forms with whole stacks write; what is further out is left off.
 enum { HAKTRACE_DEPTH_MAX = 1024 };
@@ -17,13 +18,9 @@ struct haktrace_export {
     struct trace_error error;
 };
 
-// What blocks that begin at one node of the stack tree add up to.
-struct haktrace_node_sums {
-    uint64_t begun, begun_bytes; // over the whole trace
-    uint64_t live, live_bytes;   // at its end
-};
-// By node number, of summary.nodes + 1 entries, malloc; NULL after an error in export->error.
-struct haktrace_node_sums *haktrace_sum_nodes(struct haktrace_export *export); // haktrace_export.c
+// What the blocks of each node add up to, by node number, of summary.nodes + 1 entries at least,
+// malloc; NULL after an error in export->error.
+struct haktrace_site *haktrace_sum_nodes(struct haktrace_export *export); // haktrace_export.c
 
 // Reads the trace whole, refuses one in disorder, and has `writer` write to the output that the
 // options name. The exit status.

@@ -136,8 +136,7 @@ static int write_places(struct pprof *pprof) {
 }
 
 // Innermost place first.
-static void write_sample(struct pprof *pprof, uint32_t node,
-                         const struct haktrace_node_sums *sums) {
+static void write_sample(struct pprof *pprof, uint32_t node, const struct haktrace_site *sums) {
     struct trace_node content;
     unsigned depth = 0;
     pprof->packed.size = 0;
@@ -165,7 +164,7 @@ static void write_tail(struct pprof *pprof, uint64_t default_type) {
 
 int haktrace_export_pprof(struct haktrace_export *export) {
     struct pprof pprof = {.export = export};
-    struct haktrace_node_sums *sums = haktrace_sum_nodes(export);
+    struct haktrace_site *sums = haktrace_sum_nodes(export);
     if (!sums)
         return -1;
     write_string(&pprof, "");

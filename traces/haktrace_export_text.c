@@ -36,7 +36,7 @@ static void write_stack(struct haktrace_export *export, uint32_t node, uint64_t 
 
 int haktrace_export_collapsed(struct haktrace_export *export) {
     uint32_t *chain = malloc(HAKTRACE_DEPTH_MAX * sizeof *chain);
-    struct haktrace_node_sums *sums = chain ? haktrace_sum_nodes(export) : NULL;
+    struct haktrace_site *sums = chain ? haktrace_sum_nodes(export) : NULL;
     if (!chain)
         trace_report_file("export", &export->error, "out of memory");
     for (uint32_t node = 0; sums && node <= export->reading.summary.nodes; node++)

@@ -175,6 +175,11 @@ void trace_reader_close(struct trace_reader *reader);
 ptrdiff_t trace_reader_next(struct trace_reader *reader, struct trace_event *events,
                             size_t capacity, struct trace_error *error);
 
+// After trace_reader_next has come to the end of a trace that is still being written: looks how far
+// the file has grown, and the next call goes on from there. The summary's `complete` needs an index
+// and stays false; END shows that the recording has ended.
+int trace_reader_grow(struct trace_reader *reader, struct trace_error *error);
+
 // Positions before event `number` (0 ≤ number ≤ events), in O(log n) with an index.
 int trace_reader_seek(struct trace_reader *reader, uint64_t number, struct trace_error *error);
 // Positions before the first event with time_ticks ≥ time.

@@ -52,6 +52,18 @@ int trace_file_open(struct trace_file *file, const char *path, struct trace_erro
     return -1;
 }
 
+int trace_file_measure(struct trace_file *file, struct trace_error *error) {
+    struct stat status;
+    if (fstat(file->descriptor, &status) != 0)
+        return trace_fail_file(file->path, error, "cannot be looked at: %s", strerror(errno));
+    if ((uint64_t)status.st_size < file->size_bytes)
+        return trace_fail_file(file->path, error,
+                               "expected a file that only grows, found that it "
+                               "shrank");
+    file->size_bytes = (uint64_t)status.st_size;
+    return 0;
+}
+
 int trace_file_read(struct trace_file *file, uint64_t offset, void *data, size_t size, size_t *got,
                     struct trace_error *error) {
     uint8_t *at = data;

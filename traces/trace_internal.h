@@ -230,6 +230,8 @@ struct trace_file {
 };
 
 int trace_file_open(struct trace_file *file, const char *path, struct trace_error *error);
+// Sets size_bytes anew, of a file that another process is writing.
+int trace_file_measure(struct trace_file *file, struct trace_error *error);
 // Reads up to `size` bytes at `offset`; *got is less only at the end of the file.
 int trace_file_read(struct trace_file *file, uint64_t offset, void *data, size_t size, size_t *got,
                     struct trace_error *error);

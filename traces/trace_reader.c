@@ -97,6 +97,15 @@ struct trace_reader *trace_reader_open(const char *path, struct trace_error *err
     return reader;
 }
 
+// What the window holds stays true, since a trace is only appended to.
+int trace_reader_grow(struct trace_reader *reader, struct trace_error *error) {
+    if (trace_file_measure(&reader->file, error))
+        return -1;
+    if (!reader->directory_whole && !reader->end_walked)
+        reader->at_end = false;
+    return 0;
+}
+
 void trace_reader_close(struct trace_reader *reader) {
     if (!reader)
         return;

@@ -785,21 +785,52 @@ def switch():
     check([found[size] for size in range(3110, 3114)] == [0, 1000, 0, 1000], found, end)
 
 
+def on_terminal(command, lines=30, columns=200, **keywords):
+    """What is said on a terminal of that size that is standard error, and the exit status."""
+    import fcntl
+    import pty
+    import termios
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+    process = subprocess.Popen(command, stderr=theirs, **keywords)
+    os.close(theirs)
+    said = b""
+    try:
+        while part := os.read(ours, 4096):
+            said += part
+    except OSError:
+        pass # the terminal's other end is closed
+    return said, process.wait()
+
+
+def live_view():
+    """--live draws while the program runs, and comes to the figures that haktrace top has."""
+    run(HAKREC, "-f", "-o", "t.zst", "true") # another trace under that name must not be shown
+    for command in (["sh", "-c", "sleep 1.2; exit 7"], [HARD, "steady", "2000"], [SUBJECT, "handoff", "20000"]):
+        said, status = on_terminal([HAKREC, "-f", "-o", "t.zst", "--live", *command])
+        check(command[0] != "sh" or status == 7, command, status, said)
+        drawn, ended = said.rsplit(b"\033[r", 1) # from here on the terminal scrolls as a whole
+        check(b"\033[1;18r" in drawn and b"\033[1;" not in ended, "given back", said)
+        figures = run(HAKTRACE, "top", "t.zst").stdout.splitlines()[1]
+        check(f"hakrec: {figures}".encode() in ended, figures, ended)
+        check(b" M/s, 0 lost" in drawn, drawn)
+        if "steady" in command:
+            views = [int(part.split()[-1]) for part in drawn.split(b" events, ")[:-1]]
+            check(len(views) >= 3 and views == sorted(views) and 0 < views[-1] <= info()["events"], views)
+    top = run(HAKTRACE, "top", "t.zst").stdout
+    found = info()
+    share = 100 * found["cross_thread_frees"] / found["frees"]
+    check(share > 10 and f", {share:.1f} % of frees by another thread" in top, share, top)
+    said, status = on_terminal([HAKREC, "-f", "-o", "t.zst", "--live", "true"], lines=12)
+    check(status == 2 and b"16 lines" in said, "a small terminal", status, said)
+    check(run(HAKREC, "-f", "-o", "t.zst", "--live", "true").returncode == 2, "no terminal")
+    check(on_terminal([HAKREC, "--live", "-q", "true"])[1] == 2, "--live --quiet")
+
+
 def status_line():
     """On a terminal, and not with --quiet."""
-    import pty
     for options, expected in (([], True), (["-q"], False)):
-        ours, theirs = pty.openpty()
-        process = subprocess.Popen([HAKREC, "-f", "-o", "t.zst", *options, HARD, "steady", "2000"],
-                                   stderr=theirs)
-        os.close(theirs)
-        said = b""
-        try:
-            while part := os.read(ours, 4096):
-                said += part
-        except OSError:
-            pass # the terminal's other end is closed
-        process.wait()
+        said, _ = on_terminal([HAKREC, "-f", "-o", "t.zst", *options, HARD, "steady", "2000"])
         found = b" M/s, " in said and b" bits/event, " in said and b" s stalled" in said
         check(found == expected, options, said)
     check(b"M/s" not in subprocess.run([HAKREC, "-f", "-o", "t.zst", HARD, "steady", "1500"],
