@@ -38,6 +38,7 @@ OS_FILES = {
     # pool are not.
     "recorder": {
         "recorder/hakrec.c": "the launcher: processes, signals, outputs",
+        "recorder/live_view.c": "the terminal: its size, its lines",
         "recorder/target.c": "reads the program's file before it runs",
         "recorder/drainer.[ch]": "sockets, sessions' threads, the end of processes",
         "recorder/drain_session.c": "the shared mapping, the doorbell, the process's death",
