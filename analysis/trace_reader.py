@@ -9,6 +9,7 @@ run), and the checks of `haktrace verify`: it refuses what it cannot decode, but
     trace.cut_bytes                # bytes after the last whole frame
     for chunk in trace.chunks():   # EventChunk: numpy arrays, one value per event
     for event in trace.events():   # Event: a named tuple
+    trace.resident, .process, .maps # rows beside the events seen so far: lists of Resident, Process, Mapping
     trace.stack(event.stack)       # [(module, offset)], innermost first; of the nodes seen so far
 
 What an event does not have is None in an Event and 0 in the arrays (-1 for `object`). Times are in
@@ -30,7 +31,7 @@ IDENTITY_MAGIC, INDEX_MAGIC, ZSTD_MAGIC = 0x184D2A50, 0x184D2A51, 0xFD2FB528
 SKIPPABLE_MAGICS = range(0x184D2A51, 0x184D2A60)
 CHUNK_BYTES_MAX, TEXT_BYTES_MAX, ROWS_MAX, COLUMNS_MAX = 64 << 20, 4 << 20, 1 << 20, 64
 MAJOR, ENTRY_MAX = 1, 15
-META, MODULES, STACKS, EVENTS, END, INFO = range(1, 7)
+META, MODULES, STACKS, EVENTS, END, INFO, RESIDENT, PROCESS, MAPS = range(1, 10)
 OPS = ("- MALLOC CALLOC ALIGNED FREE FREE_NULL REALLOC_RELEASE REALLOC_ACQUIRE REALLOC_FAIL ALLOC_FAIL USABLE "
        "THREAD_CREATE THREAD_START THREAD_EXIT THREAD_JOIN FREE_UNKNOWN FORK LOST").split()
 OP = {name: number for number, name in enumerate(OPS)}
@@ -53,6 +54,13 @@ EVENT_COLUMNS = {  # id: (name, encoding, which events have a value, required)
 ENCODINGS = {kind: {1: TEXT} for kind in (META, MODULES, END, INFO)}  # of the columns known, by kind of chunk
 ENCODINGS.update({STACKS: {1: UVARINT, 2: UVARINT, 3: DELTA}, EVENTS: {number: row[1] for number, row in EVENT_COLUMNS.items()}})
 ENCODINGS[EVENTS].update(SMALL_FORM_ENCODINGS)
+SIDE_COLUMNS = {  # beside the events, by kind of chunk: the fields of a row, columns 1, 2, ... in this order
+    RESIDENT: namedtuple("Resident", "event object pages resident"),
+    PROCESS: namedtuple("Process", "event time rss anonymous minor_faults major_faults"),
+    MAPS: namedtuple("Mapping", "event time thread op address bytes protection flags stack")}
+SIDE_DELTAS = ("event", "object", "time", "rss", "anonymous", "minor_faults", "major_faults", "address")
+ENCODINGS.update({kind: {number: DELTA if name in SIDE_DELTAS else UVARINT for number, name in enumerate(row._fields, 1)}
+                  for kind, row in SIDE_COLUMNS.items()})
 PRESENT = {name: table for name, _, table, _ in EVENT_COLUMNS.values()}
 PRESENT.update(object=CREATES | REFERS, size=SIZED | _ops("REALLOC_ACQUIRE"), stack=SIZED | _ops("REALLOC_ACQUIRE"))
 
@@ -87,6 +95,7 @@ class Trace:
         with open(self.path, "rb") as file:
             self._data = np.memmap(file, np.uint8, "r") if os.fstat(file.fileno()).st_size else np.zeros(0, np.uint8)
         self.modules, self._nodes = [], []
+        self.resident, self.process, self.maps = [], [], []
         self._frames, indexed, self.cut_bytes = self._walk_frames()
         self._expect(self._frames, 32, "a whole META chunk")
         self.meta, self.end = self._text(self._frames[0], META), self._text(self._frames[-1], END)
@@ -149,7 +158,7 @@ class Trace:
                      "a chunk header hkCH with zero reserved fields")
         self._expect(header.columns <= COLUMNS_MAX and header.rows <= ROWS_MAX and len(chunk) == start + header.payload,
                      offset, f"a chunk of {start + header.payload} bytes within the limits")
-        self._expect(META <= header.kind <= INFO or not header.flags & 1, offset, f"a reader of chunk kind {header.kind}")
+        self._expect(META <= header.kind <= MAPS or not header.flags & 1, offset, f"a reader of chunk kind {header.kind}")
         columns, previous, encodings = {}, -1, ENCODINGS.get(header.kind, {})
         for place in range(48, start, 16):
             number, encoding, flags, count, length, reserved = struct.unpack_from("<HBBIII", chunk, place)
@@ -185,15 +194,20 @@ class Trace:
 
     def chunks(self):
         """Every EventChunk in order; modules and stacks grow on the way."""
+        self.resident, self.process, self.maps = [], [], []
+        sides = {RESIDENT: self.resident, PROCESS: self.process, MAPS: self.maps}
         self.modules, self._nodes, released = [], [], {}  # released: thread -> (size, stack) of its REALLOC_RELEASE
         events = objects = time = 0
         for number, frame in enumerate(self._frames):
             offset, (header, columns) = frame[0], self._chunk(frame)
             self._expect((header.kind == META) == (number == 0) and (header.kind != END or self.end is not None
                          and number == len(self._frames) - 1), offset, "META first and END last, once each,")
-            first = {EVENTS: events, STACKS: len(self._nodes) + 1, MODULES: len(self.modules) + 1}.get(header.kind, 0)
-            self._expect(header.first == first or header.kind > INFO, offset, f"first = {first}, not {header.first},")
-            self._expect(header.rows or header.kind not in (EVENTS, STACKS, MODULES), offset, "one row at least")
+            first = {EVENTS: events, STACKS: len(self._nodes) + 1, MODULES: len(self.modules) + 1,
+                     **{kind: len(rows) for kind, rows in sides.items()}}.get(header.kind, 0)
+            self._expect(header.first == first or header.kind > MAPS, offset, f"first = {first}, not {header.first},")
+            self._expect(header.rows or header.kind in (META, END, INFO) or header.kind > MAPS, offset, "one row at least")
+            if header.kind in sides:
+                sides[header.kind] += self._sides(offset, header, columns, events, objects)
             if header.kind == MODULES:
                 self.modules += self._json(offset, header, columns)
             elif header.kind == STACKS:
@@ -228,6 +242,22 @@ class Trace:
         for node, (back, module, place) in enumerate(zip(*values), header.first):
             self._expect(1 <= back <= node and module <= len(self.modules), offset, "earlier parents and known modules")
             self._nodes.append((node - back, module, place))
+
+    def _sides(self, offset, header, columns, events, objects):
+        """Rows beside the events of one chunk."""
+        row = SIDE_COLUMNS[header.kind]
+        values = [columns[number].tolist() if number in columns else [] for number in range(1, len(row._fields) + 1)]
+        self._expect(all(len(column) == header.rows for column in values), offset, f"{header.rows} values in each of {len(values)} columns")
+        rows = [row(*fields) for fields in zip(*values)]
+        numbers = [each.event for each in rows]
+        self._expect(numbers == sorted(numbers) and numbers[-1] <= events, offset, "ascending numbers of events before")
+        if header.kind == RESIDENT:
+            self._expect(all(each.object < objects and each.resident <= each.pages and each.pages for each in rows), offset,
+                         "objects created before, and pages of which some are resident")
+        if header.kind == MAPS:
+            self._expect(all(1 <= each.op <= 5 and each.thread < 1 << 24 and each.stack <= len(self._nodes) for each in rows), offset,
+                         "operation, thread and stack numbers in range")
+        return rows
 
     def _events(self, offset, header, columns, released):
         """Decode one EVENTS chunk; released carries halves of a realloc across chunks."""

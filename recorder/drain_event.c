@@ -37,6 +37,17 @@ static void emit(struct drain_session *session, struct trace_event *event) {
         session->counts.lost++;
 }
 
+void drain_side(struct drain_session *session, struct trace_side *side) {
+    struct trace_writer_totals totals;
+    struct trace_error error;
+    if (session->failed)
+        return;
+    trace_writer_totals(session->writer, &totals);
+    side->event = totals.events;
+    if (trace_writer_side(session->writer, side, &error) != 0)
+        drain_session_fail(session, error.text);
+}
+
 // ---------------------------------------------------------------- objects
 
 static void emit_creation(struct drain_session *session, struct trace_event *event) {
@@ -87,6 +98,29 @@ static void on_usable(struct drain_session *session, const struct ring_record *r
         emit(session, event);
     else
         session->counts.unknown_usable++;
+}
+
+// Of a block that is not known, nobody wants to know.
+static void on_resident(struct drain_session *session, const struct ring_record *record) {
+    struct trace_side side = {
+        .kind = TRACE_SIDE_RESIDENT,
+        .values = {[TRACE_RESIDENT_PAGES] = record->size, [TRACE_RESIDENT_FOUND] = record->stack}};
+    if (address_map_find(&session->objects, record->address, &side.values[TRACE_RESIDENT_OBJECT]))
+        drain_side(session, &side);
+}
+
+static void on_map(struct drain_session *session, const struct ring_record *record, uint32_t node,
+                   const struct trace_event *event) {
+    struct trace_side side = {.kind = TRACE_SIDE_MAPS,
+                              .values = {[TRACE_MAPS_TIME] = event->time_ticks,
+                                         [TRACE_MAPS_THREAD] = event->thread,
+                                         [TRACE_MAPS_OP] = record->op - RING_OP_MAP + TRACE_MAP,
+                                         [TRACE_MAPS_ADDRESS] = record->address,
+                                         [TRACE_MAPS_BYTES] = record->size,
+                                         [TRACE_MAPS_PROTECTION] = (uint32_t)record->stack,
+                                         [TRACE_MAPS_FLAGS] = record->stack >> 32,
+                                         [TRACE_MAPS_STACK] = node}};
+    drain_side(session, &side);
 }
 
 static void on_alloc_fail(struct drain_session *session, const struct ring_record *record,
@@ -268,6 +302,16 @@ void drain_event(struct drain_session *session, uint32_t raw, const struct ring_
         break;
     case TRACE_USABLE:
         on_usable(session, record, &event);
+        break;
+    case RING_OP_RESIDENT:
+        on_resident(session, record);
+        break;
+    case RING_OP_MAP:
+    case RING_OP_UNMAP:
+    case RING_OP_MAP_MOVE_FROM:
+    case RING_OP_MAP_MOVE_TO:
+    case RING_OP_MAP_KEPT:
+        on_map(session, record, node, &event);
         break;
     case TRACE_THREAD_CREATE:
     case TRACE_THREAD_JOIN:

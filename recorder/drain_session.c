@@ -91,6 +91,8 @@ static bool mapping_make(struct drain_session *session) {
                                   .stack_check_interval = by_hand("HAKREC_STACK_CHECK", 4096),
                                   .places_max = by_hand("HAKREC_STACK_PLACES", RING_PLACES_MAX),
                                   .ring_count = RING_COUNT_MAX,
+                                  .resident_every = session->options->resident_every,
+                                  .maps = session->options->maps,
                                   .paused = atomic_load(&session->paused)};
     layout_set(&layout);
     session->memory = memfd_create("hakrec", MFD_CLOEXEC);
@@ -202,13 +204,14 @@ static char *meta_text(const struct drain_session *session) {
     gmtime_r(&now, &parts);
     strftime(start_time, sizeof start_time, "%Y-%m-%dT%H:%M:%SZ", &parts);
     json_t *meta = json_pack(
-        "{s:s, s:s, s:s, s:o, s:o, s:i, s:i, s:s, s:I, s:I, s:s, s:s, s:b, s:i, s:i}", "format",
-        "hak-trace", "tool", "hakrec", "version", HAK_VERSION, "program", program_json(session),
-        "command", command_json(session->pid, options->redact), "pid", (int)session->pid,
-        "parent_pid", (int)session->parent_pid, "start_time", start_time, "tick_ns",
-        (json_int_t)options->tick_ns, "stamp_ticks_max", stamp_ticks_max(session), "clock",
-        drain_clock_name(session->clock->clock), "stacks", stacks_name(options->stacks),
-        "addresses", options->addresses, "page_size", (int)sysconf(_SC_PAGESIZE), "cores",
+        "{s:s, s:s, s:s, s:o, s:o, s:i, s:i, s:s, s:I, s:I, s:s, s:s, s:b, s:b, s:I, s:i, s:i}",
+        "format", "hak-trace", "tool", "hakrec", "version", HAK_VERSION, "program",
+        program_json(session), "command", command_json(session->pid, options->redact), "pid",
+        (int)session->pid, "parent_pid", (int)session->parent_pid, "start_time", start_time,
+        "tick_ns", (json_int_t)options->tick_ns, "stamp_ticks_max", stamp_ticks_max(session),
+        "clock", drain_clock_name(session->clock->clock), "stacks", stacks_name(options->stacks),
+        "addresses", options->addresses, "maps", options->maps, "resident_every",
+        (json_int_t)options->resident_every, "page_size", (int)sysconf(_SC_PAGESIZE), "cores",
         (int)sysconf(_SC_NPROCESSORS_CONF));
     char *text = json_dumps(meta, JSON_COMPACT);
     json_decref(meta);
@@ -268,6 +271,8 @@ static json_t *recorder_json(const struct drain_session *session) {
         {"unseen_frees", counts->unseen_frees},
         {"unknown_usable", counts->unknown_usable},
         {"deferred", counts->deferred},
+        {"resident_calls", atomic_load(&ring->resident_calls)},
+        {"resident_ns", atomic_load(&ring->resident_ns)},
         {"guarded", atomic_load(&ring->guarded)},
         {"stack_places", atomic_load(&ring->place_count)},
         {"frames_spelled", atomic_load(&ring->frames_spelled)},
@@ -392,6 +397,7 @@ static void drain(struct drain_session *session) {
         uint64_t taken = drain_merge_pass(session, last);
         unflushed += taken;
         uint64_t now = now_ns();
+        drain_process_look(session, now);
         atomic_store(&session->ring->paused, atomic_load(&session->paused));
         drain_merge_recycle(session, now - recycled_ns > RECYCLE_NS);
         if (now - recycled_ns > RECYCLE_NS) {
@@ -435,8 +441,10 @@ void *drain_session_run(void *context) {
     bool opened = session_open(session);
     bool sent = opened && mapping_send(session);
     close(session->connection); // without an answer: the program is not recorded
+    drain_process_open(session);
     if (sent)
         drain(session);
+    drain_process_close(session);
     if (opened)
         trace_end(session);
     drain_stacks_close(session->stacks);

@@ -281,9 +281,11 @@ static void trail_add_places(struct drain_session *session, struct drain_trail *
 
 uint32_t drain_stack_follow(struct drain_session *session, uint32_t ring,
                             const struct ring_record *record) {
+    struct drain_trail *trail = &session->trails[ring];
+    if (record->op >= RING_OP_MAP && record->op <= RING_OP_MAP_KEPT)
+        return session->failed ? 0 : trail_node(trail);
     if (!has_stack(record))
         return 0;
-    struct drain_trail *trail = &session->trails[ring];
     uint32_t kept = ring_stack_kept(record->stack);
     if (kept < trail->count)
         trail->count = kept;

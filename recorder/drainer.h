@@ -28,6 +28,9 @@ struct drain_options {
     uint64_t tick_ns, flush_ns;
     uint32_t stacks; // enum ring_stacks
     bool addresses, redact;
+    uint32_t resident_every; // one free in so many has its block's pages looked at; 0 = none
+    bool maps;               // memory that the program maps itself
+    uint64_t process_ns;     // how often the process's memory and faults are looked at; 0 = never
     bool starts_paused;
     uint64_t delay_ns, duration_ns; // of the recording; 0 = at once, without end
     uint64_t status_ns;             // how often the launcher wants CONTROL_STATUS; 0 = never
@@ -151,6 +154,13 @@ struct drain_record { // a record held back, with its time
     uint32_t node;
 };
 
+// What the kernel tells of the process, and when.
+struct drain_process {
+    int statm, stat; // files below /proc; -1 = there is none
+    uint64_t looked_ns;
+    struct trace_side last; // written; kind 0 = none yet
+};
+
 // The last children that the process forked: those that may not have said hello yet. Read by
 // drainer.c once the session has finished.
 enum { DRAIN_FORKED_MAX = 64 };
@@ -213,6 +223,7 @@ struct drain_session {
     struct drain_counts counts;
     struct drain_forked forked;
     struct drain_stacks *stacks;
+    struct drain_process process;
 };
 
 // Body of a session's thread; argument: struct drain_session.
@@ -230,7 +241,17 @@ uint64_t drain_merge_pass(struct drain_session *session, bool last);
 // has not said goodbye.
 void drain_merge_recycle(struct drain_session *session, bool all);
 
+// ---------------------------------------------------------------- drain_process.c
+
+void drain_process_open(struct drain_session *session);
+void drain_process_close(struct drain_session *session);
+// Writes a sample of the process's memory and faults if one is due and it differs from the last.
+void drain_process_look(struct drain_session *session, uint64_t now_ns);
+
 // ---------------------------------------------------------------- drain_event.c
+
+// Writes a row beside the events, before the next of them.
+void drain_side(struct drain_session *session, struct trace_side *side);
 
 void drain_event(struct drain_session *session, uint32_t raw_thread,
                  const struct ring_record *record, uint32_t node, uint64_t time_ticks);

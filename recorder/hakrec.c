@@ -59,6 +59,11 @@ static const char help_text[] =
     "      --switch=SIGNAL   this signal to hakrec pauses the recording, the next goes on with "
     "it:\n"
     "                        USR1, USR2 or HUP; it is not handed on to the program\n"
+    "      --resident=N      of one block in N of a page or more, count the pages resident when "
+    "it\n"
+    "                        is given up (default 64; 0: of none)\n"
+    "      --samples=TIME    look at the process's memory and faults so often (default 50ms; 0)\n"
+    "      --maps            record memory that the program maps itself\n"
     "      --no-redact       keep whole paths of modules and arguments\n"
     "      --library=FILE    preload this libhakrec.so\n"
     "      --live            show meanwhile what the program does, at the foot of the terminal\n"
@@ -106,6 +111,14 @@ static uint64_t parse_time(const char *name, const char *text, uint64_t ns_max,
     die_option(name, text, expected);
 }
 
+static uint32_t parse_every(const char *name, const char *text) {
+    char *end;
+    unsigned long count = strtoul(text, &end, 10);
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || count > 1000000)
+        die_option(name, text, "a whole number from 0 to 1000000");
+    return (uint32_t)count;
+}
+
 static uint32_t parse_stacks(const char *text) {
     if (strcmp(text, "full") == 0)
         return RING_STACKS_FULL;
@@ -141,6 +154,9 @@ enum option_code {
     OPTION_PAUSED,
     OPTION_SWITCH,
     OPTION_ADDRESSES,
+    OPTION_RESIDENT,
+    OPTION_SAMPLES,
+    OPTION_MAPS,
     OPTION_TICK,
     OPTION_FLUSH,
     OPTION_NO_REDACT,
@@ -156,6 +172,9 @@ static const struct option option_table[] = {
     {"overwrite", no_argument, NULL, 'f'},
     {"stacks", required_argument, NULL, OPTION_STACKS},
     {"addresses", no_argument, NULL, OPTION_ADDRESSES},
+    {"resident", required_argument, NULL, OPTION_RESIDENT},
+    {"samples", required_argument, NULL, OPTION_SAMPLES},
+    {"maps", no_argument, NULL, OPTION_MAPS},
     {"tick", required_argument, NULL, OPTION_TICK},
     {"flush", required_argument, NULL, OPTION_FLUSH},
     {"delay", required_argument, NULL, OPTION_DELAY},
@@ -194,6 +213,18 @@ static void apply_option(struct settings *settings, int code) {
         break;
     case OPTION_ADDRESSES:
         settings->drain.addresses = true;
+        break;
+    case OPTION_RESIDENT:
+        settings->drain.resident_every = parse_every("resident", optarg);
+        break;
+    case OPTION_SAMPLES:
+        settings->drain.process_ns = strcmp(optarg, "0") == 0
+                                         ? 0
+                                         : parse_time("samples", optarg, 3600u * 1000000000ull,
+                                                      "0 or a time from 1ns to 3600s");
+        break;
+    case OPTION_MAPS:
+        settings->drain.maps = true;
         break;
     case OPTION_TICK:
         settings->drain.tick_ns =
@@ -278,6 +309,8 @@ static int parse_options(struct settings *settings, int count, char **arguments)
     *settings = (struct settings){.drain = {.tick_ns = 10000,
                                             .flush_ns = 50 * 1000000,
                                             .stacks = RING_STACKS_FULL,
+                                            .resident_every = 64,
+                                            .process_ns = 50 * 1000000,
                                             .redact = true}};
     trace_tint_choose(NULL, isatty(STDERR_FILENO) != 0, &tinted);
     int code;

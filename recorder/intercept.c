@@ -107,6 +107,7 @@ static void release_begin(uint8_t op, uint8_t entry, const void *block, size_t s
     level->phase = REC_PHASE_RECORD;
     if (rec_level_has_room(level)) {
         int saved_errno = errno;
+        rec_resident(level, block);
         uint64_t stack = stack_of != NULL ? rec_stack_capture(level, stack_of) : 0;
         rec_publish(level, op, entry, (uint64_t)block, size_bytes, stack, 0);
         errno = saved_errno;

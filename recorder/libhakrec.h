@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <threads.h>
 
 #include "ring.h"
@@ -52,6 +53,9 @@ struct rec_real {
     pid_t (*_Fork)(void);
     int (*dlclose)(void *);
     void (*_exit)(int);
+    void *(*mmap)(void *, size_t, int, int, int, off_t);
+    int (*munmap)(void *, size_t);
+    void *(*mremap)(void *, size_t, size_t, int, ...);
 };
 extern struct rec_real rec_real;
 
@@ -65,6 +69,8 @@ bool rec_real_is_inside(const void *caller, uint32_t phase);
 bool rec_real_is_linker(const void *caller);
 // Whether realloc(p, 0) of the real allocator is known to free p.
 extern bool rec_real_realloc_zero_frees;
+// Whether malloc_usable_size is the real allocator's own, and may be asked about its blocks.
+extern bool rec_real_tells_size;
 // What the program calls past ours (enum ring_own), and of which module, if of any.
 uint32_t rec_real_own_allocator(const char **module);
 
@@ -105,8 +111,10 @@ struct rec_thread {
     volatile uint32_t depth; // events under way in this thread; its latest is level[depth − 1]
     uint32_t id_plus_one;    // raw thread id + 1; 0 = not yet known
     uint32_t tid;            // the kernel's; 0 = not yet asked for
-    uint64_t lost;           // events of this thread not yet confessed by a LOST record
-    uint64_t stack_low, stack_high;          // its stack; 0 = not known
+    uint32_t resident_in;    // so many frees until a block's pages are looked at
+    uint32_t resident_random;
+    uint64_t lost;                  // events of this thread not yet confessed by a LOST record
+    uint64_t stack_low, stack_high; // its stack; 0 = not known
     struct rec_level level[RING_LEVELS + 1]; // the last one only for rec_own_begin
 };
 extern __thread struct rec_thread rec_thread __attribute__((tls_model("initial-exec")));
@@ -307,6 +315,20 @@ void rec_event(uint8_t op, uint64_t address, uint64_t size);
 extern _Atomic bool rec_sandboxed;
 static inline bool rec_is_sandboxed(void) {
     return atomic_load_explicit(&rec_sandboxed, memory_order_relaxed);
+}
+// A system call past everything, errno and all.
+long rec_raw(long number, long a, long b, long c, long d, long e, long f);
+
+// ---------------------------------------------------------------- preload_resident.c
+
+// Looks at the pages of a block that is about to be given up and says what it found in the ring,
+// where there is room for a record afterwards as before.
+void rec_resident_look(struct rec_level *level, const void *block);
+// Once for each block given up, when its level has room for a record. Most often counts down.
+static inline void rec_resident(struct rec_level *level, const void *block) {
+    if (REC_UNLIKELY(rec_thread.resident_in == 0))
+        rec_resident_look(level, block);
+    rec_thread.resident_in--;
 }
 
 // ---------------------------------------------------------------- preload_stack.c

@@ -11,7 +11,7 @@
 #include <string.h>
 
 struct rec_real rec_real;
-bool rec_real_realloc_zero_frees;
+bool rec_real_realloc_zero_frees, rec_real_tells_size;
 
 struct range {
     uintptr_t start, end;
@@ -86,10 +86,16 @@ void rec_real_resolve(void) {
     look_up(&rec_real._Fork, "_Fork");
     look_up(&rec_real.dlclose, "dlclose");
     look_up(&rec_real._exit, "_exit");
+    look_up(&rec_real.mmap, "mmap");
+    look_up(&rec_real.munmap, "munmap");
+    look_up(&rec_real.mremap, "mremap");
     look_up(&rec_real.malloc, "malloc");
     libc_range = range_around(gnu_get_libc_version());
     allocator_range = range_around(as_data(rec_real.malloc));
     linker_range = range_around(dlsym(RTLD_NEXT, "__tls_get_addr"));
+    void *tells_size;
+    memcpy(&tells_size, &rec_real.malloc_usable_size, sizeof tells_size);
+    rec_real_tells_size = range_holds(&allocator_range, tells_size);
     rec_real_realloc_zero_frees = allocator_range.start == libc_range.start;
 }
 

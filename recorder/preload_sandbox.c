@@ -16,7 +16,7 @@
 
 _Atomic bool rec_sandboxed;
 
-static long raw(long number, long a, long b, long c, long d, long e, long f) {
+long rec_raw(long number, long a, long b, long c, long d, long e, long f) {
     register long r10 __asm__("r10") = d;
     register long r8 __asm__("r8") = e;
     register long r9 __asm__("r9") = f;
@@ -41,7 +41,7 @@ static bool sets_filter(long number, long a) {
 static long call(long number, const long *a) {
     if (REC_UNLIKELY(sets_filter(number, a[0])))
         atomic_store(&rec_sandboxed, true);
-    return raw(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+    return rec_raw(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
 REC_EXPORT long syscall(long number, ...) {

@@ -34,7 +34,7 @@
 #include <stdint.h>
 
 #define RING_MAGIC   0x676e69526b6148ULL // "HakRing"
-#define RING_VERSION 2u
+#define RING_VERSION 3u
 
 #define RING_COUNT_MAX        4096u
 #define RING_RECORDS          8192u // 256 KiB a ring; a power of two
@@ -52,6 +52,12 @@
 
 // What a record says beyond enum trace_op.
 enum ring_op {
+    RING_OP_MAP = 22, // the five are enum trace_map_op, from TRACE_MAP on
+    RING_OP_UNMAP = 23,
+    RING_OP_MAP_MOVE_FROM = 24,
+    RING_OP_MAP_MOVE_TO = 25,
+    RING_OP_MAP_KEPT = 26,
+    RING_OP_RESIDENT = 27,      // of the block that the ring's next record gives up
     RING_OP_REALLOC_FREED = 28, // realloc(p, 0) returned NULL after a REALLOC_RELEASE: p is freed
     RING_OP_STACK = 29,         // frames of the stack of a later record of the ring
     RING_OP_STACK_SPELLED = 30, // likewise one, whose address has no place
@@ -67,6 +73,9 @@ enum ring_op {
 //   USABLE                address = block, size = the answer
 //   THREAD_CREATE, _JOIN  address = raw id of the other thread
 //   FORK, LOST            size = VALUE
+//   RESIDENT              address = block, size = pages looked at, stack = those resident
+//   MAP and its kin       address = start, size = bytes, stack = protection | flags << 32;
+//                         who called is the ring's stack
 //   STACK                 address, size, stack: up to two, three, three places; align_log2 = how
 //   many STACK_SPELLED         address = return address, size = modules known, stack without places
 //
@@ -176,6 +185,8 @@ struct ring_session {
     uint32_t ring_count;
     uint32_t stack_check_interval; // every how many-th stack is taken twice; 0 = none
     uint32_t places_max;           // of RING_PLACES_MAX
+    uint32_t resident_every;       // one free in so many has its block's pages looked at; 0 = none
+    uint32_t maps;                 // 1: memory that the program maps itself is recorded
     uint64_t modules_offset, place_index_offset, places_offset;
     uint64_t controls_offset, records_offset, mapping_bytes;
 
@@ -198,6 +209,8 @@ struct ring_session {
     _Atomic uint64_t stacks_checked;    // stacks taken by both ways
     _Atomic uint64_t stacks_shorter;    // of these: one way ended before the other
     _Atomic uint64_t stacks_wrong;      // of these: the two ways differ
+    _Atomic uint64_t resident_calls;    // system calls made to look at pages
+    _Atomic uint64_t resident_ns;       // and what they took
     _Atomic uint64_t guarded;           // calls by the allocator or the unwinder themselves
     _Atomic uint64_t lost_without_ring; // events that found no ring to be written to
     _Atomic uint32_t has_exit_status;   // exit status is valid

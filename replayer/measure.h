@@ -40,6 +40,7 @@ struct measure_settings {
     uint32_t threads;        // to fold on; 0: as recorded
     uint32_t reps;           // exactly; 0: as the intervals ask
     uint32_t touch;          // enum player_touch
+    bool touch_trace;        // the parts are the trace's own samples
     const char *touch_file;  // where the parts are from; NULL: one part for all of a page or more
     double touched_part[64]; // by log2 of the size, for PLAYER_TOUCH_SAMPLED
     double budget_s, idle_s, stall_s;
@@ -51,6 +52,8 @@ struct measure_settings {
 
 // What --touch= says. False: it has told what is wrong.
 bool measure_touch_parse(const char *text, struct measure_settings *settings);
+// Reads what the input must tell for it. False: it has told what is wrong.
+bool measure_touch_prepare(struct measure_settings *settings);
 // In words.
 const char *measure_touch_text(const struct measure_settings *settings);
 

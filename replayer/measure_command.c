@@ -41,8 +41,10 @@ static void print_help(void) {
         "                        have commas\n"
         "  --time=full|recorded  as fast as it goes (default), or at the program's pace\n"
         "  --threads=N           fold the recorded threads on N; default: one each\n"
-        "  --touch=all|none|N%|FILE  bytes written: every one (default), none, the first part of\n"
-        "                        blocks of a page or more, or by size as libhaktouch.so told\n"
+        "  --touch=all|none|sampled|N%|FILE  bytes written: every one (default), none, by size "
+        "the\n"
+        "                        parts of blocks of a page or more that the trace's samples found\n"
+        "                        resident, the first part of these, or as libhaktouch.so told\n"
         "  --reps=N              so many repetitions; default: until intervals are within 2 %\n"
         "  --budget=SECONDS      or this is spent; default 60\n"
         "  --idle=SECONDS        rest before memory after idling is read; default 1\n"
@@ -252,6 +254,8 @@ int measure_command(int argc, char **argv) {
     int status;
     if (!parse_line(argc, argv, &settings, &status))
         return status;
+    if (!measure_touch_prepare(&settings))
+        return REPLAY_USAGE;
     output_name(&settings, output, sizeof output);
     status = REPLAY_USAGE;
     replay_os_catch_interrupts();

@@ -21,8 +21,8 @@ static const struct haktrace_command commands[] = {
     {"info", "jk", 1, "[--json] [--columns] FILE",
      "what was recorded: program, threads, events, stacks, losses", haktrace_info},
     {"verify", "j", 1, "[--json] FILE", "check structure, order rules and totals", haktrace_verify},
-    {"dump", "jsfc", 1, "[--json] [--stacks] [--from N] [--count N] FILE", "one event a line",
-     haktrace_dump},
+    {"dump", "jsfcM", 1, "[--json] [--stacks] [--memory] [--from N] [--count N] FILE",
+     "one event a line", haktrace_dump},
     {"top", "cy", 1, "[--count N] [--symbols[=ROOT]] FILE", "which stacks allocate most",
      haktrace_top},
     {"window", "oFj", 2, "[-o OUT] [--force] [--json] FROM..TO FILE",
@@ -39,19 +39,13 @@ static const struct haktrace_command commands[] = {
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 
 static const struct option long_options[] = {
-    {"json", no_argument, NULL, 'j'},
-    {"stacks", no_argument, NULL, 's'},
-    {"from", required_argument, NULL, 'f'},
-    {"count", required_argument, NULL, 'c'},
-    {"output", required_argument, NULL, 'o'},
-    {"force", no_argument, NULL, 'F'},
-    {"symbols", optional_argument, NULL, 'y'},
-    {"core", no_argument, NULL, 'C'},
-    {"columns", no_argument, NULL, 'k'},
-    {"format", required_argument, NULL, 'm'},
-    {"help", no_argument, NULL, 'h'},
-    {"version", no_argument, NULL, 'V'},
-    {0},
+    {"json", no_argument, NULL, 'j'},          {"stacks", no_argument, NULL, 's'},
+    {"from", required_argument, NULL, 'f'},    {"count", required_argument, NULL, 'c'},
+    {"output", required_argument, NULL, 'o'},  {"force", no_argument, NULL, 'F'},
+    {"symbols", optional_argument, NULL, 'y'}, {"core", no_argument, NULL, 'C'},
+    {"columns", no_argument, NULL, 'k'},       {"memory", no_argument, NULL, 'M'},
+    {"format", required_argument, NULL, 'm'},  {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'V'},       {0},
 };
 
 // What an option does, for --help of the commands that take it.
@@ -61,6 +55,7 @@ static const struct {
 } option_texts[] = {
     {'j', "    --json", "write JSON instead of text (dump: one object a line)"},
     {'s', "    --stacks", "follow each event by the frames of its stack"},
+    {'M', "    --memory", "the rows beside the events: resident pages, the process, mappings"},
     {'f', "    --from N", "begin with event N (default 0)"},
     {'c', "    --count N", "write at most N events, or stacks"},
     {'o', "-o, --output FILE", "where to write"},
@@ -149,10 +144,12 @@ int haktrace_read_whole(const char *path, struct haktrace_reading *reading) {
     *reading = (struct haktrace_reading){.reader = trace_reader_open(path, &error)};
     if (!reading->reader)
         return haktrace_fail("%s", error.text);
+    trace_reader_visit_sides(reading->reader, haktrace_memory_count, &reading->memory);
     if (trace_check(reading->reader, &reading->check, &error)) {
         haktrace_close(reading);
         return haktrace_fail("%s", error.text);
     }
+    trace_reader_visit_sides(reading->reader, NULL, NULL);
     trace_reader_summary(reading->reader, &reading->summary);
     reading->meta = json_loads(reading->summary.meta_json, 0, NULL);
     if (reading->summary.end_json)
@@ -232,6 +229,9 @@ static bool take_option(const struct haktrace_command *command, int letter,
         return true;
     case 'k':
         options->columns = true;
+        return true;
+    case 'M':
+        options->memory = true;
         return true;
     case 'o':
         options->output = optarg;

@@ -22,6 +22,7 @@ struct haktrace_options {
     bool force;          // F
     bool core;           // C
     bool columns;        // k
+    bool memory;         // M
     uint64_t from;       // f
     uint64_t count;      // c, UINT64_MAX where not given
 };
@@ -45,9 +46,18 @@ bool haktrace_output_closed(void);
 // Writes a text from a file with control characters as '?', since a terminal would obey them.
 void haktrace_print_text(const char *text);
 
+// What the rows beside the events add up to (haktrace_memory.c).
+struct haktrace_memory {
+    uint64_t samples;                    // RESIDENT rows
+    uint64_t sampled_pages, found_pages; // and what they say
+    uint64_t process_samples, rss_max, anonymous_max, minor_faults, major_faults;
+    uint64_t maps, unmaps, mapped_bytes; // calls that succeeded; bytes by all of MAP
+};
+
 // A trace that has been read once from beginning to end.
 struct haktrace_reading {
     struct trace_reader *reader;
+    struct haktrace_memory memory;
     struct trace_check_result check;
     struct trace_summary summary;
     json_t *meta, *end; // `end` is NULL where END is missing
@@ -60,6 +70,12 @@ const char *haktrace_missing(const struct haktrace_reading *reading, char *buffe
 
 // What the program called past the recorder, in words; NULL if nothing is known of it.
 const char *haktrace_unseen(const struct haktrace_reading *reading, char *buffer, size_t size);
+
+// Counts rows into the struct haktrace_memory at `self`.
+int haktrace_memory_count(void *self, const struct trace_side *rows, size_t count,
+                          struct trace_error *error);
+// `haktrace dump --memory`.
+int haktrace_memory_dump(const struct haktrace_options *options);
 
 int haktrace_info(const struct haktrace_options *options);      // haktrace_info.c
 int haktrace_verify(const struct haktrace_options *options);    // haktrace_verify.c

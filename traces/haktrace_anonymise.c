@@ -4,7 +4,8 @@
 // shape of its stack; of META the clock and the units; of END counts and how the program ended.
 // Everything else goes, known or not: only what is listed here is written. Modules become
 // "module-N" without build-id and size; a place in code becomes its number in the order in which
-// places first appear; process ids of children become 0; addresses go.
+// places first appear; process ids of children become 0; addresses go. Of the rows beside the
+// events all is kept, mappings as distances from the first.
 //
 // What remains can still tell a program from another: its sizes, its rhythm, the shape of its
 // stacks. haktrace(1) says so.
@@ -56,7 +57,8 @@ static char *dump_and_free(json_t *json) {
 static char *plain_meta(json_t *meta) {
     static const char *const clocks[] = {"tsc", "monotonic", "counter", NULL};
     static const char *const stacks[] = {"full", "caller", "none", NULL};
-    static const char *const integers[] = {"tick_ns", "stamp_ticks_max", "page_size", "cores"};
+    static const char *const integers[] = {"tick_ns", "stamp_ticks_max", "page_size", "cores",
+                                           "resident_every"};
     static const char *const window_integers[] = {"from", "to", "first_event", "live_at_start"};
     json_t *plain = json_pack("{s:s, s:s, s:n, s:b, s:b}", "format", "hak-trace", "tool",
                               "haktrace", "command", "addresses", 0, "anonymous", 1);
@@ -85,12 +87,42 @@ static char *plain_end(json_t *end) {
     return dump_and_free(plain);
 }
 
+struct plain_sides {
+    struct trace_copy *copy;
+    bool has_address;
+    uint64_t address; // of the first mapping
+};
+
+// Addresses are told as distances from the first, so that a mapping and its end still meet.
+static int copy_sides(void *self, const struct trace_side *rows, size_t count,
+                      struct trace_error *error) {
+    struct plain_sides *plain = self;
+    for (size_t i = 0; i < count; i++) {
+        struct trace_side side = rows[i];
+        uint32_t stack = (uint32_t)side.values[TRACE_MAPS_STACK];
+        if (side.kind == TRACE_SIDE_MAPS) {
+            if (!plain->has_address)
+                plain->address = side.values[TRACE_MAPS_ADDRESS];
+            plain->has_address = true;
+            side.values[TRACE_MAPS_ADDRESS] -= plain->address;
+            if (trace_copy_stack(plain->copy, stack, &stack, error))
+                return -1;
+            side.values[TRACE_MAPS_STACK] = stack;
+        }
+        if (trace_writer_side(plain->copy->writer, &side, error))
+            return -1;
+    }
+    return 0;
+}
+
 static int copy_events(struct trace_reader *reader, struct trace_copy *copy,
                        struct trace_error *error) {
     struct trace_event events[BATCH_EVENTS];
+    struct plain_sides plain = {.copy = copy};
     ptrdiff_t count;
     if (trace_reader_seek(reader, 0, error))
         return -1;
+    trace_reader_visit_sides(reader, copy_sides, &plain);
     while ((count = trace_reader_next(reader, events, BATCH_EVENTS, error)) > 0)
         for (ptrdiff_t i = 0; i < count; i++) {
             if (events[i].op == TRACE_FORK)

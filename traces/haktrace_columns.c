@@ -17,8 +17,8 @@ static bool is_core(unsigned column) {
     return true;
 }
 
-static const char *const kind_names[TRACE_BUDGET_KINDS] = {"others", "META", "MODULES", "STACKS",
-                                                           "EVENTS", "END",  "INFO",    "others"};
+static const char *const kind_names[TRACE_BUDGET_KINDS] = {
+    "others", "META", "MODULES", "STACKS", "EVENTS", "END", "INFO", "RESIDENT", "PROCESS", "MAPS"};
 
 struct lines {
     const struct trace_budget *budget;

@@ -5,6 +5,8 @@
 //
 //     NUMBER TIME THREAD OP [object=N] [size=N] [align=N] [value=N] [peer=N] [stack=N]
 //     [address=0xN] [entry=NAME]
+//
+// The rows beside the events are haktrace_memory.c's.
 #include "haktrace.h"
 
 #include <inttypes.h>
@@ -139,6 +141,8 @@ static int dump(const struct haktrace_options *options, struct trace_reader *rea
 }
 
 int haktrace_dump(const struct haktrace_options *options) {
+    if (options->memory)
+        return haktrace_memory_dump(options);
     struct trace_error error;
     struct module_cache cache = {0};
     struct trace_reader *reader = trace_reader_open(options->path, &error);

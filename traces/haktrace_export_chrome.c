@@ -1,7 +1,8 @@
 // haktrace_export_chrome.c: the Trace Event Format that Perfetto and chrome://tracing open.
 //
 // Owns: what of a trace is shown there: the life of each thread as a slice of its row; and three
-// counters of the process: bytes and objects alive, and bytes allocated by each thread. A counter
+// counters of the process: bytes and objects alive, and bytes allocated by each thread; and what it
+// had resident, and its faults, where that was sampled. A counter of the first three
 // is written at most STEPS_MAX times: of each step its greatest value, so that peaks are kept.
 // Events one by one are not exported: viewers do not bear millions of them.
 #include "haktrace_export.h"
@@ -133,6 +134,29 @@ static void write_spans(struct chrome *chrome) {
     }
 }
 
+static int write_process(void *self, const struct trace_side *rows, size_t count,
+                         struct trace_error *error) {
+    struct chrome *chrome = self;
+    (void)error;
+    for (size_t i = 0; i < count; i++) {
+        const uint64_t *values = rows[i].values;
+        double time = microseconds(chrome, values[TRACE_PROCESS_TIME]);
+        if (rows[i].kind != TRACE_SIDE_PROCESS)
+            continue;
+        begin_event(chrome);
+        haktrace_output_text(&chrome->export->output,
+                             "{\"ph\":\"C\",\"pid\":1,\"ts\":%.3f,\"name\":\"resident\",\"args\":{"
+                             "\"anonymous\":%" PRIu64 ",\"other\":%" PRIu64 "}},\n"
+                             "{\"ph\":\"C\",\"pid\":1,\"ts\":%.3f,\"name\":\"faults\",\"args\":{"
+                             "\"minor\":%" PRIu64 ",\"major\":%" PRIu64 "}}",
+                             time, values[TRACE_PROCESS_ANONYMOUS],
+                             values[TRACE_PROCESS_RSS] - values[TRACE_PROCESS_ANONYMOUS], time,
+                             values[TRACE_PROCESS_MINOR_FAULTS],
+                             values[TRACE_PROCESS_MAJOR_FAULTS]);
+    }
+    return 0;
+}
+
 int haktrace_export_chrome(struct haktrace_export *export) {
     size_t threads = (size_t) export->reading.summary.threads + 1;
     struct chrome chrome = {
@@ -149,7 +173,9 @@ int haktrace_export_chrome(struct haktrace_export *export) {
         haktrace_output_text(&export->output, "{\"displayTimeUnit\":\"ms\",\"traceEvents\":[");
         write_names(&chrome);
         write_spans(&chrome);
+        trace_reader_visit_sides(export->reading.reader, write_process, &chrome);
         status = haktrace_follow_lives(export->reading.reader, count_life, &chrome, &export->error);
+        trace_reader_visit_sides(export->reading.reader, NULL, NULL);
         write_step(&chrome);
         haktrace_output_text(&export->output, "\n]}\n");
     }

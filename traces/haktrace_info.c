@@ -67,6 +67,22 @@ static void set_hash(json_t *object, uint64_t hash) {
     json_object_set_new(object, "hash", json_string(text));
 }
 
+static json_t *memory_json(const struct haktrace_memory *memory) {
+    json_t *json = json_object();
+    set_count(json, "resident_samples", memory->samples);
+    set_count(json, "sampled_pages", memory->sampled_pages);
+    set_count(json, "resident_pages", memory->found_pages);
+    set_count(json, "process_samples", memory->process_samples);
+    set_count(json, "rss_bytes_max", memory->rss_max);
+    set_count(json, "anonymous_bytes_max", memory->anonymous_max);
+    set_count(json, "minor_faults", memory->minor_faults);
+    set_count(json, "major_faults", memory->major_faults);
+    set_count(json, "maps", memory->maps);
+    set_count(json, "unmaps", memory->unmaps);
+    set_count(json, "mapped_bytes", memory->mapped_bytes);
+    return json;
+}
+
 static json_t *facts_json(const struct facts *facts) {
     static const char *const meta_keys[] = {"program", "command", "start_time",
                                             "pid",     "stacks",  "addresses"};
@@ -96,6 +112,7 @@ static json_t *facts_json(const struct facts *facts) {
     set_count(info, "distinct_stacks", check->distinct_stacks);
     set_count(info, "stack_nodes", summary->nodes);
     set_count(info, "modules", summary->modules);
+    json_object_set_new(info, "memory", memory_json(&facts->reading->memory));
     set_count(info, "lost", facts->lost);
     for (unsigned i = 0; i < sizeof end_keys / sizeof *end_keys; i++)
         copy_key(info, end_keys[i], facts->reading->end);
@@ -170,6 +187,24 @@ static void print_state(const struct facts *facts) {
     }
 }
 
+static void print_memory(const struct haktrace_memory *memory) {
+    char text[27];
+    if (memory->samples)
+        printf("%-18s %.1f %% of the pages of %s blocks that were given up\n", "resident",
+               percent(memory->found_pages, memory->sampled_pages), grouped(memory->samples, text));
+    if (memory->process_samples) {
+        printf("%-18s %s bytes at most", "process", grouped(memory->rss_max, text));
+        printf(", %s minor", grouped(memory->minor_faults, text));
+        printf(" and %s major faults", grouped(memory->major_faults, text));
+        printf(", in %s samples\n", grouped(memory->process_samples, text));
+    }
+    if (memory->maps || memory->unmaps) {
+        printf("%-18s %s maps", "mapped", grouped(memory->maps, text));
+        printf(" of %s bytes", grouped(memory->mapped_bytes, text));
+        printf(", %s unmaps\n", grouped(memory->unmaps, text));
+    }
+}
+
 static void print_text(const struct facts *facts) {
     const struct trace_check_result *check = &facts->reading->check;
     const struct trace_summary *summary = &facts->reading->summary;
@@ -194,6 +229,7 @@ static void print_text(const struct facts *facts) {
     haktrace_print_text(stacks ? stacks : "not recorded");
     printf(", %s distinct", grouped(check->distinct_stacks, text));
     printf(" of %s frames\n", grouped(summary->nodes, text));
+    print_memory(&facts->reading->memory);
     print_count("lost", facts->lost);
     if (facts->reading->end)
         print_count("late",

@@ -2,7 +2,8 @@
 //
 // Owns: what that is: larger chunks, objects by rank, entry points by difference, a slower level of
 // zstd. Events, nodes, modules, META, INFO and END are the source's, under their old numbers. With
-// --core, entry points and addresses are left out: what remains is what a replay reads, and stacks.
+// --core, entry points, addresses and the rows beside the events are left out: what remains is what
+// a replay reads, and stacks.
 #include "haktrace.h"
 #include "trace_internal.h"
 
@@ -35,9 +36,24 @@ static int copy_tables(struct repacking *repacking) {
     return 0;
 }
 
+static int copy_sides(void *self, const struct trace_side *rows, size_t count,
+                      struct trace_error *error) {
+    struct repacking *repacking = self;
+    if (copy_tables(repacking))
+        return -1;
+    for (size_t i = 0; i < count; i++)
+        if (trace_writer_side(repacking->writer, &rows[i], error))
+            return -1;
+    return 0;
+}
+
+// The rows beside the events come when all events before them have been written. What a replay
+// does without is left out of the core.
 static int copy_events(struct repacking *repacking) {
     struct trace_event events[BATCH_EVENTS];
     ptrdiff_t count;
+    if (!repacking->core)
+        trace_reader_visit_sides(repacking->reader, copy_sides, repacking);
     while ((count = trace_reader_next(repacking->reader, events, BATCH_EVENTS, repacking->error)) >
            0) {
         if (copy_tables(repacking))

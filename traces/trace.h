@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 #define TRACE_VERSION_MAJOR 1
-#define TRACE_VERSION_MINOR 3
+#define TRACE_VERSION_MINOR 4
 
 enum trace_op {
     TRACE_MALLOC = 1,
@@ -102,6 +102,54 @@ struct trace_node {
     uint64_t offset; // of the call within the module, or the address where module is 0
 };
 
+// What a trace tells beside its events (since 1.4), a row each. Kinds and columns are the numbers
+// of FORMAT.md §9; trace_side_columns names them.
+enum trace_side_kind {
+    TRACE_SIDE_RESIDENT = 7, // of a block that is about to be given up: pages, and those resident
+    TRACE_SIDE_PROCESS = 8,  // of the whole process: memory and faults
+    TRACE_SIDE_MAPS = 9,     // memory that the program mapped itself
+    TRACE_SIDE_END = 10
+};
+enum trace_side_value { // of trace_side.values, by kind
+    TRACE_RESIDENT_OBJECT = 2,
+    TRACE_RESIDENT_PAGES = 3, // wholly inside the block
+    TRACE_RESIDENT_FOUND = 4, // of these
+    TRACE_PROCESS_TIME = 2,   // ticks
+    TRACE_PROCESS_RSS = 3,    // bytes
+    TRACE_PROCESS_ANONYMOUS = 4,
+    TRACE_PROCESS_MINOR_FAULTS = 5, // since the process began
+    TRACE_PROCESS_MAJOR_FAULTS = 6,
+    TRACE_MAPS_TIME = 2,
+    TRACE_MAPS_THREAD = 3,
+    TRACE_MAPS_OP = 4, // enum trace_map_op
+    TRACE_MAPS_ADDRESS = 5,
+    TRACE_MAPS_BYTES = 6,
+    TRACE_MAPS_PROTECTION = 7, // as mmap's
+    TRACE_MAPS_FLAGS = 8,      // as mmap's, or mremap's
+    TRACE_MAPS_STACK = 9,
+    TRACE_SIDE_VALUES = 10
+};
+enum trace_map_op {
+    TRACE_MAP = 1,
+    TRACE_UNMAP = 2,
+    TRACE_MAP_MOVE_FROM = 3, // mremap begins: the old range is given up
+    TRACE_MAP_MOVE_TO = 4,   // the same thread's mremap has returned
+    TRACE_MAP_KEPT = 5,      // the same thread's UNMAP or MOVE_FROM failed: the range is as it was
+    TRACE_MAP_OP_COUNT = 6
+};
+struct trace_side {
+    uint16_t kind;                      // enum trace_side_kind
+    uint64_t event;                     // number of the event that it precedes
+    uint64_t values[TRACE_SIDE_VALUES]; // by enum trace_side_value
+};
+struct trace_side_column {
+    const char *name; // NULL: the kind has no such column
+    uint8_t encoding;
+};
+extern const struct trace_side_column trace_side_columns[TRACE_SIDE_END][TRACE_SIDE_VALUES];
+extern const char *const trace_side_names[TRACE_SIDE_END];       // "resident", "process", "maps"
+extern const char *const trace_map_op_names[TRACE_MAP_OP_COUNT]; // "map", "unmap", ...
+
 struct trace_error {
     char text[512]; // "FILE: offset N: expected ..., found ..."; empty where there is none
 };
@@ -147,6 +195,11 @@ uint32_t trace_writer_module(struct trace_writer *writer, const char *module_jso
 int trace_writer_info(struct trace_writer *writer, const char *info_json,
                       struct trace_error *error);
 
+// Appends a row beside the events. It names an event that has been appended, or the next; within a
+// kind the numbers ascend. Written out when there are many, and at the end.
+int trace_writer_side(struct trace_writer *writer, const struct trace_side *side,
+                      struct trace_error *error);
+
 // Ends the current chunks and writes them out as whole frames (modules, nodes, events, in this
 // order). What has been flushed survives a kill.
 int trace_writer_flush(struct trace_writer *writer, struct trace_error *error);
@@ -185,6 +238,13 @@ int trace_reader_seek(struct trace_reader *reader, uint64_t number, struct trace
 // Positions before the first event with time_ticks ≥ time.
 int trace_reader_seek_time(struct trace_reader *reader, uint64_t time_ticks,
                            struct trace_error *error);
+
+// Has `visit` called with the rows beside the events that trace_reader_next comes to, chunk by
+// chunk in the order of the file: after the events that they name. What it returns, if not 0, is
+// what trace_reader_next fails with; it sets *error itself. NULL: nobody wants them.
+typedef int (*trace_side_visit)(void *self, const struct trace_side *rows, size_t count,
+                                struct trace_error *error);
+void trace_reader_visit_sides(struct trace_reader *reader, trace_side_visit visit, void *self);
 
 // A stack frame; false if the node has not been read yet or does not exist.
 bool trace_reader_node(const struct trace_reader *reader, uint32_t number, struct trace_node *node);
@@ -244,7 +304,7 @@ int trace_check(struct trace_reader *reader, struct trace_check_result *result,
 
 // ---------------------------------------------------------------- where bytes go (trace_budget.c)
 
-enum { TRACE_BUDGET_COLUMNS = 16, TRACE_BUDGET_KINDS = 8 };
+enum { TRACE_BUDGET_COLUMNS = 16, TRACE_BUDGET_KINDS = 10 };
 struct trace_budget {
     uint64_t events, file_bytes;
     uint64_t

@@ -31,7 +31,8 @@ enum trace_kind {
     TRACE_KIND_EVENTS = 4,
     TRACE_KIND_END = 5,
     TRACE_KIND_INFO = 6,
-    TRACE_KIND_COUNT = 7
+    TRACE_KIND_SIDE = 7, // the first of enum trace_side_kind
+    TRACE_KIND_COUNT = TRACE_SIDE_END
 };
 
 enum trace_encoding {
@@ -81,6 +82,7 @@ enum trace_stack_column {
 };
 enum { TRACE_STACK_COLUMN_COUNT = 4 };
 enum { TRACE_COLUMN_TEXT = 1 };
+enum { TRACE_COLUMN_SIDE_EVENT = 1 };
 
 // ---------------------------------------------------------------- little-endian (x86-64 only)
 
@@ -214,6 +216,31 @@ void trace_identity_build(uint8_t frame[TRACE_IDENTITY_BYTES], uint64_t trace_id
 // `size` is what the file has of the frame.
 int trace_identity_parse(const uint8_t *frame, size_t size, const struct trace_place *place,
                          struct trace_error *error);
+
+// ---------------------------------------------------------------- trace_side.c
+
+// The number of columns of a kind, which have the ids from 1.
+unsigned trace_side_column_count(unsigned kind);
+// What is wrong with a row beside `events` events, `objects` objects and `nodes` nodes; NULL: it is
+// fine.
+const char *trace_side_problem(const struct trace_side *side, uint64_t events, uint64_t objects,
+                               uint32_t nodes);
+
+// The rows of one kind under construction.
+struct trace_side_rows {
+    uint32_t count;
+    uint64_t first;
+    uint64_t event_before; // of the last row, in whatever chunk
+    struct trace_bytes columns[TRACE_SIDE_VALUES];
+    uint64_t before[TRACE_SIDE_VALUES];
+};
+// False: out of memory, and nothing has changed.
+bool trace_side_put(struct trace_side_rows *rows, const struct trace_side *side);
+// The rows as a chunk, whose columns point into them.
+void trace_side_chunk(const struct trace_side_rows *rows, unsigned kind, struct trace_chunk *chunk);
+// They have been written: begins anew.
+void trace_side_written(struct trace_side_rows *rows);
+void trace_side_free(struct trace_side_rows *rows);
 
 // ---------------------------------------------------------------- trace_file.c
 

@@ -69,6 +69,10 @@ struct trace_reader {
     struct event_cursor cursor;
     uint64_t event_next, object_next, time_ticks; // after the current chunk
 
+    trace_side_visit side_visit;
+    void *side_self;
+    uint64_t side_next[TRACE_SIDE_END]; // row by kind; UINT64_MAX: not known after a jump
+
     struct trace_node **node_blocks;
     uint32_t node_count, node_block_count, node_block_capacity;
     struct text_list modules, infos;
@@ -151,6 +155,12 @@ int trace_take_events(struct trace_reader *reader, const struct trace_place *pla
 size_t trace_rows_assemble(struct trace_reader *reader, struct trace_event *events,
                            size_t capacity);
 void trace_rows_free(struct event_arrays *arrays);
+
+// ---------------------------------------------------------------- trace_side.c
+
+// Takes a chunk of rows beside the events out of reader->chunk, and shows them to who wants them.
+int trace_take_side(struct trace_reader *reader, const struct trace_place *place,
+                    struct trace_error *error);
 
 // ---------------------------------------------------------------- trace_walk.c
 // From chunk to chunk, in file order.

@@ -28,6 +28,7 @@ static int jump(struct trace_reader *reader, size_t entry, struct trace_error *e
         reader->event_next = reader->chunk.first;
         reader->object_next = reader->chunk.object0;
         reader->time_ticks = reader->chunk.time0;
+        memset(reader->side_next, 0xff, sizeof reader->side_next);
     }
     return trace_take_events(reader, &place, error);
 }

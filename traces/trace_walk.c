@@ -76,6 +76,10 @@ int trace_walk_take(struct trace_reader *reader, const struct trace_place *place
         return trace_take_info(reader, place, error);
     case TRACE_KIND_END:
         return trace_take_end(reader, place, error) || check_end(reader, place, error) ? -1 : 0;
+    case TRACE_SIDE_RESIDENT:
+    case TRACE_SIDE_PROCESS:
+    case TRACE_SIDE_MAPS:
+        return trace_take_side(reader, place, error);
     case TRACE_KIND_META:
         return trace_fail(place, error, "expected one META chunk, found a second");
     default:
@@ -183,6 +187,7 @@ void trace_walk_rewind(struct trace_reader *reader) {
     reader->entry_next = 1;
     reader->offset_next = reader->directory[0].offset + reader->directory[0].bytes;
     reader->end_walked = reader->at_end = reader->failed = false;
+    memset(reader->side_next, 0, sizeof reader->side_next);
 }
 
 int trace_walk_read_entry(struct trace_reader *reader, size_t entry, struct trace_error *error) {

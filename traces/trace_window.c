@@ -436,11 +436,66 @@ static int count_before(struct window *window) {
     return visit(window, 0, window->range->from, write_before);
 }
 
+// A row that precedes an event of the window, with this trace's numbers. False: it names what is
+// not in the window.
+static bool renumber_side(struct window *window, struct trace_side *side) {
+    const struct trace_window_range *range = window->range;
+    if (side->event < range->from || side->event >= range->to)
+        return false;
+    side->event += window->result->first_event - range->from;
+    if (side->kind == TRACE_SIDE_RESIDENT) {
+        uint64_t object = side->values[TRACE_RESIDENT_OBJECT];
+        side->values[TRACE_RESIDENT_OBJECT] = object_of(window, object);
+        return object >= window->object0 || find_kept(window, object);
+    }
+    if (side->kind == TRACE_SIDE_MAPS) {
+        uint64_t thread = side->values[TRACE_MAPS_THREAD];
+        if (thread >= window->summary.threads || window->threads[thread].number == NO_THREAD)
+            return false;
+        side->values[TRACE_MAPS_THREAD] = window->threads[thread].number;
+    }
+    return true;
+}
+
+static int write_sides(void *self, const struct trace_side *rows, size_t count,
+                       struct trace_error *error) {
+    struct window *window = self;
+    for (size_t i = 0; i < count; i++) {
+        struct trace_side side = rows[i];
+        uint32_t stack = (uint32_t)side.values[TRACE_MAPS_STACK];
+        if (!renumber_side(window, &side))
+            continue;
+        if (side.kind == TRACE_SIDE_MAPS) {
+            if (trace_copy_stack(&window->copy, stack, &stack, error))
+                return -1;
+            side.values[TRACE_MAPS_STACK] = stack;
+        }
+        if (trace_writer_side(window->writer, &side, error))
+            return -1;
+    }
+    return 0;
+}
+
+static int pass_over(struct window *window, const struct trace_event *event) {
+    (void)window;
+    (void)event;
+    return 0;
+}
+
+// The rows beside the window's events may stand anywhere behind these.
+static int write_all_sides(struct window *window) {
+    trace_reader_visit_sides(window->reader, write_sides, window);
+    int status = visit(window, window->range->from, UINT64_MAX, pass_over);
+    trace_reader_visit_sides(window->reader, NULL, NULL);
+    return status;
+}
+
 static int write_events(struct window *window) {
     const struct trace_window_range *range = window->range;
     begin_pass(window);
     return visit(window, 0, range->from, write_before) ||
-                   visit(window, range->from, range->to, write_within) || write_thread_names(window)
+                   visit(window, range->from, range->to, write_within) || write_all_sides(window) ||
+                   write_thread_names(window)
                ? -1
                : 0;
 }

@@ -16,7 +16,9 @@
 enum {
     ROWS_DEFAULT = 65536,
     LEVEL_DEFAULT = 3,
-    MODULES_TEXT_BYTES_MAX = 1 << 20 // pending modules that force a flush
+    MODULES_TEXT_BYTES_MAX = 1 << 20, // pending modules that force a flush
+    SIDE_ROWS_MAX = 4096,             // rows of a kind beside the events that are written, and
+    SIDE_ROWS_KEPT = 256              // as many as wait for a flush to be worth a chunk
 };
 
 // The columns of the EVENTS chunk under construction.
@@ -52,6 +54,7 @@ struct trace_writer {
     struct trace_ranks ranks; // of the chunk under construction, if ranked
     struct node_rows nodes;
     struct module_rows modules;
+    struct trace_side_rows sides[TRACE_SIDE_END];
     struct trace_index_entry *index;
     size_t index_capacity;
     ZSTD_CCtx *compressor;
@@ -248,8 +251,40 @@ static int flush_events(struct trace_writer *writer, struct trace_error *error) 
     return 0;
 }
 
+// Those kinds of which there are more than `kept` rows. After the events that they name.
+static int flush_sides(struct trace_writer *writer, uint32_t kept, struct trace_error *error) {
+    for (unsigned kind = TRACE_KIND_SIDE; kind < TRACE_SIDE_END; kind++) {
+        struct trace_side_rows *rows = &writer->sides[kind];
+        struct trace_chunk chunk;
+        if (rows->count <= kept)
+            continue;
+        trace_side_chunk(rows, kind, &chunk);
+        if (write_chunk(writer, &chunk, error))
+            return -1;
+        trace_side_written(rows);
+    }
+    return 0;
+}
+
 int trace_writer_flush(struct trace_writer *writer, struct trace_error *error) {
-    return flush_nodes(writer, error) || flush_events(writer, error) ? -1 : 0;
+    return flush_nodes(writer, error) || flush_events(writer, error) ||
+                   flush_sides(writer, SIDE_ROWS_KEPT, error)
+               ? -1
+               : 0;
+}
+
+int trace_writer_side(struct trace_writer *writer, const struct trace_side *side,
+                      struct trace_error *error) {
+    const char *problem =
+        trace_side_problem(side, writer->event_count, writer->object_count, writer->node_count);
+    if (!problem && side->event < writer->sides[side->kind].event_before)
+        problem = "expected event numbers that ascend";
+    if (problem)
+        return trace_fail_file(writer->file.path, error, "row of kind %u beside the events: %s",
+                               side->kind, problem);
+    if (writer->sides[side->kind].count == SIDE_ROWS_MAX && trace_writer_flush(writer, error))
+        return -1;
+    return trace_side_put(&writer->sides[side->kind], side) ? 0 : fail_memory(writer, error);
 }
 
 // ---------------------------------------------------------------- events
@@ -464,6 +499,8 @@ static int release(struct trace_writer *writer, struct trace_error *error) {
         trace_bytes_free(&writer->events.columns[id]);
     for (unsigned id = 0; id < TRACE_STACK_COLUMN_COUNT; id++)
         trace_bytes_free(&writer->nodes.columns[id]);
+    for (unsigned kind = TRACE_KIND_SIDE; kind < TRACE_SIDE_END; kind++)
+        trace_side_free(&writer->sides[kind]);
     trace_ranks_free(&writer->ranks);
     trace_bytes_free(&writer->modules.text);
     trace_bytes_free(&writer->raw);
@@ -565,7 +602,7 @@ static int write_index(struct trace_writer *writer, struct trace_error *error) {
 }
 
 static int finish(struct trace_writer *writer, const char *end_json, struct trace_error *error) {
-    if (trace_writer_flush(writer, error))
+    if (trace_writer_flush(writer, error) || flush_sides(writer, 0, error))
         return -1;
     if (!end_json)
         return 0;

@@ -75,6 +75,29 @@ class Reading(unittest.TestCase):
         frames = [frame(part) for part in (meta(), plain, end(1, 1))]
         self.assertEqual(len(read(identity(minor=9) + skippable(0x184D2A5F, b"x") + b"".join(frames))[1]), 1)
 
+    def test_beside_the_events(self):
+        names = {"RESIDENT": (7, "event object pages resident"), "PROCESS": (8, "event time rss anonymous minor_faults major_faults"),
+                 "MAPS": (9, "event time thread op address bytes protection flags stack")}
+        uvarints = "pages resident thread op bytes protection flags stack".split()
+
+        def side(name, rows, first=0, flags=0):
+            kind, fields = names[name]
+            return chunk(kind, [column(number, UVARINT if field in uvarints else DELTA, [row[number - 1] for row in rows], 1)
+                                for number, field in enumerate(fields.split(), 1)], len(rows), first, flags=flags)
+
+        two = events([(MALLOC, 0, 1), (FREE, 0, 1)], size=[7], object=[0])
+        mapping = [2, 5, 0, 1, 2**46, 4096, 3, 34, 0]
+        opened, _ = read(trace([meta(), two, side("RESIDENT", [(1, 0, 9, 3), (1, 0, 1, 1)]), side("PROCESS", [(0, 4, 2**40, 5, 6, 7)]),
+                                side("MAPS", [mapping]), side("RESIDENT", [(2, 0, 2, 0)], 2), end(2, 1)]))
+        self.assertEqual([tuple(row) for row in opened.resident], [(1, 0, 9, 3), (1, 0, 1, 1), (2, 0, 2, 0)])
+        self.assertEqual([tuple(row) for row in opened.process], [(0, 4, 2**40, 5, 6, 7)])
+        self.assertEqual([list(row) for row in opened.maps], [mapping])
+        for wrong in (side("RESIDENT", [(3, 0, 1, 1)]), side("RESIDENT", [(1, 1, 1, 1)]), side("RESIDENT", [(1, 0, 1, 2)]),
+                      side("RESIDENT", [(1, 0, 0, 0)]), side("RESIDENT", [(1, 0, 1, 1)], 1), side("RESIDENT", [(2, 0, 1, 1), (1, 0, 1, 1)]),
+                      side("MAPS", [mapping[:3] + [6] + mapping[4:]]), side("MAPS", [mapping[:8] + [1]]), side("PROCESS", []),
+                      chunk(7, [column(1, DELTA, [1], 1)], 1, flags=0)):
+            self.chunks_refused([two, wrong], events_read=2, objects=1)
+
     def test_no_index_no_end(self):
         self.assertEqual(len(read(trace(every_op(), indexed=False))[1]), 20)
         opened, found = read(trace(every_op()[:-1], indexed=False))

@@ -16,7 +16,8 @@ PUBLIC = {
                                    "__libc_(malloc|calloc|realloc|free|memalign|valloc|pvalloc)", "__posix_memalign",
                                    "_Z(nw|na|dl|da)[mP].*"],  # C++'s operators new and delete
     "libhakrec.so": MALLOC.split() + ["fork", "_Fork", "_exit", "_Exit", "dlclose", "pthread_(create|join|clockjoin_np|timedjoin_np|tryjoin_np)",
-                                      "thrd_(create|join)", "v?fork", "exec(l|le|lp|v|ve|vp|vpe)|fexecve|execveat", "posix_spawnp?", "quick_exit", "prctl", "syscall"],
+                                      "thrd_(create|join)", "v?fork", "exec(l|le|lp|v|ve|vp|vpe)|fexecve|execveat", "posix_spawnp?", "quick_exit", "prctl", "syscall",
+                                      "mmap(64)?", "mremap", "munmap"],
 }
 
 

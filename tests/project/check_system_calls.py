@@ -41,6 +41,7 @@ OS_FILES = {
         "recorder/live_view.c": "the terminal: its size, its lines",
         "recorder/target.c": "reads the program's file before it runs",
         "recorder/drainer.[ch]": "sockets, sessions' threads, the end of processes",
+        "recorder/drain_process.c": "the process's memory and faults",
         "recorder/drain_session.c": "the shared mapping, the doorbell, the process's death",
         "recorder/drain_merge.c": "wakes a program that waits for room; is a thread alive",
         "recorder/drain_clock.c": "calibrates the clock",

@@ -259,6 +259,73 @@ def thread_edges():
         check(order == sorted(order) and first[thread] == "thread-start", thread, at)
 
 
+def memory_rows(trace="t.zst"):
+    """The rows beside the events, by kind."""
+    result = run(HAKTRACE, "dump", "--memory", "--json", trace)
+    check(result.returncode == 0, "haktrace dump --memory", trace, result.stderr)
+    found = collections.defaultdict(list)
+    for line in result.stdout.splitlines():
+        row = json.loads(line)
+        found[row["kind"]].append(row)
+    return found
+
+
+def resident():
+    """Of blocks of a page or more, one in so many is looked at before it is given up."""
+    # Written in part, each in a mapping of its own: what is resident is what was written.
+    own_mapping = {"MALLOC_MMAP_THRESHOLD_": "65536"}
+    subject("memory", "2000", options=["--resident=4"], environment=own_mapping)
+    end, looked_at = verified(), memory_rows()["resident"]
+    check(meta_of()["resident_every"] == 4, meta_of())
+    check(350 < len(looked_at) < 650, len(looked_at), "of 2000, one in four wanted")
+    check(end["recorder"]["resident_calls"] == len(looked_at), end["recorder"])
+    found = collections.Counter((row["pages"], row["resident"]) for row in looked_at)
+    # The first page has the allocator's header before it, the one behind the last was not written.
+    check(found == {(64, 16): len(looked_at)}, found)
+    events = rows()
+    for row in looked_at:
+        free = events[row["event"]]
+        check(free["op"] == "free" and free["object"] == row["object"], row, free)
+    run("rm", "t.zst")
+    subject("memory", "2000", options=["--resident=0"], environment=own_mapping)
+    check(verified()["recorder"]["resident_calls"] == 0 and not memory_rows()["resident"], "asked for none")
+
+
+def process_samples():
+    """The process's memory and faults are looked at now and then, and rise as they do."""
+    code = "import time\nx = []\nfor i in range(20): x.append(bytearray(b'x' * 4000000)); time.sleep(0.02)\ntime.sleep(0.2)"
+    record("/usr/bin/python3", "-S", "-c", code, options=["--samples=10ms"])
+    verified()
+    found = memory_rows()["process"]
+    check(len(found) >= 5, found)
+    check(max(row["rss"] for row in found) - found[0]["rss"] > 60e6, "80 MB were written", found)
+    check(all(0 < row["anonymous"] < row["rss"] for row in found), found)
+    for key in ("event", "time", "minor_faults", "major_faults"):
+        values = [row[key] for row in found]
+        check(values == sorted(values), key, values)
+    check(info()["memory"]["rss_bytes_max"] == max(row["rss"] for row in found), info()["memory"])
+    run("rm", "t.zst")
+    record("/usr/bin/python3", "-S", "-c", code, options=["--samples=0"])
+    check(not memory_rows()["process"], "asked for none")
+
+
+def maps():
+    """Memory that the program maps itself, if asked for; its calls are as they were."""
+    plain = run(SUBJECT, "memory", "3")
+    check(subject("memory", "3").stdout == plain.stdout, plain.stdout)
+    check(not memory_rows()["maps"] and meta_of()["maps"] is False, "not asked for")
+    run("rm", "t.zst")
+    check(subject("memory", "3", options=["--maps"]).stdout == plain.stdout, plain.stdout)
+    verified()
+    found = memory_rows()["maps"]
+    told = [(row["op"], row["bytes"]) for row in found]
+    check(told == [("map", 32768), ("map", 4096), ("move-from", 32768), ("move-to", 1024 * 4096),
+                   ("unmap", 1024 * 4096), ("unmap", 1), ("unmap", 4096), ("kept", 4096)], told)
+    check(found[0]["address"] == found[2]["address"] and found[3]["address"] == found[4]["address"], found)
+    check(found[0]["protection"] == 3 and found[0]["flags"] == 0x22, found[0])
+    check(all(row["stack"] > 0 for row in found), "who called", found)
+
+
 def thread_churn():
     """More threads than there are rings."""
     subject("threads", "12000", options=["--stacks=none"])

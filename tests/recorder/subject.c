@@ -437,6 +437,27 @@ static int modules(void) {
     return failures;
 }
 
+enum { PAGE = 4096, BIG_PAGES = 64 };
+
+// `number` blocks of BIG_PAGES pages, of which the first quarter is written, and a mapping that
+// grows, moves and goes.
+static int memory(void) {
+    for (long i = 0; i < number; i++) {
+        char *block = keep(malloc(BIG_PAGES * PAGE));
+        memset(block, 1, BIG_PAGES / 4 * PAGE);
+        free(block);
+    }
+    char *range = mmap(NULL, 8 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *wall = mmap(range + 8 * PAGE, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    range[0] = 7;
+    char *moved = mremap(range, 8 * PAGE, 1024 * PAGE, MREMAP_MAYMOVE);
+    say("moved", moved[0] == 7);
+    say("unmap", munmap(moved, 1024 * PAGE) == 0);
+    say("unmap a byte", munmap(wall, 1) == 0);
+    say("unmap askew", munmap(wall + 1, PAGE) == 0);
+    return 0;
+}
+
 static int plugin(void) // a C program whose C++ plugin throws
 {
     void *library = dlopen(argument, RTLD_NOW);
@@ -482,6 +503,7 @@ int main(int count, char **arguments) {
         {"signals", signals},
         {"modules", modules},
         {"plugin", plugin},
+        {"memory", memory},
     };
     if (count > 2) {
         argument = arguments[2];

@@ -228,8 +228,9 @@ static const struct target {
     const char *const *seeds; // below SOURCE_DIR/tests/traces
 } targets[] = {
     {"reader", (const char *const[]){"golden/every_op.zst", "golden/every_op_1_2.zst",
-                                     "golden/every_op_1_3.zst", NULL}},
-    {"window", (const char *const[]){"golden/every_op_1_2.zst", "golden/every_op_1_3.zst", NULL}},
+                                     "golden/every_op_1_3.zst", "golden/every_op_1_4.zst", NULL}},
+    {"window", (const char *const[]){"golden/every_op_1_2.zst", "golden/every_op_1_3.zst",
+                                     "golden/every_op_1_4.zst", NULL}},
     {"android", (const char *const[]){"seeds/android.txt", NULL}},
     {"heaptrack",
      (const char *const[]){"seeds/heaptrack_raw.txt", "seeds/heaptrack_interpreted.txt",

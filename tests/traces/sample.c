@@ -175,6 +175,69 @@ int sample_write_ranked(const char *path, uint32_t rows_per_chunk, struct trace_
     return write_sample(path, &options, true, error);
 }
 
+// As the file has them: kind by kind.
+const struct trace_side sample_sides[SAMPLE_SIDES] = {
+    {TRACE_SIDE_RESIDENT, 8, {[TRACE_RESIDENT_OBJECT] = 1, [TRACE_RESIDENT_PAGES] = 1}},
+    {TRACE_SIDE_RESIDENT,
+     21,
+     {[TRACE_RESIDENT_OBJECT] = 3, [TRACE_RESIDENT_PAGES] = 16384, [TRACE_RESIDENT_FOUND] = 16384}},
+    {TRACE_SIDE_PROCESS, 0, {[TRACE_PROCESS_RSS] = 1 << 20}},
+    {TRACE_SIDE_PROCESS,
+     14,
+     {[TRACE_PROCESS_TIME] = DAY,
+      [TRACE_PROCESS_RSS] = UINT64_C(3) << 40,
+      [TRACE_PROCESS_ANONYMOUS] = 1 << 30,
+      [TRACE_PROCESS_MINOR_FAULTS] = UINT64_MAX,
+      [TRACE_PROCESS_MAJOR_FAULTS] = 7}},
+    {TRACE_SIDE_MAPS,
+     4,
+     {[TRACE_MAPS_TIME] = SECOND,
+      [TRACE_MAPS_OP] = TRACE_MAP,
+      [TRACE_MAPS_ADDRESS] = 0x7ffff7000000,
+      [TRACE_MAPS_BYTES] = 8192,
+      [TRACE_MAPS_PROTECTION] = 3,
+      [TRACE_MAPS_FLAGS] = 0x22,
+      [TRACE_MAPS_STACK] = 2}},
+    {TRACE_SIDE_MAPS,
+     4,
+     {[TRACE_MAPS_TIME] = SECOND,
+      [TRACE_MAPS_OP] = TRACE_MAP_MOVE_FROM,
+      [TRACE_MAPS_ADDRESS] = 0x7ffff7000000,
+      [TRACE_MAPS_BYTES] = 8192,
+      [TRACE_MAPS_FLAGS] = 1,
+      [TRACE_MAPS_STACK] = 4}},
+    {TRACE_SIDE_MAPS,
+     5,
+     {[TRACE_MAPS_TIME] = SECOND + 1,
+      [TRACE_MAPS_OP] = TRACE_MAP_MOVE_TO,
+      [TRACE_MAPS_ADDRESS] = 0x7ffff6000000,
+      [TRACE_MAPS_BYTES] = 16384,
+      [TRACE_MAPS_FLAGS] = 1}},
+    {TRACE_SIDE_MAPS,
+     20,
+     {[TRACE_MAPS_TIME] = DAY + 4,
+      [TRACE_MAPS_THREAD] = 1,
+      [TRACE_MAPS_OP] = TRACE_UNMAP,
+      [TRACE_MAPS_ADDRESS] = 0x7ffff6001000,
+      [TRACE_MAPS_BYTES] = 4096}},
+    {TRACE_SIDE_MAPS,
+     24,
+     {[TRACE_MAPS_TIME] = 2 * DAY, [TRACE_MAPS_THREAD] = 1, [TRACE_MAPS_OP] = TRACE_MAP_KEPT}},
+};
+
+int sample_write_sides(const char *path, uint32_t rows_per_chunk, struct trace_error *error) {
+    struct trace_writer_options options = {
+        .rows_per_chunk = rows_per_chunk, .addresses = true, .overwrite = true, .trace_id = 1};
+    struct trace_writer *writer = trace_writer_create(path, SAMPLE_META, &options, error);
+    if (!writer)
+        return -1;
+    int status = fill(writer, error);
+    for (unsigned i = 0; !status && i < SAMPLE_SIDES; i++)
+        status = trace_writer_side(writer, &sample_sides[i], error);
+    int closed = trace_writer_close(writer, status ? NULL : SAMPLE_END, status ? NULL : error);
+    return status || closed ? -1 : 0;
+}
+
 // ---------------------------------------------------------------- random histories
 
 static uint64_t next_random(uint64_t *state) // xorshift64

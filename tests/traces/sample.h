@@ -26,6 +26,11 @@ int sample_write(const char *path, uint32_t rows_per_chunk, bool complete,
 // The same, complete, in the small form.
 int sample_write_ranked(const char *path, uint32_t rows_per_chunk, struct trace_error *error);
 
+// The sample, complete, with rows beside the events.
+int sample_write_sides(const char *path, uint32_t rows_per_chunk, struct trace_error *error);
+enum { SAMPLE_SIDES = 9 };
+extern const struct trace_side sample_sides[SAMPLE_SIDES]; // in the order of the file
+
 // A random history without anomalies: `count` events of all kinds by up to 40 threads, each field
 // as it must come back. free() the result.
 struct trace_event *sample_random(uint64_t seed, size_t count);

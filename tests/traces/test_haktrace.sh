@@ -65,7 +65,7 @@ for command in info verify dump; do
     refuse "offset 0: expected a hak trace" "$haktrace" $command "$0"
     refuse "a directory" "$haktrace" $command .
     { head -c 16 good.zst && printf '\003\000' && tail -c +19 good.zst; } >newer.zst
-    refuse "found the newer 3.3" "$haktrace" $command newer.zst
+    refuse "found the newer 3.4" "$haktrace" $command newer.zst
 done
 { head -c 600 good.zst && printf 'XXXX' && tail -c +605 good.zst; } >bad.zst
 refuse "bad.zst: offset " "$haktrace" info bad.zst

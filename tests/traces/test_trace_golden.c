@@ -10,14 +10,18 @@
 
 static struct trace_error error;
 
-// One trace a version; the last two are what today's writer writes.
+enum form { PLAIN, RANKED, WITH_SIDES };
+
+// One trace a version; the last three are what today's writer writes.
 static const struct {
     const char *name;
     uint64_t hash, stamp_ticks_max;
-} goldens[] = {{"every_op.zst", UINT64_C(0x6a7b7caf2ea970c4), 0},
-               {"every_op_1_1.zst", UINT64_C(0xcadcaad7c9839ccd), 3},
-               {"every_op_1_2.zst", UINT64_C(0xba257367f2efc5ad), 3},
-               {"every_op_1_3.zst", UINT64_C(0x663d06a63aeb4214), 3}};
+    enum form form;
+} goldens[] = {{"every_op.zst", UINT64_C(0x6a7b7caf2ea970c4), 0, PLAIN},
+               {"every_op_1_1.zst", UINT64_C(0xcadcaad7c9839ccd), 3, PLAIN},
+               {"every_op_1_2.zst", UINT64_C(0xba257367f2efc5ad), 3, PLAIN},
+               {"every_op_1_3.zst", UINT64_C(0x663d06a63aeb4214), 3, RANKED},
+               {"every_op_1_4.zst", UINT64_C(0xdf949568ab8c390b), 3, WITH_SIDES}};
 enum { GOLDENS = sizeof goldens / sizeof *goldens };
 
 static const char *golden_path(unsigned version) {
@@ -27,16 +31,35 @@ static const char *golden_path(unsigned version) {
     return path;
 }
 
+static unsigned side_at;
+
+static int compare_sides(void *self, const struct trace_side *rows, size_t count,
+                         struct trace_error *problem) {
+    (void)self;
+    (void)problem;
+    for (size_t i = 0; i < count; i++) {
+        ck_assert_uint_lt(side_at, SAMPLE_SIDES);
+        const struct trace_side *wanted = &sample_sides[side_at++];
+        ck_assert_uint_eq(rows[i].kind, wanted->kind);
+        ck_assert_uint_eq(rows[i].event, wanted->event);
+        ck_assert_mem_eq(rows[i].values, wanted->values, sizeof wanted->values);
+    }
+    return 0;
+}
+
 START_TEST(the_golden_traces_are_read) {
     struct trace_event event;
     struct trace_summary summary;
     struct trace_reader *reader = trace_reader_open(golden_path((unsigned)_i), &error);
     ck_assert_msg(reader != NULL, "%s", error.text);
+    trace_reader_visit_sides(reader, compare_sides, NULL);
+    side_at = 0;
     for (unsigned i = 0; i < SAMPLE_EVENTS; i++) {
         ck_assert_msg(trace_reader_next(reader, &event, 1, &error) == 1, "%s", error.text);
         ck_assert_msg(sample_equal(&event, &sample_events[i]), "event %u differs", i);
     }
     ck_assert_int_eq(trace_reader_next(reader, &event, 1, &error), 0);
+    ck_assert_uint_eq(side_at, goldens[_i].form == WITH_SIDES ? SAMPLE_SIDES : 0);
     trace_reader_summary(reader, &summary);
     ck_assert(summary.complete);
     ck_assert_uint_eq(summary.hash, goldens[_i].hash);
@@ -59,9 +82,9 @@ static size_t content_of(const char *path, uint8_t *content, size_t capacity) {
 
 START_TEST(the_writer_still_writes_it) {
     static uint8_t golden[1 << 16], today[1 << 16];
-    bool ranked = _i == GOLDENS - 1; // the last is the small form, the one before it the other
-    int status = ranked ? sample_write_ranked("today.zst", 8, &error)
-                        : sample_write("today.zst", 8, true, &error);
+    int status = goldens[_i].form == RANKED       ? sample_write_ranked("today.zst", 8, &error)
+                 : goldens[_i].form == WITH_SIDES ? sample_write_sides("today.zst", 8, &error)
+                                                  : sample_write("today.zst", 8, true, &error);
     ck_assert_msg(status == 0, "%s", error.text);
     size_t golden_size = content_of(golden_path((unsigned)_i), golden, sizeof golden);
     size_t today_size = content_of("today.zst", today, sizeof today);
@@ -76,7 +99,7 @@ int main(void) {
     Suite *suite = suite_create("trace_golden");
     TCase *tests = tcase_create("all");
     tcase_add_loop_test(tests, the_golden_traces_are_read, 0, GOLDENS);
-    tcase_add_loop_test(tests, the_writer_still_writes_it, GOLDENS - 2, GOLDENS);
+    tcase_add_loop_test(tests, the_writer_still_writes_it, GOLDENS - 3, GOLDENS);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

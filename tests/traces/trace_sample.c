@@ -1,13 +1,14 @@
 // trace_sample: writes the sample trace to a file, for the scripts of this folder.
 //
-//     trace_sample FILE [ROWS_PER_CHUNK [unfinished|control|ranked]]
+//     trace_sample FILE [ROWS_PER_CHUNK [unfinished|control|ranked|sides]]
 //
-// ranked: in the small form. unfinished: without END and index. control: another one, whose
-// program's name would colour a terminal.
+// sides: with rows beside the events. ranked: in the small form. unfinished: without END and index.
+// control: another one, whose program's name would colour a terminal.
 //
 // golden/every_op.zst (1.0), every_op_1_1.zst and every_op_1_2.zst were made by `trace_sample FILE
-// 8`, every_op_1_3.zst by `trace_sample FILE 8 ranked`. Each stays as it is as long as readers of
-// its version are to be read, and a new version adds its own beside it.
+// 8`, every_op_1_3.zst by `trace_sample FILE 8 ranked`, every_op_1_4.zst by `... sides`. Each stays
+// as it is as long as readers of its version are to be read, and a new version adds its own beside
+// it.
 #include "sample.h"
 
 #include <stdio.h>
@@ -27,9 +28,11 @@ int main(int argc, char **argv) {
     uint32_t rows = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 8;
     bool control = argc > 3 && strcmp(argv[3], "control") == 0;
     bool ranked = argc > 3 && strcmp(argv[3], "ranked") == 0;
-    int status = control  ? write_control(argv[1], &error)
-                 : ranked ? sample_write_ranked(argv[1], rows, &error)
-                          : sample_write(argv[1], rows, argc < 4, &error);
+    bool sides = argc > 3 && strcmp(argv[3], "sides") == 0;
+    int status = sides     ? sample_write_sides(argv[1], rows, &error)
+                 : control ? write_control(argv[1], &error)
+                 : ranked  ? sample_write_ranked(argv[1], rows, &error)
+                           : sample_write(argv[1], rows, argc < 4, &error);
     if (status == 0)
         return 0;
     fprintf(stderr, "trace_sample: %s\n", error.text);
