@@ -6,6 +6,7 @@ says of them. Exit 0: passed, 77: skipped (says why), else failed. Words: a *tra
 of a .zst file; its *rows* are what `haktrace dump --json` writes, one dict an event.
 """
 import collections
+import contextlib
 import glob
 import json
 import os
@@ -646,9 +647,10 @@ def stopped_process():
                process.poll() is not None)
     for _ in range(20):
         for program in descendants(process.pid, "recorder_subjec"):
-            os.kill(program, signal.SIGSTOP)
-            time.sleep(0.01)
-            os.kill(program, signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError): # it may end on the way
+                os.kill(program, signal.SIGSTOP)
+                time.sleep(0.01)
+                os.kill(program, signal.SIGCONT)
         time.sleep(0.005)
     check(process.wait() == 0, process.returncode)
     check(verified()["unknown_frees"] == 0, end_of())
