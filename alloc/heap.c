@@ -39,6 +39,10 @@ static uint32_t round_up(uint32_t page, uint32_t align) {
 
 // ---------------------------------------------------------------- free runs; lock taken
 
+static uint32_t *runs_of(struct mf2_state *state, uint8_t kind) {
+    return kind == MF2_PAGE_DIRTY ? &state->dirty_runs : &state->clean_runs;
+}
+
 static void mark_ends(struct mf2_state *state, uint32_t page, uint32_t count, uint8_t run_end) {
     state->pages[page].run_end = run_end;
     state->pages[page + count - 1].run_end = run_end;
@@ -47,6 +51,7 @@ static void mark_ends(struct mf2_state *state, uint32_t page, uint32_t count, ui
 static void run_unlink(struct mf2_state *state, uint32_t page) {
     struct MidPage *run = &state->pages[page];
     uint32_t *bins = bins_of(state, run->run_end);
+    --*runs_of(state, run->run_end);
     mark_ends(state, page, run->run_pages, 0);
     if (run->list_prev)
         state->pages[run->list_prev].list_next = run->list_next;
@@ -59,6 +64,7 @@ static void run_unlink(struct mf2_state *state, uint32_t page) {
 static void run_link(struct mf2_state *state, uint32_t page, uint32_t count, uint8_t kind) {
     struct MidPage *run = &state->pages[page];
     uint32_t *bin = &bins_of(state, kind)[bin_of(count)];
+    ++*runs_of(state, kind);
     mark_ends(state, page, count, kind);
     run->state = kind;
     run->run_pages = count;
@@ -119,6 +125,8 @@ static uint32_t shortest_fit(struct mf2_state *state, const uint32_t *bins, uint
 // left over of a short run is little, and long runs stay for those who need them.
 static uint32_t run_take(struct mf2_state *state, uint8_t kind, uint32_t count, uint32_t align) {
     const uint32_t *bins = bins_of(state, kind);
+    if (*runs_of(state, kind) == 0)
+        return 0; // nearly always so while memory grows
     for (uint32_t bin = bin_of(count); bin < MF2_RUN_BINS; bin++) {
         uint32_t run = shortest_fit(state, bins, bin, count, align);
         if (!run)

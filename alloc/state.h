@@ -217,9 +217,10 @@ struct mf2_state {
     uint64_t pages_ready;                        // offset: MidPages before it are memory
     uint32_t clean_bins[MF2_RUN_BINS];           // free runs by length
     uint32_t dirty_bins[MF2_RUN_BINS];
-    uint32_t dirty_pages;      // in dirty runs
-    uint32_t dirty_pages_low;  // fewest of them since the helper looked last,
-    uint32_t dirty_pages_seen; // and how many there were then
+    uint32_t clean_runs, dirty_runs; // in all of these bins
+    uint32_t dirty_pages;            // in dirty runs
+    uint32_t dirty_pages_low;        // fewest of them since the helper looked last,
+    uint32_t dirty_pages_seen;       // and how many there were then
     // H: pages mapped and not purged, dirty runs and large blocks included. Written with the lock
     // taken, read without: who sizes something by it may see an old one.
     mf2_atomic_u32 held_pages;

@@ -8,7 +8,7 @@
 #include "platform.h"
 #include "state.h"
 
-// Chances, one in so many; each per point of its kind.
+// Chances, one in so many, powers of two; each per point of its kind.
 enum {
     CAS_FAILS = 16,
     COMMIT_FAILS = 8,
@@ -25,8 +25,8 @@ static bool waits(const struct world *world, uint32_t fiber) {
            !world_is_runnable(world, fiber);
 }
 
-static bool find_waiter(struct replay_strategist *strategist, const struct world *world,
-                        uint32_t *waiter) {
+static MF2_NOINLINE bool find_waiter(struct replay_strategist *strategist,
+                                     const struct world *world, uint32_t *waiter) {
     uint32_t count = strategist->fiber_limit + 1;
     uint32_t first = replay_random_below(strategist, count);
     for (uint32_t i = 0; i < count; i++) {
@@ -38,7 +38,8 @@ static bool find_waiter(struct replay_strategist *strategist, const struct world
 }
 
 // Just past one of the route's deadlines, or a moment.
-static uint64_t clock_jump_ns(struct replay_strategist *strategist, struct world *world) {
+static MF2_NOINLINE uint64_t clock_jump_ns(struct replay_strategist *strategist,
+                                           struct world *world) {
     const struct mf2_route *route = &world_mf2(world)->route;
     const uint64_t jumps[] = {1, route->rfr_ns, route->rfr_ns + 1, route->idle_ns + 1};
     return jumps[replay_random_below(strategist, sizeof jumps / sizeof jumps[0])];
@@ -49,17 +50,20 @@ static bool has_deadlines(struct world *world) {
     return route->rfr_ns != 0 || route->idle_ns != 0;
 }
 
-static uint32_t outcome_of(struct replay_strategist *strategist, uint8_t kind) {
+static bool comes(uint64_t drawn, uint32_t once_in) {
+    return (drawn & (once_in - 1)) == 0;
+}
+
+static uint32_t outcome_of(uint64_t drawn, uint8_t kind) {
     switch (kind) {
     case MF2_POINT_CAS:
-        return replay_once_in(strategist, CAS_FAILS) ? WORLD_OUTCOME_FAIL : WORLD_OUTCOME_NORMAL;
+        return comes(drawn, CAS_FAILS) ? WORLD_OUTCOME_FAIL : WORLD_OUTCOME_NORMAL;
     case MF2_POINT_COMMIT:
-        return replay_once_in(strategist, COMMIT_FAILS) ? WORLD_OUTCOME_FAIL : WORLD_OUTCOME_NORMAL;
+        return comes(drawn, COMMIT_FAILS) ? WORLD_OUTCOME_FAIL : WORLD_OUTCOME_NORMAL;
     case MF2_POINT_HELPER_START:
-        return replay_once_in(strategist, HELPER_FAILS) ? WORLD_OUTCOME_FAIL : WORLD_OUTCOME_NORMAL;
+        return comes(drawn, HELPER_FAILS) ? WORLD_OUTCOME_FAIL : WORLD_OUTCOME_NORMAL;
     case MF2_POINT_FUTEX_WAIT:
-        return replay_once_in(strategist, WAIT_ENDS) ? WORLD_OUTCOME_SPURIOUS
-                                                     : WORLD_OUTCOME_NORMAL;
+        return comes(drawn, WAIT_ENDS) ? WORLD_OUTCOME_SPURIOUS : WORLD_OUTCOME_NORMAL;
     default:
         return WORLD_OUTCOME_NORMAL;
     }
@@ -68,13 +72,14 @@ static uint32_t outcome_of(struct replay_strategist *strategist, uint8_t kind) {
 void replay_environment_choose(struct replay_strategist *strategist, struct world *world,
                                struct world_choice *choice) {
     uint32_t waiter;
-    if (replay_once_in(strategist, WAITER_WAKES) && find_waiter(strategist, world, &waiter)) {
+    uint64_t drawn = replay_random(strategist); // one draw a point, different bits for each chance
+    if (MF2_UNLIKELY(comes(drawn, WAITER_WAKES)) && find_waiter(strategist, world, &waiter)) {
         choice->fiber = waiter;
         choice->outcome = WORLD_OUTCOME_SPURIOUS;
         return;
     }
     uint8_t kind = world_point_of(world, choice->fiber)->site->kind;
-    choice->outcome = outcome_of(strategist, kind);
+    choice->outcome = outcome_of(drawn >> 16, kind);
     if (kind == MF2_POINT_CLOCK && has_deadlines(world) && replay_once_in(strategist, CLOCK_JUMPS))
         choice->clock_ns += clock_jump_ns(strategist, world);
 }

@@ -598,7 +598,7 @@ static bool prepare(struct compiler *compiler) {
     if (plan->streams == NULL || compiler->streams == NULL || compiler->handed_over == NULL ||
         compiler->asked_elsewhere == NULL || compiler->joined == NULL || compiler->made == NULL ||
         compiler->has_operations == NULL || compiler->exit_milestone == NULL ||
-        compiler->last_operation == NULL || !program_objects_init(&compiler->live))
+        compiler->last_operation == NULL || !program_objects_init(&compiler->live, UINT64_MAX))
         return no_memory(compiler);
     for (uint32_t i = 0; i < plan->stream_count; i++)
         compiler->streams[i].own.made = 1; // slot 0 is for blocks on their way
@@ -613,7 +613,7 @@ static bool begin_second_reading(struct compiler *compiler) {
         for (uint32_t i = 0; i < compiler->plan->stream_count; i++)
             compiler->plan->streams[i].begins = true;
     program_objects_free(&compiler->live);
-    return program_objects_init(&compiler->live) || no_memory(compiler);
+    return program_objects_init(&compiler->live, UINT64_MAX) || no_memory(compiler);
 }
 
 static bool end_plan(struct compiler *compiler) {

@@ -134,9 +134,10 @@ struct replay_strategist {
     uint64_t selected; // of this run: surw
     uint32_t intended; // fiber that comes next there
     uint64_t turns[REPLAY_DEPTH_MAX];
-    uint32_t turn_count, committed;
+    uint32_t turn_count, next_turn;
     uint64_t lowest; // priority given out last to who shall come last
     bool measures;   // this run fills in run_points and fiber_points
+    bool plain;      // this run: nobody but `plays` has a say, and nobody looks on
     // Choices beside threads (environment.c).
     bool environment;                 // may be chosen at all
     bool surprises;                   // are chosen in this run

@@ -36,19 +36,37 @@ static uint32_t any_runnable(struct replay_strategist *strategist, const struct 
     return runnable[replay_random_below(strategist, count)];
 }
 
+static void bring_turns_in_order(struct replay_strategist *strategist) {
+    uint64_t *turns = strategist->turns;
+    for (uint32_t i = 1; i < strategist->turn_count; i++) {
+        uint64_t turn = turns[i];
+        uint32_t place = i;
+        for (; place > 0 && turns[place - 1] > turn; place--)
+            turns[place] = turns[place - 1];
+        turns[place] = turn;
+    }
+}
+
 static void draw_turns(struct replay_strategist *strategist) {
     uint32_t spread = DEPTH_MAX - DEPTH_MIN + 1;
     strategist->turn_count = DEPTH_MIN - 1 + replay_random_below(strategist, spread);
     for (uint32_t i = 0; i < strategist->turn_count; i++)
         strategist->turns[i] =
             replay_random_below(strategist, (uint32_t)strategist->run_points + 1);
+    bring_turns_in_order(strategist);
+    strategist->next_turn = 0;
 }
 
-static bool is_turn(const struct replay_strategist *strategist, uint64_t number) {
-    for (uint32_t i = 0; i < strategist->turn_count; i++)
-        if (strategist->turns[i] == number)
-            return true;
-    return false;
+// Asked point by point.
+static bool is_turn(struct replay_strategist *strategist, uint64_t number) {
+    uint32_t next = strategist->next_turn;
+    if (next == strategist->turn_count || strategist->turns[next] > number)
+        return false;
+    while (next < strategist->turn_count && strategist->turns[next] <= number)
+        next++;
+    bool is = strategist->turns[next - 1] == number;
+    strategist->next_turn = next;
+    return is;
 }
 
 // ---------------------------------------------------------------- priorities
@@ -146,7 +164,7 @@ void replay_urw_pick(void *self, struct world *world, const struct world_point *
     const uint32_t *runnable = world_runnables(world, &count);
     for (i = 0; i < count; i++)
         sum += weight(strategist, runnable[i]);
-    uint64_t drawn = replay_random(strategist) % sum;
+    uint64_t drawn = replay_random_below(strategist, (uint32_t)sum);
     for (i = 0; drawn >= weight(strategist, runnable[i]); i++)
         drawn -= weight(strategist, runnable[i]);
     choice->fiber = runnable[i];
@@ -188,7 +206,7 @@ static void draw_intended(struct replay_strategist *strategist) {
     strategist->intended = WORLD_NO_FIBER;
     if (sum == 0)
         return;
-    uint64_t drawn = replay_random(strategist) % sum;
+    uint64_t drawn = replay_random_below(strategist, (uint32_t)sum);
     uint32_t fiber = 0;
     for (; drawn >= strategist->points_left[fiber]; fiber++)
         drawn -= strategist->points_left[fiber];

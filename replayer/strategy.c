@@ -170,6 +170,9 @@ static void explorer_begin(void *self, struct world *world, uint64_t seed) {
         strategist->environment && strategist->plays->searches && replay_once_in(strategist, 2);
     if (strategist->older_stores)
         strategist->stale_once_in = 1u << replay_random_below(strategist, STALE_LOG2_MAX + 1);
+    strategist->plain = !strategist->surprises && !strategist->older_stores &&
+                        strategist->guide == NULL && strategist->notes == NULL &&
+                        !strategist->measures && strategist->coverage == NULL;
     strategist->plays->strategy.begin(self, world, seed);
 }
 
@@ -181,14 +184,14 @@ static uint32_t older_store(struct replay_strategist *strategist, struct world *
     return draws ? replay_random_below(strategist, ages + 1) : 0;
 }
 
-static void explorer_pick(void *self, struct world *world, const struct world_point *point,
-                          struct world_choice *choice) {
-    struct replay_strategist *strategist = self;
+static MF2_NOINLINE void pick_with_others(struct replay_strategist *strategist, struct world *world,
+                                          const struct world_point *point,
+                                          struct world_choice *choice) {
     if (strategist->guide != NULL) {
         replay_guide_pick(strategist->guide, strategist, world, point, choice);
         return;
     }
-    strategist->plays->strategy.pick(self, world, point, choice);
+    strategist->plays->strategy.pick(strategist, world, point, choice);
     if (strategist->surprises)
         replay_environment_choose(strategist, world, choice);
     if (strategist->older_stores && !strategist->measures)
@@ -203,6 +206,15 @@ static void explorer_pick(void *self, struct world *world, const struct world_po
     if (strategist->coverage != NULL)
         replay_coverage_note(strategist->coverage, world_point_of(world, choice->fiber),
                              choice->fiber, choice);
+}
+
+static void explorer_pick(void *self, struct world *world, const struct world_point *point,
+                          struct world_choice *choice) {
+    struct replay_strategist *strategist = self;
+    if (strategist->plain)
+        strategist->plays->strategy.pick(self, world, point, choice);
+    else
+        pick_with_others(strategist, world, point, choice);
 }
 
 static void explorer_ready(void *self, struct world *world, uint32_t fiber) {

@@ -289,6 +289,14 @@ static struct fiber *chosen_fiber(struct world *world, const struct world_choice
     return fiber;
 }
 
+// Nearly every choice is a fiber that can run and nothing else. NULL: this one is not.
+static inline struct fiber *plainly_chosen(struct world *world, const struct world_choice *choice) {
+    bool plain = choice->outcome == WORLD_OUTCOME_NORMAL && choice->store_age == 0 &&
+                 choice->clock_ns == world->clock_ns && choice->fiber <= world->fiber_limit;
+    struct fiber *fiber = &world->fibers[plain ? choice->fiber : 0];
+    return plain && fiber->state == FIBER_RUNNABLE ? fiber : NULL;
+}
+
 // Who runs next, decided at the point of `fiber`; NULL if the run has ended.
 static struct fiber *pick(struct world *world, struct fiber *fiber) {
     if (!world->runnable_count && !world_jump_clock(world)) {
@@ -305,9 +313,12 @@ static struct fiber *pick(struct world *world, struct fiber *fiber) {
     if (world->end != WORLD_RUNNING) {
         return NULL; // the strategy has ended it: a schedule that does not fit
     }
-    struct fiber *chosen = chosen_fiber(world, &choice);
-    if (!chosen) {
-        return NULL;
+    struct fiber *chosen = plainly_chosen(world, &choice);
+    if (MF2_UNLIKELY(!chosen)) {
+        chosen = chosen_fiber(world, &choice);
+        if (!chosen) {
+            return NULL;
+        }
     }
     chosen->outcome = (uint8_t)choice.outcome;
     chosen->store_age = (uint8_t)choice.store_age;
@@ -317,15 +328,16 @@ static struct fiber *pick(struct world *world, struct fiber *fiber) {
     return chosen;
 }
 
-static uint64_t mixed(uint64_t trail, uint64_t value) {
+static inline uint64_t mixed(uint64_t trail, uint64_t value) {
     trail = (trail ^ value) * UINT64_C(0x9E3779B97F4A7C15);
     return trail ^ trail >> 32;
 }
 
-static void follow_trail(struct world *world, const struct world_point *point) {
+static inline void follow_trail(struct world *world, const struct world_point *point) {
     uint64_t place =
         (uint64_t)point->fiber << 32 | (uint64_t)point->site->kind << 24 | point->site->line;
-    world->trail = mixed(mixed(world->trail, place), point->offset ^ point->operand << 20);
+    uint64_t access = (point->offset ^ point->operand << 20) * UINT64_C(0xD1B54A32D192ED03);
+    world->trail = mixed(world->trail, place ^ access ^ access >> 29);
 }
 
 static void too_many_points(struct world *world) {

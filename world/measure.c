@@ -29,13 +29,21 @@
 
 // ---------------------------------------------------------------- digest
 
+// False: no memory.
+static bool digest_begin(struct program_result *result) {
+    result->hash = XXH3_createState();
+    if (result->hash != NULL)
+        XXH3_64bits_reset(result->hash);
+    return result->hash != NULL;
+}
+
 static void digest_flush(struct program_result *result) {
     XXH3_64bits_update(result->hash, result->digest_records,
                        result->digest_pending * sizeof result->digest_records[0]);
     result->digest_pending = 0;
 }
 
-static void digest_operation(struct program_result *result, const struct program_done *done) {
+static bool digest_operation(struct program_result *result, const struct program_done *done) {
     result->digest_records[result->digest_pending++] =
         (struct program_digest_record){.step = done->step,
                                        .object = done->object,
@@ -44,8 +52,24 @@ static void digest_operation(struct program_result *result, const struct program
                                        .thread = done->thread,
                                        .held = (uint32_t)result->held,
                                        .op_and_align = done->op | (uint64_t)done->align_log2 << 8};
-    if (result->digest_pending == PROGRAM_DIGEST_BATCH)
-        digest_flush(result);
+    if (result->digest_pending < PROGRAM_DIGEST_BATCH)
+        return true;
+    if (result->hash == NULL && !digest_begin(result))
+        return false;
+    digest_flush(result);
+    return true;
+}
+
+// Of a short run, whose records are all still here, when it is asked for: who explores asks of one
+// run in very many.
+uint64_t program_behaviour(const struct program_result *result) {
+    char bytes[sizeof result->digest_records + sizeof result->counters];
+    size_t size = result->digest_pending * sizeof result->digest_records[0];
+    if (result->hash != NULL)
+        return XXH3_64bits_digest(result->hash);
+    memcpy(bytes, result->digest_records, size);
+    memcpy(bytes + size, &result->counters, sizeof result->counters);
+    return XXH3_64bits(bytes, size + sizeof result->counters);
 }
 
 // What a run is called: what it did, under which policy and page geometry. Two policies may do the
@@ -54,8 +78,8 @@ static void digest_operation(struct program_result *result, const struct program
 static uint64_t digest_of_run(const struct program_result *result) {
     char text[1024], value[64];
     const char *name;
-    int length = snprintf(text, sizeof text, "%016llx %s", (unsigned long long)result->behaviour,
-                          result->geometry->name);
+    int length = snprintf(text, sizeof text, "%016llx %s",
+                          (unsigned long long)program_behaviour(result), result->geometry->name);
     for (size_t i = 0; (name = mf2_route_switch(&result->route, i, value, sizeof value)) != NULL;
          i++)
         length += snprintf(text + length, sizeof text - (size_t)length, " %s=%s", name, value);
@@ -369,22 +393,17 @@ static void take_last_row(struct program_result *result) {
 static void prepare_classes(struct program_result *result) {
     const struct mf2_geometry *geometry = result->geometry;
     for (uint32_t k = 0; k < geometry->class_count; k++)
-        result->classes[k].capacity = mf2_geometry_capacity(geometry, k);
+        result->classes[k] =
+            (struct program_class_row){.capacity = mf2_geometry_capacity(geometry, k)};
 }
 
 struct program_result *program_meter_begin(struct world *world,
                                            const struct program_options *options,
                                            uint64_t operations) {
     struct program_result *result = malloc(sizeof *result);
-    XXH3_state_t *hash = XXH3_createState();
-    if (result == NULL || hash == NULL) {
-        free(result);
-        XXH3_freeState(hash);
+    if (result == NULL)
         return NULL;
-    }
-    memset(result, 0, offsetof(struct program_result, digest_records));
-    XXH3_64bits_reset(hash);
-    result->hash = hash;
+    memset(result, 0, offsetof(struct program_result, classes));
     result->world = world;
     result->state = world_mf2(world);
     result->geometry = result->state->geometry;
@@ -448,7 +467,8 @@ bool program_meter_operation(struct program_result *result, const struct program
         return false;
     result->steps_done++;
     add_up_pages(result);
-    digest_operation(result, done);
+    if (!digest_operation(result, done))
+        return false;
     if (result->on_done)
         result->on_done(result->on_done_self, result->world, done);
     return result->steps_done < result->next_row_step || take_row(result);
@@ -482,7 +502,7 @@ static void note_violation(struct program_result *result) {
 }
 
 static enum world_end check_at_rest(struct program_result *result, enum world_end end) {
-    if (end == WORLD_DONE && !world_check_quiescent(result->world))
+    if (end == WORLD_DONE && !result->at_rest && !world_check_quiescent(result->world))
         return WORLD_VIOLATION;
     return end;
 }
@@ -497,9 +517,10 @@ enum world_end program_meter_end(struct program_result *result, enum world_end e
     world_counters(result->world, &result->counters);
     sum_class_counters(result);
     settle_threads(result);
-    digest_flush(result);
-    XXH3_64bits_update(result->hash, &result->counters, sizeof result->counters);
-    result->behaviour = XXH3_64bits_digest(result->hash);
+    if (result->hash != NULL) {
+        digest_flush(result);
+        XXH3_64bits_update(result->hash, &result->counters, sizeof result->counters);
+    }
     result->world = NULL;
     result->state = NULL;
     result->objects = NULL;

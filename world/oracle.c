@@ -46,6 +46,7 @@ enum {
 // A slow path that a thread is in, as seen from outside.
 struct slow_path {
     uint64_t slow_paths;                  // the thread's counter
+    uint64_t pages_made;                  // of all classes
     uint64_t pages_new[MF2_CLASS_MAX];    // new and recycled pages of the class until now
     uint64_t pending_then[MF2_CLASS_MAX]; // heads of its own queues when it began
 };
@@ -542,6 +543,11 @@ bool world_check_blocks(struct world *world, void *const *blocks, size_t count) 
 
 // ---------------------------------------------------------------- at points: the must-reuse gate
 
+// New and recycled pages of all classes, and of one; MF2 counts both in one step.
+static uint64_t all_pages_made(const struct MF2_ThreadPages *thread) {
+    return thread->counters.new_page_count + thread->counters.recycled_pages;
+}
+
 static uint64_t pages_made(const struct MF2_ThreadPages *thread, uint32_t k) {
     return (uint64_t)thread->classes[k].new_pages + thread->classes[k].recycled_pages;
 }
@@ -562,22 +568,34 @@ static void judge_new_page(struct world *world, const struct MF2_ThreadPages *th
     }
 }
 
-// The thread's slow path is seen at its next point after it began, before another fiber has run.
-static void watch_slow_path(struct world *world, const struct MF2_ThreadPages *thread) {
-    struct slow_path *slow = &world->oracle_memory->slow_paths[thread->slot];
-    uint32_t class_count = world->mf2->geometry->class_count;
-    for (uint32_t k = 0; k < class_count; k++) {
+static void judge_new_pages(struct world *world, const struct MF2_ThreadPages *thread,
+                            struct slow_path *slow) {
+    slow->pages_made = all_pages_made(thread);
+    for (uint32_t k = 0; k < world->mf2->geometry->class_count; k++) {
         uint64_t made = pages_made(thread, k);
         if (made != slow->pages_new[k]) {
             judge_new_page(world, thread, k, slow);
             slow->pages_new[k] = made;
         }
     }
-    if (thread->counters.slow_paths != slow->slow_paths) {
-        slow->slow_paths = thread->counters.slow_paths;
-        for (uint32_t k = 0; k < class_count; k++) {
-            slow->pending_then[k] = thread->pending[k].value;
-        }
+}
+
+static void note_slow_path(const struct world *world, const struct MF2_ThreadPages *thread,
+                           struct slow_path *slow) {
+    slow->slow_paths = thread->counters.slow_paths;
+    for (uint32_t k = 0; k < world->mf2->geometry->class_count; k++) {
+        slow->pending_then[k] = thread->pending[k].value;
+    }
+}
+
+// The thread's slow path is seen at its next point after it began, before another fiber has run.
+static inline void watch_slow_path(struct world *world, const struct MF2_ThreadPages *thread) {
+    struct slow_path *slow = &world->oracle_memory->slow_paths[thread->slot];
+    if (MF2_UNLIKELY(all_pages_made(thread) != slow->pages_made)) {
+        judge_new_pages(world, thread, slow);
+    }
+    if (MF2_UNLIKELY(thread->counters.slow_paths != slow->slow_paths)) {
+        note_slow_path(world, thread, slow);
     }
 }
 
@@ -717,19 +735,23 @@ void world_oracle_access(struct world *world, const struct world_point *point) {
 }
 
 // The counters as they stand after a snapshot are what later ones are compared with.
-void world_oracle_reset(struct world *world) {
+void world_oracle_reset(struct world *world, uint32_t slots_used) {
     struct oracle_memory *memory = world->oracle_memory;
     struct mf2_state *state = world->mf2;
     if (!world->options.oracles_at_points) {
         return;
     }
-    for (uint32_t slot = 1; slot <= state->thread_limit; slot++) {
+    uint32_t last = slots_used < state->thread_limit ? slots_used : state->thread_limit;
+    for (uint32_t slot = 1; slot <= last; slot++) {
         const struct MF2_ThreadPages *thread = mf2_thread_of_slot(state, slot);
-        memory->slow_paths[slot] = (struct slow_path){.slow_paths = thread->counters.slow_paths};
+        struct slow_path *slow = &memory->slow_paths[slot];
+        slow->slow_paths = thread->counters.slow_paths;
+        slow->pages_made = all_pages_made(thread);
         memory->adoptions[slot] =
             (struct adoption){.adoption_allowed = thread->counters.adoption_allowed};
         for (uint32_t k = 0; k < state->geometry->class_count; k++) {
-            memory->slow_paths[slot].pages_new[k] = pages_made(thread, k);
+            slow->pages_new[k] = pages_made(thread, k);
+            slow->pending_then[k] = 0;
         }
     }
 }

@@ -402,7 +402,7 @@ static enum world_end check_live_blocks(struct program_run *run, enum world_end 
     for (uint64_t i = 0; i < UINT64_C(1) << (64 - objects->shift); i++)
         if (objects->slots[i].key != 0 && objects->slots[i].state == PROGRAM_OBJECT_LIVE)
             blocks[count++] = block_of(run, &objects->slots[i]);
-    bool fine = world_check_blocks(run->world, blocks, count);
+    bool fine = run->result->at_rest = world_check_blocks(run->world, blocks, count);
     free(blocks);
     return fine ? end : WORLD_VIOLATION;
 }
@@ -419,7 +419,7 @@ enum world_end program_run(struct world *world, struct program_source *source,
     source->message[0] = '\0';
     enum world_end end = WORLD_DONE;
     run.result = program_meter_begin(world, options, source->operations);
-    if (run.result == NULL || !program_objects_init(&run.objects))
+    if (run.result == NULL || !program_objects_init(&run.objects, source->operations))
         program_run_fail(&run, "out of memory for the run");
     else {
         run.result->objects = &run.objects;

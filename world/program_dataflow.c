@@ -179,7 +179,7 @@ static bool count_all(struct program_run *run, struct program_streams *streams) 
 
 static bool sort_all(struct program_run *run, struct program_streams *streams) {
     struct sorting sorting = {.streams = streams};
-    if (!program_objects_init(&sorting.live))
+    if (!program_objects_init(&sorting.live, run->source->operations))
         return fail_for_memory(run);
     bool sorted = each_operation(run, sort_operation, &sorting);
     program_objects_free(&sorting.live);
@@ -294,7 +294,8 @@ static struct program_object *usable_entry(struct dataflow *dataflow, uint64_t o
     struct program_object *entry = program_objects_find(&dataflow->usables, object);
     if (entry != NULL)
         return entry;
-    entry = program_objects_add(&dataflow->usables, object);
+    bool made = dataflow->usables.slots != NULL || program_objects_init(&dataflow->usables, 0);
+    entry = made ? program_objects_add(&dataflow->usables, object) : NULL;
     if (entry == NULL)
         no_memory(dataflow);
     else
@@ -493,7 +494,7 @@ static bool prepare_runners(struct dataflow *dataflow) {
         if (dataflow->done == NULL)
             return false;
     }
-    return program_objects_init(&dataflow->usables);
+    return true;
 }
 
 static enum world_end run_threads(struct dataflow *dataflow) {

@@ -152,14 +152,14 @@ struct program_result {
     const struct mf2_geometry *geometry;
     struct mf2_route route;
     bool brief, interrupted;
+    bool at_rest; // what must hold at rest has been checked
     enum world_end end;
     void (*on_done)(void *self, struct world *world, const struct program_done *done);
     void *on_done_self;
 
     // -- digest
-    XXH3_state_t *hash;
+    XXH3_state_t *hash; // NULL: all records are still below
     uint32_t digest_pending;
-    uint64_t behaviour; // see digest_of_run
 
     // -- pages and bytes; sums are over steps
     uint64_t steps, steps_done, points, time_ns;
@@ -169,9 +169,6 @@ struct program_result {
     uint64_t constant_pages, constant_pages_max;
     uint64_t failed_allocations, unresolved;
     uint64_t allocations;
-
-    // -- classes
-    struct program_class_row classes[MF2_CLASS_MAX];
 
     // -- threads, by number; slots' counts when their present thread got them
     struct program_thread_row *threads;
@@ -197,7 +194,8 @@ struct program_result {
     bool violated;
     struct world_violation violation;
 
-    // Last, because it does not begin as zero.
+    // Last, because they do not begin as zero; of classes those that there are do.
+    struct program_class_row classes[MF2_CLASS_MAX];
     struct program_digest_record digest_records[PROGRAM_DIGEST_BATCH];
 };
 
@@ -220,5 +218,7 @@ void program_sites_look(struct program_result *result, uint64_t total, uint64_t 
 
 // An operation on an object that does not live: counted, not done.
 void program_meter_unresolved(struct program_result *result);
+// A hash over every operation, its result and the counters; of a run that has ended.
+uint64_t program_behaviour(const struct program_result *result);
 
 #endif

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LOG2_SLOTS_MIN      4 // two groups
 #define LOG2_SLOTS_AT_FIRST 7
 
 static uint64_t slot_count(const struct program_objects *objects) {
@@ -23,8 +24,11 @@ static uint64_t home_slot(const struct program_objects *objects, uint64_t key) {
     return group << 3 | (key & 7);
 }
 
-bool program_objects_init(struct program_objects *objects) {
-    objects->shift = 64 - LOG2_SLOTS_AT_FIRST;
+bool program_objects_init(struct program_objects *objects, uint64_t expected) {
+    unsigned log2 = LOG2_SLOTS_MIN;
+    while (log2 < LOG2_SLOTS_AT_FIRST && expected > (UINT64_C(3) << log2) / 4)
+        log2++;
+    objects->shift = 64 - log2;
     objects->count = 0;
     objects->slots = calloc(slot_count(objects), sizeof *objects->slots);
     return objects->slots != NULL;
@@ -50,6 +54,8 @@ void program_objects_prefetch(const struct program_objects *objects, uint64_t ob
 
 struct program_object *program_objects_find(const struct program_objects *objects,
                                             uint64_t object) {
+    if (objects->slots == NULL)
+        return NULL;
     struct program_object *slot = probe(objects, object + 1);
     return slot->key == 0 ? NULL : slot;
 }

@@ -35,7 +35,9 @@ struct program_objects {
     unsigned shift; // 64 − log2(number of slots)
 };
 
-bool program_objects_init(struct program_objects *objects); // false: no memory
+// `expected`: objects at one time, at most, as far as is known; false: no memory.
+bool program_objects_init(struct program_objects *objects, uint64_t expected);
+// A table that is all zero holds nothing and may be searched.
 void program_objects_free(struct program_objects *objects);
 // NULL if it is not there.
 struct program_object *program_objects_find(const struct program_objects *objects, uint64_t object);

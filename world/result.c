@@ -303,7 +303,7 @@ static const char *end_name(const struct program_result *result) {
 static void set_body(json_t *run, const struct program_result *result) {
     set(run, "switches", switches_json(&result->route));
     set(run, "digest", hexadecimal(program_result_digest(result)));
-    set(run, "behaviour", hexadecimal(result->behaviour));
+    set(run, "behaviour", hexadecimal(program_behaviour(result)));
     set(run, "steps", integer(result->steps));
     set(run, "points", integer(result->points));
     set(run, "time_ns", integer(result->time_ns));

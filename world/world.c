@@ -87,7 +87,7 @@ struct world *world_create(const struct world_options *options, char *message,
     }
     world->points = 0; // making an instance is no part of a run
     world->watches = options->oracles_at_points || options->page_bound;
-    world_oracle_reset(world);
+    world_oracle_reset(world, options->mf2.thread_limit);
     world_set_attention(world);
     return world;
 }
@@ -222,6 +222,7 @@ void world_reset(struct world *world, uint64_t seed) {
     if (!world->saved.taken) {
         mf2_fail("a reset needs a snapshot before", 0);
     }
+    uint32_t slots_used = world->mf2->thread_high.value;
     world->strategy_begun = false; // nobody is told of the helper's start below
     drop_fibers(world);
     world_memory_reset(world);
@@ -229,7 +230,7 @@ void world_reset(struct world *world, uint64_t seed) {
     if (world->saved.helper_started) {
         world_start_helper(world);
     }
-    world_oracle_reset(world);
+    world_oracle_reset(world, slots_used);
     if (world->views) {
         world_views_reset(world);
     }

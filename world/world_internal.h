@@ -185,7 +185,8 @@ void world_memory_reset(struct world *world);
 
 bool world_oracle_create(struct world *world, char *message, size_t message_size);
 void world_oracle_destroy(struct world *world);
-void world_oracle_reset(struct world *world);
+// A run has used these slots of MF2, 1 to slots_used.
+void world_oracle_reset(struct world *world, uint32_t slots_used);
 // Who runs has arrived at this point.
 void world_oracle_arrival(struct world *world, const struct world_point *point);
 // It is about to do the access.

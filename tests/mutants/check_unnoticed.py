@@ -81,7 +81,7 @@ def build(folder, name):
     for test in VIRTUAL_TESTS:
         check(CC, "-o", f"{folder}/{test}", *objects_of(test, "tests/alloc"), *virtual,
               f"{BUILD}/tests/lib/libworld_test.a", f"{lib}/libhak_machine.a", "-lxxhash", *CHECK_LIBRARIES)
-    check(CC, "-o", f"{folder}/hakreplay", *objects_of("hakreplay", "replayer"), *virtual,
+    check(CC, "-o", f"{folder}/hakreplay", f"{BUILD}/replayer/CMakeFiles/hakreplay.dir/hakreplay.c.o", *virtual,
           f"{lib}/libhak_replayer.a", f"{lib}/libhak_program.a", f"{lib}/libhaktrace.a",
           f"{lib}/libhak_machine.a", "-ljansson", "-lxxhash", "-lzstd", "-lm")
 

@@ -48,6 +48,8 @@ def objects(build, source_prefix):
     with open(os.path.join(build, "compile_commands.json"), encoding="utf-8") as file:
         commands = json.load(file)
     for command in commands:
+        if " -flto" in command["command"]:
+            continue  # its object has no symbols yet; the source is compiled without as well
         source = os.path.normpath(os.path.join(command["directory"], command["file"]))
         if source.startswith(source_prefix + os.sep):
             output = re.search(r"-o (\S+\.o)\b", command["command"]).group(1)

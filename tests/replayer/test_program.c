@@ -337,7 +337,7 @@ START_TEST(the_table_holds_exactly_what_was_added_and_not_removed) {
     static bool lives[NUMBERS];
     struct program_objects objects;
     uint64_t random = 1, count = 0;
-    ck_assert(program_objects_init(&objects));
+    ck_assert(program_objects_init(&objects, UINT64_MAX));
     for (int i = 0; i < 200000; i++) {
         random = random * UINT64_C(6364136223846793005) + 1442695040888963407u;
         uint64_t object = (random >> 33) % NUMBERS;
