@@ -4,6 +4,7 @@
 #include "replayer.h"
 
 #include "hak_version.h"
+#include "progress.h"
 #include "replayer_os.h"
 #include "world_os.h"
 
@@ -11,8 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define PROGRESS_EVERY_NS UINT64_C(200000000)
 
 struct exploration {
     struct replay_options *options;
@@ -22,8 +21,8 @@ struct exploration {
     struct replay_tree *tree; // of strategy `exhaustive`; NULL: another one
     uint64_t tried;
     bool all; // orders were tried
-    uint64_t begun_ns, told_ns;
-    bool tells;
+    uint64_t begun_ns;
+    struct trace_progress progress;
 };
 
 // ---------------------------------------------------------------- a failing schedule
@@ -151,7 +150,7 @@ static uint64_t begun_ago_ns(const struct exploration *exploration) {
     return replay_os_clock_ns() - exploration->begun_ns;
 }
 
-// Of schedules or of time, whichever ends sooner; where neither is known, 0.
+// Of schedules or of time, whichever ends sooner; where neither is known, below 0.
 static double seconds_left(const struct exploration *exploration, double per_second) {
     const struct replay_options *options = exploration->options;
     double by_count = per_second > 0 && options->schedules != UINT64_MAX
@@ -161,19 +160,23 @@ static double seconds_left(const struct exploration *exploration, double per_sec
                          ? ((double)options->budget_ns - (double)begun_ago_ns(exploration)) / 1e9
                          : 1e18;
     double left = by_count < by_time ? by_count : by_time;
-    return left < 0 || left >= 1e18 ? 0 : left;
+    return left >= 1e18 ? -1 : left < 0 ? 0 : left;
 }
 
 static void tell_progress(struct exploration *exploration) {
     struct replay_coverage_figures seen;
+    char meetings[64];
     uint64_t now_ns = replay_os_clock_ns();
-    if (!exploration->tells || now_ns - exploration->told_ns < PROGRESS_EVERY_NS)
+    if (!trace_progress_is_due(&exploration->progress, now_ns))
         return;
-    exploration->told_ns = now_ns;
     replay_coverage_figures(exploration->coverage, &seen);
-    double per_second = rate(exploration, (double)exploration->tried);
-    fprintf(stderr, "\r%" PRIu64 " schedules, %.0f a second, %" PRIu64 " meetings, %.0f s left ",
-            exploration->tried, per_second, seen.meetings, seconds_left(exploration, per_second));
+    snprintf(meetings, sizeof meetings, "%" PRIu64 " meetings", seen.meetings);
+    struct trace_progress_state state = {
+        .unit = "schedules",
+        .done = (double)exploration->tried,
+        .left_s = seconds_left(exploration, rate(exploration, (double)exploration->tried)),
+        .more = meetings};
+    trace_progress_tell(&exploration->progress, now_ns, &state);
 }
 
 // A chance as a person reads it; Good and Turing's estimate is 0 where nothing was seen just once.
@@ -189,11 +192,10 @@ static void print_chance(const char *what, uint64_t once, uint64_t schedules) {
 }
 
 // Two lines; `outcome` says what came of it.
-static void print_coverage(const struct exploration *exploration, const char *outcome) {
+static void print_coverage(struct exploration *exploration, const char *outcome) {
     const struct replay_trial *trial = &exploration->trial;
     struct replay_coverage_figures seen;
-    if (exploration->tells)
-        fprintf(stderr, "\r%78s\r", "");
+    trace_progress_clear(&exploration->progress);
     if (exploration->options->quiet)
         return;
     printf("%s: route %s, strategy %s: %" PRIu64
@@ -322,7 +324,8 @@ int replay_command_explore(struct replay_options *options) {
         options->schedules = UINT64_MAX;
     if (prepare(&exploration)) {
         replay_os_catch_interrupts();
-        exploration.tells = !options->quiet && replay_os_stderr_is_terminal();
+        exploration.progress =
+            trace_progress_begin("hakreplay", !options->quiet && replay_os_stderr_is_terminal());
         status = search(&exploration);
         if (status == REPLAY_OK)
             print_coverage(&exploration, exploration.all ? "every order tried; no violation found"

@@ -5,6 +5,7 @@
 #include "hak_version.h"
 #include "measure.h"
 #include "replayer_os.h"
+#include "nearest.h"
 #include "tint.h"
 
 #include <errno.h>
@@ -14,16 +15,16 @@
 
 static const struct replay_command commands[] = {
     {"replay", "[OPTIONS] trace.zst|NAME.scn",
-     "Plays a recorded program to MF2 and writes NAME.replay.json.", "rOSpsgtaojq",
-     replay_command_replay},
+     "Plays a recorded program to MF2 and writes NAME.replay.json.",
+     "--route=s2,best --order=dataflow --seed=7 trace.zst", "rOSpsgtaojq", replay_command_replay},
     {"explore", "explore [OPTIONS] trace.zst|NAME.scn",
      "Tries many schedules; on a violation writes it to NAME-SEED.hks and ends with status 1.",
-     "rWSsnbemigaoq", replay_command_explore},
+     "explore --route=cda --budget=60s hand-over.scn", "rWSsnbemigaoq", replay_command_explore},
     {"repro", "repro [OPTIONS] FAIL.hks",
-     "Plays a failing schedule again and prints what happened last, one column a thread.", "xaqGP",
-     replay_command_repro},
+     "Plays a failing schedule again and prints what happened last, one column a thread.",
+     "repro hand-over-17.hks", "xaqGP", replay_command_repro},
     {"measure", "measure [OPTIONS] trace.zst",
-     "Measures real allocators on real threads and writes NAME.measure.json.", NULL, NULL},
+     "Measures real allocators on real threads and writes NAME.measure.json.", NULL, NULL, NULL},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 
@@ -70,11 +71,20 @@ static int run(const struct replay_command *command, int argc, char **argv) {
     return status;
 }
 
+// A word that is no file's and nearly a command's; NULL if it is not.
+static const char *misspelt_command(int argc, char **argv) {
+    const char *names[COMMAND_COUNT];
+    size_t count = 0;
+    for (int i = 0; i < COMMAND_COUNT; i++)
+        if (strcmp(commands[i].name, "replay") != 0)
+            names[count++] = commands[i].name;
+    bool may_be = argc > 2 && argv[1][0] != '-' && strpbrk(argv[1], "./") == NULL;
+    return may_be ? trace_nearest(argv[1], names, count) : NULL;
+}
+
 static int dispatch(int argc, char **argv) {
-    if (argc < 2) {
-        print_help();
-        return REPLAY_USAGE;
-    }
+    if (argc < 2)
+        return replay_fail("expected a trace, or a command such as explore (see hakreplay --help)");
     for (int i = 1; i < argc; i++)
         if (strcmp(argv[i], "--version") == 0)
             return print_version();
@@ -84,6 +94,9 @@ static int dispatch(int argc, char **argv) {
         if (strcmp(argv[1], commands[i].name) == 0)
             return commands[i].run == NULL ? measure_command(argc - 1, argv + 1)
                                            : run(&commands[i], argc - 1, argv + 1);
+    const char *meant = misspelt_command(argc, argv);
+    if (meant != NULL)
+        return replay_fail("unknown command '%s'; did you mean %s?", argv[1], meant);
     return run(&commands[0], argc, argv);
 }
 

@@ -24,6 +24,7 @@
 
 #include "player/player.h"
 #include "program.h"
+#include "progress.h"
 #include "replayer.h"
 
 #include <jansson.h>
@@ -216,6 +217,8 @@ struct measure_session {
     struct measure_plan plan;
     struct measure_subjects subjects;
     char player[MEASURE_TEXT_MAX];
+    struct trace_progress progress;
+    uint32_t round, plays; // the round that runs, plays begun
     bool interrupted;
     char trouble[MEASURE_TEXT_MAX]; // the measurement itself cannot go on
 };

@@ -1,6 +1,7 @@
 // measure_command.c: `hakreplay measure`: its command line, and the order of things.
 #include "measure.h"
 
+#include "nearest.h"
 #include "replayer_os.h"
 #include "world_os.h"
 
@@ -51,8 +52,13 @@ static void print_help(void) {
         "  --stall=SECONDS       without progress for so long, an allocator hangs; default 30\n"
         "  --hold=MIB            plans up to this are in memory before the play; default 256\n"
         "  --allow-anomalies     measure a trace although its order is anomalous\n"
-        "  -o FILE, --output=FILE\n"
-        "  --json, --quiet       print the result as JSON; nothing but errors\n\n"
+        "  -o, --output=FILE     write there\n"
+        "  --json                print the result as JSON instead of tables\n"
+        "  -q, --quiet           print nothing but errors, and no progress\n"
+        "  --help                print this help, and end\n\n"
+        "Examples:\n"
+        "  hakreplay measure trace.zst\n"
+        "  hakreplay measure --allocator=mf2,glibc,mine=./libmine.so --budget=20 trace.zst\n\n"
         "Exit status: 0 measured, with an allocator's failure too where another succeeded; 1 none\n"
         "succeeded; 2 usage or bad input; 130 interrupted.");
 }
@@ -131,6 +137,21 @@ static bool set_option(int letter, const char *value, struct measure_settings *s
     }
 }
 
+static void refuse_option(const char *word) {
+    const char *names[sizeof long_options / sizeof *long_options];
+    char meant[TRACE_MEANT_BYTES] = "";
+    size_t count = 0;
+    for (; long_options[count].name != NULL; count++)
+        names[count] = long_options[count].name;
+    if (strncmp(word, "--", 2) == 0 && optopt == 0)
+        trace_meant(meant, "--", word + 2, names, count);
+    replay_fail("%s: %s%s", word,
+                optopt == 0 ? "unknown option"
+                            : "unknown option, or its value is missing or not "
+                              "wanted; see hakreplay measure --help",
+                meant);
+}
+
 // False: *status is what to exit with.
 static bool parse_line(int argc, char **argv, struct measure_settings *settings, int *status) {
     int letter;
@@ -141,16 +162,14 @@ static bool parse_line(int argc, char **argv, struct measure_settings *settings,
                                           .held_bytes_max = (uint64_t)HELD_MIB_DEFAULT << 20};
     *status = REPLAY_USAGE;
     opterr = 0;
-    while ((letter = getopt_long(argc, argv, "o:", long_options, NULL)) != -1) {
+    while ((letter = getopt_long(argc, argv, "o:qh", long_options, NULL)) != -1) {
         if (letter == 'h') {
             print_help();
             *status = REPLAY_OK;
             return false;
         }
         if (letter == '?') {
-            replay_fail("%s: unknown option, or its value is missing or not wanted; see hakreplay "
-                        "measure --help",
-                        argv[optind - 1]);
+            refuse_option(argv[optind - 1]);
             return false;
         }
         if (!set_option(letter, optarg, settings))

@@ -208,6 +208,36 @@ static void keep(struct measure_subject *subject, const struct player_board *boa
 }
 
 // False: the measurement ends (trouble, or interrupted).
+// How many plays there will be; 0 where the intervals decide, within the budget.
+static double plays_in_all(const struct measure_session *session) {
+    const struct measure_settings *settings = session->settings;
+    uint32_t sampled = settings->reps < SAMPLED_ROUNDS ? settings->reps : SAMPLED_ROUNDS;
+    double subjects = (double)session->subjects.count;
+    return settings->reps == 0
+               ? 0
+               : subjects - 1 + subjects * (settings->reps + (settings->is_paced ? 0 : sampled));
+}
+
+static void tell_progress(struct measure_session *session, const struct measure_subject *subject) {
+    char round[64];
+    uint64_t now_ns = replay_os_clock_ns();
+    session->plays++;
+    if (!trace_progress_is_due(&session->progress, now_ns))
+        return;
+    double spent_s = (double)(now_ns - session->progress.began_ns) / 1e9;
+    double budget_left_s = session->settings->budget_s - spent_s;
+    snprintf(round, sizeof round, "round %u", session->round + 1);
+    struct trace_progress_state state = {.what = subject->name,
+                                         .unit = "plays",
+                                         .done = session->plays - 1,
+                                         .total = plays_in_all(session),
+                                         .left_s = session->settings->reps > 0 ? -1
+                                                   : budget_left_s > 0         ? budget_left_s
+                                                                               : 0,
+                                         .more = round};
+    trace_progress_tell(&session->progress, now_ns, &state);
+}
+
 static bool repeat(struct measure_session *session, struct measure_subject *subject,
                    enum kind_of_play kind) {
     struct measure_process process;
@@ -219,6 +249,7 @@ static bool repeat(struct measure_session *session, struct measure_subject *subj
                           .keeps_series = keeps_series};
     bool ended = false;
     int status = 0;
+    tell_progress(session, subject);
     if (!measure_os_board(&process, session->plan.stream_count)) {
         snprintf(session->trouble, sizeof session->trouble, "no memory for the board");
     } else {
@@ -289,22 +320,18 @@ static bool play_round(struct measure_session *session, uint32_t round) {
            (round >= SAMPLED_ROUNDS || play_turn(session, FOR_CALLS, round));
 }
 
-static void tell(const struct measure_session *session, uint32_t round) {
-    if (!session->settings->quiet && replay_os_stderr_is_terminal())
-        fprintf(stderr, "\rhakreplay: round %u", round + 1);
-}
-
 bool measure_session_run(struct measure_session *session) {
     uint64_t began_ns = replay_os_clock_ns();
+    session->progress = trace_progress_begin("hakreplay", !session->settings->quiet &&
+                                                              replay_os_stderr_is_terminal());
     for (size_t i = 1; i < session->subjects.count; i++)
-        if (!repeat(session, &session->subjects.list[i], FOR_CONTENTS))
+        if (!repeat(session, &session->subjects.list[i], FOR_CONTENTS)) {
+            trace_progress_clear(&session->progress);
             return session->trouble[0] == '\0';
-    for (uint32_t round = 0; goes_on(session, round, began_ns); round++) {
-        tell(session, round);
-        if (!play_round(session, round))
+        }
+    for (session->round = 0; goes_on(session, session->round, began_ns); session->round++)
+        if (!play_round(session, session->round))
             break;
-    }
-    if (!session->settings->quiet && replay_os_stderr_is_terminal())
-        fputs("\r\033[K", stderr);
+    trace_progress_clear(&session->progress);
     return session->trouble[0] == '\0';
 }

@@ -1,6 +1,8 @@
 // measure_subject.c: allocators by name, and the options of one side by side.
 #include "measure.h"
 
+#include "nearest.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,9 +68,13 @@ static bool find_by_name(struct measure_subject *subject) {
                         subject->name, all_known[i].files[0], all_known[i].package, subject->name);
             return false;
         }
+    const char *names[KNOWN_COUNT + 2] = {"mf2", "glibc"};
+    char meant[TRACE_MEANT_BYTES];
+    for (size_t i = 0; i < KNOWN_COUNT; i++)
+        names[i + 2] = all_known[i].name;
     replay_fail("unknown allocator \"%s\": expected mf2, glibc, jemalloc, mimalloc, tcmalloc, "
-                "tbbmalloc or NAME=PATH.so",
-                subject->name);
+                "tbbmalloc or NAME=PATH.so%s",
+                subject->name, trace_meant(meant, "", subject->name, names, KNOWN_COUNT + 2));
     return false;
 }
 

@@ -26,31 +26,30 @@ static const struct option_row rows[] = {
     {'W', "order", "ORDER", "dataflow (default), or window: what times tell apart stays in order",
      NULL},
     {'S', "strategy", "STRATEGY",
-     "order strict: recorded; dataflow: random (default), recorded, schedule, or as explore",
-     "portfolio (default), random, pct, pos, urw, surw, bounded, starving, adversarial, "
-     "round-robin, "
-     "recorded or exhaustive"},
+     "order strict: recorded; dataflow: random (default), recorded, schedule, or\nas explore",
+     "portfolio (default), random, pct, pos, urw, surw, bounded, starving, adversarial,\n"
+     "round-robin, recorded or exhaustive"},
     {'p', "schedule", "FILE", "the schedule that strategy `schedule` plays", NULL},
     {'s', "seed", "N", "of the strategy; default 1", "of the first schedule; default 1"},
     {'n', "schedules", "N", "how many to try; default 10000, or what --budget allows", NULL},
     {'b', "budget", "TIME", "for how long to try: 90s, 15m, 8h", NULL},
     {'e', "environment", "on|off",
-     "clock jumps, spurious wake-ups and failures as well, in every second schedule; default on",
+     "clock jumps, spurious wake-ups and failures as well, in every second schedule;\ndefault on",
      NULL},
     {'i', "minimise", "on|off", "write a failure made smaller, too; default on", NULL},
     {'G', "gdb", NULL, "under gdb, stopped at the step", NULL},
     {'P', "step", "POINT", "for --gdb: that point; default where the oracle fired", NULL},
     {'m', "memory", "sc|c11",
-     "a load reads the newest store (sc, default), or any that C11 allows; then races count, too",
+     "a load reads the newest store (sc, default), or any that C11 allows; then races\ncount, too",
      NULL},
     {'g', "geometry", "G", "default, seed or scenario; default default, or what the scenario says",
      NULL},
     {'t', "stamps", NULL, "write and check a stamp at both ends of every block", NULL},
     {'a', "allow-anomalies", NULL, "play a trace although its order is anomalous", NULL},
     {'x', "allow-other-sources", NULL, "play although MF2's sources have changed since", NULL},
-    {'o', "output", "FILE, -o FILE", "write there", NULL},
+    {'o', "output", "FILE", "write there (-o FILE)", NULL},
     {'j', "json", NULL, "print the result as JSON instead of a table", NULL},
-    {'q', "quiet", NULL, "print nothing but errors", NULL},
+    {'q', "quiet", NULL, "print nothing but errors, and no progress (-q)", NULL},
     {'L', "list-routes", NULL, "print presets and switches, and end", NULL},
     {'h', "help", NULL, "print this help, and end", NULL},
     {'V', "version", NULL, "print version and commit, and end", NULL},
@@ -64,6 +63,15 @@ static bool takes(const char *letters, char letter) {
     return strchr(letters, letter) != NULL || strchr(ALWAYS, letter) != NULL;
 }
 
+// Further lines of the text stand under its first.
+static void print_option(const char *option, const char *text) {
+    for (size_t length; *text != '\0'; text += length + (text[length] == '\n')) {
+        length = strcspn(text, "\n");
+        printf("  %-*s %.*s\n", OPTION_WIDTH, option, (int)length, text);
+        option = "";
+    }
+}
+
 void replay_print_options(const char *letters) {
     bool explores = !takes(letters, 'O');
     for (size_t i = 0; i < ROW_COUNT; i++) {
@@ -73,8 +81,7 @@ void replay_print_options(const char *letters) {
             continue;
         snprintf(option, sizeof option, "--%s%s%s", row->name, row->value ? "=" : "",
                  row->value ? row->value : "");
-        printf("  %-*s %s\n", OPTION_WIDTH, option,
-               explores && row->explore_usage ? row->explore_usage : row->usage);
+        print_option(option, explores && row->explore_usage ? row->explore_usage : row->usage);
     }
 }
 
@@ -139,8 +146,11 @@ static bool parse_order(const char *text, bool explores, struct replay_options *
             options->order = (enum program_order)order;
             return true;
         }
-    replay_fail("unknown order \"%s\": expected %swindow or dataflow", text,
-                explores ? "" : "strict, ");
+    static const char *const names[] = {"strict", "window", "dataflow"};
+    char meant[TRACE_MEANT_BYTES];
+    replay_fail("unknown order \"%s\": expected %swindow or dataflow%s", text,
+                explores ? "" : "strict, ",
+                trace_meant(meant, "", text, names + explores, 3u - explores));
     return false;
 }
 
@@ -149,20 +159,22 @@ static bool parse_strategy(const char *text, struct replay_options *options) {
     options->has_strategy = true;
     if (replay_strategy_find(text) != NULL || strcmp(text, "schedule") == 0)
         return true;
-    static const char *const names[] = {"recorded",  "round-robin", "random",     "pct",
-                                        "pos",       "urw",         "bounded",    "starving",
-                                        "portfolio", "schedule",    "adversarial"};
-    const char *nearest = trace_nearest(text, names, sizeof names / sizeof names[0]);
-    replay_fail("unknown strategy \"%s\"%s%s%s: expected %s or schedule", text,
-                nearest == NULL ? "" : ", did you mean \"", nearest == NULL ? "" : nearest,
-                nearest == NULL ? "" : "\"?", replay_strategy_names());
+    static const char *const names[] = {
+        "recorded", "round-robin", "random",    "pct",      "pos",        "urw",        "surw",
+        "bounded",  "starving",    "portfolio", "schedule", "exhaustive", "adversarial"};
+    char meant[TRACE_MEANT_BYTES];
+    replay_fail("unknown strategy \"%s\": expected %s or schedule%s", text, replay_strategy_names(),
+                trace_meant(meant, "", text, names, sizeof names / sizeof names[0]));
     return false;
 }
 
 static bool parse_geometry(const char *text, struct replay_options *options) {
+    static const char *const names[] = {"default", "seed", "scenario"};
+    char meant[TRACE_MEANT_BYTES];
     options->geometry = mf2_geometry_find(text);
     if (options->geometry == NULL)
-        replay_fail("unknown geometry \"%s\": expected default, seed or scenario", text);
+        replay_fail("unknown geometry \"%s\": expected default, seed or scenario%s", text,
+                    trace_meant(meant, "", text, names, sizeof names / sizeof names[0]));
     return options->geometry != NULL;
 }
 
@@ -333,6 +345,7 @@ static bool take_operand(const struct replay_command *command, int argc, char **
 static void print_help(const struct replay_command *command) {
     printf("Usage: hakreplay %s\n%s\n\n", command->usage, command->summary);
     replay_print_options(command->letters);
+    printf("\nExample:\n  hakreplay %s\n", command->example);
 }
 
 bool replay_options_parse(const struct replay_command *command, int argc, char **argv,

@@ -2,6 +2,7 @@
 // prints the comparison.
 #include "replayer.h"
 
+#include "progress.h"
 #include "replayer_os.h"
 #include "world_os.h"
 
@@ -9,8 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define PROGRESS_EVERY_NS UINT64_C(200000000)
 
 struct session {
     struct replay_options *options;
@@ -21,8 +20,8 @@ struct session {
     struct replay_comparison_row rows[REPLAY_ROUTES_MAX];
     size_t done;
     int status;
-    uint64_t begun_ns, begun_processor_ns, told_ns; // of the route that runs
-    bool tells;
+    uint64_t begun_ns, begun_processor_ns; // of the route that runs
+    struct trace_progress progress;
 };
 
 // The route that runs.
@@ -35,20 +34,14 @@ static const char *route_text(const struct session *session) {
 static void tell_progress(void *self, uint64_t steps) {
     struct session *session = self;
     uint64_t now_ns = replay_os_clock_ns();
-    if (!session->tells || now_ns - session->told_ns < PROGRESS_EVERY_NS)
+    if (!trace_progress_is_due(&session->progress, now_ns))
         return;
-    session->told_ns = now_ns;
-    double seconds = (double)(now_ns - session->begun_ns) / 1e9;
-    double rate = seconds > 0 ? (double)steps / seconds : 0;
-    double left = (double)session->input.source->operations - (double)steps;
-    fprintf(stderr, "\r%s: %5.1f %%, %.1f M operations/s, %.0f s left ", route_text(session),
-            100.0 * (double)steps / (double)(session->input.source->operations + 1), rate / 1e6,
-            rate > 0 ? left / rate : 0);
-}
-
-static void end_progress(const struct session *session) {
-    if (session->tells && session->told_ns != 0)
-        fprintf(stderr, "\r%60s\r", "");
+    struct trace_progress_state state = {.what = route_text(session),
+                                         .unit = "operations",
+                                         .done = (double)steps,
+                                         .total = (double)session->input.source->operations,
+                                         .left_s = -1};
+    trace_progress_tell(&session->progress, now_ns, &state);
 }
 
 // ---------------------------------------------------------------- one route
@@ -157,9 +150,10 @@ static bool run_in_world(struct session *session, struct world *world, uint64_t 
     struct program_result *result;
     session->begun_ns = replay_os_clock_ns();
     session->begun_processor_ns = replay_os_processor_ns();
-    session->told_ns = session->begun_ns;
+    session->progress =
+        trace_progress_begin("hakreplay", !options->quiet && replay_os_stderr_is_terminal());
     enum world_end end = program_run(world, session->input.source, &run_options, &result);
-    end_progress(session);
+    trace_progress_clear(&session->progress);
     if (result == NULL) {
         session->status = replay_fail("%s", session->input.source->message);
         return false;
@@ -263,9 +257,7 @@ static bool open_all(struct session *session) {
 }
 
 int replay_command_replay(struct replay_options *options) {
-    struct session session = {.options = options,
-                              .status = REPLAY_OK,
-                              .tells = !options->quiet && replay_os_stderr_is_terminal()};
+    struct session session = {.options = options, .status = REPLAY_OK};
     if (!open_all(&session)) {
         replay_input_close(&session.input);
         return REPLAY_USAGE;

@@ -57,6 +57,7 @@ struct replay_options {
 
 struct replay_command {
     const char *name, *usage, *summary;
+    const char *example; // lines without the tool's name and end
     const char *letters; // short forms of the options that it takes, see options.c
     int (*run)(struct replay_options *options);
 };

@@ -45,21 +45,28 @@ const struct sim_job *sim_batch_first_failure(const struct sim_batch *batch) {
 
 // ---------------------------------------------------------------- progress
 
-struct sim_progress sim_progress_begin(const char *what, size_t count) {
-    return (struct sim_progress){what, 0, count, sim_os_clock_ns()};
+struct sim_progress sim_progress_begin(const char *what, size_t count, bool quiet) {
+    return (struct sim_progress){
+        .line = trace_progress_begin("haksim", !quiet && sim_os_has_terminal()),
+        .what = what,
+        .count = count};
 }
 
 void sim_progress_step(struct sim_progress *progress) {
+    uint64_t now_ns = sim_os_clock_ns();
     progress->done++;
-    if (!sim_os_has_terminal())
+    if (!trace_progress_is_due(&progress->line, now_ns))
         return;
-    double seconds = (double)(sim_os_clock_ns() - progress->began_ns) / 1e9;
-    double rate = (double)progress->done / (seconds > 0 ? seconds : 1);
-    fprintf(stderr, "\r%zu of %zu %s, %.2f/s, %.0f s to go  ", progress->done, progress->count,
-            progress->what, rate, (double)(progress->count - progress->done) / rate);
+    char more[64];
+    snprintf(more, sizeof more, "%zu of %zu", progress->done, progress->count);
+    struct trace_progress_state state = {.unit = progress->what,
+                                         .done = (double)progress->done,
+                                         .total = (double)progress->count,
+                                         .left_s = -1,
+                                         .more = more};
+    trace_progress_tell(&progress->line, now_ns, &state);
 }
 
-void sim_progress_end(const struct sim_progress *progress) {
-    if (progress->done > 0 && sim_os_has_terminal())
-        fputc('\n', stderr);
+void sim_progress_end(struct sim_progress *progress) {
+    trace_progress_clear(&progress->line);
 }

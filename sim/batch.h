@@ -5,6 +5,7 @@
 #ifndef SIM_BATCH_H
 #define SIM_BATCH_H
 
+#include "progress.h"
 #include "sim_run.h"
 
 struct sim_job {
@@ -34,12 +35,12 @@ const struct sim_job *sim_batch_first_failure(const struct sim_batch *batch);
 
 // Progress on stderr, for on_done: count, rate and time to go, where stderr is a terminal.
 struct sim_progress {
+    struct trace_progress line;
     const char *what; // "runs"
     size_t done, count;
-    uint64_t began_ns;
 };
-struct sim_progress sim_progress_begin(const char *what, size_t count);
+struct sim_progress sim_progress_begin(const char *what, size_t count, bool quiet);
 void sim_progress_step(struct sim_progress *progress);
-void sim_progress_end(const struct sim_progress *progress);
+void sim_progress_end(struct sim_progress *progress);
 
 #endif

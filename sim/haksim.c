@@ -48,9 +48,11 @@ static void print_help(void) {
         printf("  %-11s %s\n", commands[i].name, commands[i].meaning);
     puts("\n"
          "Options:\n"
-         "      --help      print this help; haksim COMMAND --help for a command's options\n"
+         "  -q, --quiet        print nothing but errors, and no progress\n"
+         "      --json         print the result as JSON instead of the table\n"
          "      --color=WHEN   errors in colour: auto (default), always or never\n"
-         "      --version   print version and commit\n"
+         "      --help         print this help; haksim COMMAND --help for a command's options\n"
+         "      --version      print version and commit\n"
          "\n"
          "Example:\n"
          "  haksim run --workload=larson,rounds=1 --geometry=seed --route=cda,s2,best\n"
@@ -75,8 +77,12 @@ static int refuse(const char *word) {
         return haksim_fail("unknown option '%s'; did you mean --%s?", word, option);
     if (word[0] == '-')
         return haksim_fail("unknown option '%s' (see haksim --help)", word);
-    return haksim_fail("unknown command '%s'; expected %s (see haksim --help)", word,
-                       command_names());
+    const char *names[COMMAND_COUNT];
+    char meant[TRACE_MEANT_BYTES];
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        names[i] = commands[i].name;
+    return haksim_fail("unknown command '%s'; expected %s%s (see haksim --help)", word,
+                       command_names(), trace_meant(meant, "", word, names, COMMAND_COUNT));
 }
 
 int main(int argc, char **argv) {

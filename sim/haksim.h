@@ -2,6 +2,7 @@
 #ifndef SIM_HAKSIM_H
 #define SIM_HAKSIM_H
 
+#include "progress.h"
 #include "sim_run.h"
 #include "statistics.h"
 
@@ -94,8 +95,9 @@ struct haksim_job {
     struct sim_outcome *outcomes; // of routes, as far as done
     size_t done;
     const struct haksim_output *output;
-    size_t chains;  // of domino: how many are shown
-    char name[256]; // of the workload, for file names
+    struct trace_progress progress; // of the route that runs
+    size_t chains;                  // of domino: how many are shown
+    char name[256];                 // of the workload, for file names
     char message[512];
 };
 // HAKSIM_OK or HAKSIM_USAGE after one line; to be closed in either case.
@@ -133,7 +135,8 @@ int haksim_seed_table_command(int argc, char **argv);
 // ---------------------------------------------------------------- haksim_run.c
 
 int haksim_run_command(int argc, char **argv);
-void haksim_print_workloads(void);
+// With a heading; `parameters`: also those of each.
+void haksim_print_workloads(bool parameters);
 void haksim_print_machines(void);
 
 // ---------------------------------------------------------------- haksim_domino.c

@@ -70,6 +70,8 @@ static void print_help(void) {
     for (enum sim_flaw flaw = 0; flaw < SIM_FLAW_COUNT; flaw++)
         printf("  %-18s %s | %s\n", sim_flaw_key(flaw), sim_flaw_there(flaw),
                sim_flaw_mended(flaw));
+    puts("\nExample:\n"
+         "  haksim ablate --workload=larson --workload=adopters --seeds=5");
 }
 
 // ---------------------------------------------------------------- running
@@ -359,7 +361,8 @@ static int do_all(struct ablation *all) {
             return status;
     }
     size_t each = job_count(all) / SIM_FLAW_SETS * distinct_sets();
-    all->progress = sim_progress_begin("runs", each * command->workload_count);
+    all->progress =
+        sim_progress_begin("runs", each * command->workload_count, command->job.output.quiet);
     for (size_t i = 0; i < command->workload_count; i++) {
         int status = run_subject(all, &all->subjects[i]);
         if (status != HAKSIM_OK)

@@ -32,7 +32,7 @@ static void print_help(void) {
         "thread than their owner's, which was alive or had exited. links: fresh pages of a victim\n"
         "that a stolen page could have spared it; the thief was spared one by each theft. In a\n"
         "chain each link's fresh page is the next one's stolen page.");
-    haksim_print_workloads();
+    haksim_print_workloads(false);
     haksim_print_machines();
     puts("\nExample:\n  haksim domino --workload=adopters --geometry=seed --route=cda,p,s2");
 }

@@ -80,12 +80,34 @@ void haksim_job_close(struct haksim_job *job) {
         program_close(job->request.source);
 }
 
+static void tell_progress(void *self, uint64_t steps) {
+    struct haksim_job *job = self;
+    uint64_t now_ns = sim_os_clock_ns();
+    if (!trace_progress_is_due(&job->progress, now_ns))
+        return;
+    char more[64];
+    snprintf(more, sizeof more, "route %zu of %zu", job->done + 1, job->routes.count);
+    const struct program_source *source = job->request.source;
+    struct trace_progress_state state = {.what = job->request.route_text,
+                                         .unit = "operations",
+                                         .done = (double)steps,
+                                         .total = source ? (double)source->operations : 0,
+                                         .left_s = -1,
+                                         .more = job->routes.count > 1 ? more : NULL};
+    trace_progress_tell(&job->progress, now_ns, &state);
+}
+
 static int run_route(struct haksim_job *job, size_t i,
                      void (*show)(const struct haksim_job *job, size_t i)) {
     job->request.route = job->routes.list[i].route;
     job->request.route_text = job->routes.list[i].text;
+    job->request.on_progress = tell_progress;
+    job->request.on_progress_self = job;
+    job->progress = trace_progress_begin("haksim", !job->output->quiet && sim_os_has_terminal());
     struct sim_outcome *outcome = &job->outcomes[i];
-    if (sim_run(&job->request, outcome, job->message, sizeof job->message))
+    int failed = sim_run(&job->request, outcome, job->message, sizeof job->message);
+    trace_progress_clear(&job->progress);
+    if (failed)
         return haksim_fail("%s: %s", job->name, job->message);
     job->done++;
     show(job, i);

@@ -83,25 +83,18 @@ static int check_output(const struct haksim_option *options, size_t count) {
     return HAKSIM_OK;
 }
 
-// The long option nearest to a wrong one, as a question; empty where none is near.
-static const char *did_you_mean(const struct option *names, const char *word) {
-    static char text[64];
-    const char *list[OPTIONS_MAX + 1];
-    size_t count = 0;
-    for (; names[count].name; count++)
-        list[count] = names[count].name;
-    const char *nearest = trace_nearest(word, list, count);
-    text[0] = 0;
-    if (nearest)
-        snprintf(text, sizeof text, "; did you mean --%s?", nearest);
-    return text;
-}
-
 static int refuse(const char *command, int letter, const char *word, const struct option *names) {
+    const char *list[OPTIONS_MAX + 1];
+    char meant[TRACE_MEANT_BYTES] = "";
+    size_t count = 0;
     if (letter == ':')
         return haksim_fail("%s: %s: its value is missing", command, word);
+    for (; names[count].name; count++)
+        list[count] = names[count].name;
+    if (strncmp(word, "--", 2) == 0)
+        trace_meant(meant, "--", word + 2, list, count);
     return haksim_fail("%s: %s: unknown option, or a value that it does not take%s", command, word,
-                       strncmp(word, "--", 2) == 0 ? did_you_mean(names, word + 2) : "");
+                       meant);
 }
 
 int haksim_take_options(const char *command, int argc, char **argv,

@@ -6,11 +6,14 @@
 
 // ---------------------------------------------------------------- help
 
-void haksim_print_workloads(void) {
-    puts("\nWorkloads and their parameters:");
+void haksim_print_workloads(bool parameters) {
+    puts(parameters ? "workloads and their parameters (default):"
+                    : "\nWorkloads (haksim run --list-workloads has their parameters):");
     for (size_t i = 0; workload_at(i); i++) {
         const struct workload *workload = workload_at(i);
         printf("  %-12s %s\n", workload->name, workload->meaning);
+        if (!parameters)
+            continue;
         for (size_t p = 0; p < workload->parameter_count; p++)
             printf("    %-11s %s (%llu)\n", workload->parameters[p].name,
                    workload->parameters[p].meaning,
@@ -42,8 +45,9 @@ static void print_help(void) {
          "  -o, --output=FILE   write one file (WORKLOAD.ROUTE.sim.json for each route)\n"
          "      --json          print the results as JSON instead of the table\n"
          "  -q, --quiet         print nothing but errors\n"
+         "      --list-workloads  print workloads and their parameters, and end\n"
          "      --help          print this help");
-    haksim_print_workloads();
+    haksim_print_workloads(false);
     haksim_print_machines();
     puts("\nExample:\n"
          "  haksim run --workload=larson,rounds=1 --geometry=seed --route=cda,s2,best\n"
@@ -70,13 +74,19 @@ static int do_job(struct haksim_job *job) {
 
 int haksim_run_command(int argc, char **argv) {
     struct haksim_command command = HAKSIM_COMMAND_DEFAULTS;
-    const struct haksim_option options[] = {HAKSIM_JOB_OPTIONS(&command)};
+    bool lists = false;
+    const struct haksim_option options[] = {HAKSIM_JOB_OPTIONS(&command),
+                                            {"list-workloads", 0, HAKSIM_FLAG, &lists, 0, 0, NULL}};
     int status =
         haksim_take_options("run", argc, argv, options, sizeof options / sizeof options[0]);
     if (status != HAKSIM_OK)
         return status;
     if (command.help) {
         print_help();
+        return HAKSIM_OK;
+    }
+    if (lists) {
+        haksim_print_workloads(true);
         return HAKSIM_OK;
     }
     if (!command.workload)

@@ -145,7 +145,7 @@ static int run_pace(const struct command *command, enum sim_seed_pace pace,
     if (!runs->jobs)
         return haksim_fail("out of memory for %zu runs", count);
     make_jobs(command, pace, runs);
-    struct sim_progress progress = sim_progress_begin("runs", count);
+    struct sim_progress progress = sim_progress_begin("runs", count, command->output.quiet);
     struct sim_batch batch = {.jobs = runs->jobs,
                               .count = count,
                               .workers = (unsigned)command->jobs,

@@ -56,7 +56,11 @@ static void print_help(void) {
          "and,\n"
          "where wanted, machines, threads, cores, costs (lists), parameters and switches (objects "
          "of\n"
-         "lists), geometry (seed), seeds (5), seed (12345), pace_ns.");
+         "lists), geometry (seed), seeds (5), seed (12345), pace_ns.\n"
+         "\nExample:\n"
+         "  echo '{\"schema\":\"hak.grid\",\"version\":1,\"routes\":[\"cda\",\"s2\",\"best\"],\n"
+         "    \"workloads\":[\"larson\"],\"threads\":[2,4,8]}' > grid.json\n"
+         "  haksim sweep grid.json");
 }
 
 // ---------------------------------------------------------------- lines
@@ -176,7 +180,7 @@ static int run_points(struct sweep *sweep) {
     size_t left = 0, from = sweep->first, count;
     for (size_t point = sweep->first; point < sweep->end; point++)
         left += !sweep->done[point];
-    sweep->progress = sim_progress_begin("points", left);
+    sweep->progress = sim_progress_begin("points", left, sweep->command->output.quiet);
     while (status == HAKSIM_OK && (count = next_slice(sweep, &from, jobs, texts)) > 0)
         status = run_slice(sweep, jobs, count);
     sim_progress_end(&sweep->progress);

@@ -72,7 +72,9 @@ static void print_help(void) {
         "      --help          print this help\n"
         "\n"
         "Limits: pages 5 %, owner changes 10 % and remote share 2 points in every row, throughput\n"
-        "15 % in the mean of absolute errors.");
+        "15 % in the mean of absolute errors.\n"
+        "\nExample:\n"
+        "  haksim calibrate -o here.json && haksim validate --machine=here.json --threads=4");
 }
 
 // ---------------------------------------------------------------- rows
@@ -109,7 +111,8 @@ static int make_room(struct validation *all) {
 // Seed by seed, so that what changes on this machine meanwhile meets all rows alike.
 static int run_real(struct validation *all) {
     char message[1024];
-    all->progress = sim_progress_begin("real runs", all->row_count * all->command->seeds);
+    all->progress = sim_progress_begin("real runs", all->row_count * all->command->seeds,
+                                       all->command->job.output.quiet);
     for (size_t seed = 0; seed < all->command->seeds; seed++)
         for (size_t row = 0; row < all->row_count; row++) {
             const struct sim_validation_row *facts = &all->rows[row];
@@ -228,7 +231,7 @@ static int run_model(struct validation *all) {
     for (size_t i = 0; i < count; i++)
         if (make_job(all, i / all->command->seeds, i % all->command->seeds, &all->jobs[i].request))
             return HAKSIM_USAGE;
-    all->progress = sim_progress_begin("simulated runs", count);
+    all->progress = sim_progress_begin("simulated runs", count, all->command->job.output.quiet);
     struct sim_batch batch = {.jobs = all->jobs,
                               .count = count,
                               .workers = (unsigned)all->command->jobs,

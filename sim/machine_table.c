@@ -4,6 +4,7 @@
 // which a figure is missing, unknown, negative or without its source: a forgotten figure would
 // silently make something free.
 #include "machine_files.h"
+#include "nearest.h"
 #include "sim.h"
 #include "sim_os.h"
 
@@ -18,6 +19,7 @@
 #define MACHINE_SCHEMA  "hak.machine"
 #define MACHINE_VERSION 1
 #define COST_NS_MAX     1e9
+#define NAMED_MAX       32
 
 static const char *const cost_names[] = {
 #define X(name, meaning) #name,
@@ -229,8 +231,16 @@ int sim_machine_load(const char *name_or_path, struct sim_machine *machine, char
     if (strpbrk(name_or_path, "./"))
         return load_file(name_or_path, machine, &report);
     const struct sim_machine_file *file = built_in(name_or_path);
-    if (!file)
-        return fail(&report, "no such machine; expected one of those in --help, or a file "
-                             "(with a '.' or '/' in its name)");
+    if (!file) {
+        const char *names[NAMED_MAX];
+        char meant[TRACE_MEANT_BYTES];
+        size_t count = 0;
+        for (; count < NAMED_MAX && sim_machine_name(count); count++)
+            names[count] = sim_machine_name(count);
+        return fail(&report,
+                    "no such machine; expected one of those in --help, or a file "
+                    "(with a '.' or '/' in its name)%s",
+                    trace_meant(meant, "", name_or_path, names, count));
+    }
     return parse_machine(file->text, file->size, machine, &report);
 }

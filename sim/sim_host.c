@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 // As sim_world_options: a thread that frees after its end takes a slot anew.
+#define PROGRESS_STEPS   4096
 #define SLOTS_PER_THREAD 2
 
 struct semaphore {
@@ -62,6 +63,8 @@ static struct program_done begin_operation(struct sim_host *host, enum program_o
 }
 
 static void end_operation(struct sim_host *host, const struct program_done *done) {
+    if (host->options.on_progress && done->step % PROGRESS_STEPS == 0)
+        host->options.on_progress(host->options.on_progress_self, done->step);
     if (!program_meter_operation(host->meter, done))
         host->out_of_memory = true;
 }

@@ -20,6 +20,8 @@ struct sim_host_options {
     uint64_t program_ps; // the program's own time between two operations
     uint64_t threads;    // most that there will ever be; the world's fiber_limit is at least that
     uint64_t semaphores; // how many the workload uses
+    void (*on_progress)(void *self, uint64_t steps); // now and then; may be NULL
+    void *on_progress_self;
     // When it becomes non-zero, no more memory is given out, so that the workload ends early; may
     // be NULL.
     const volatile sig_atomic_t *stop;

@@ -119,6 +119,8 @@ static int run_workload(struct run *run, enum world_end *end) {
         .threads = thread_limit(request),
         .semaphores = request->workload->semaphores(&request->settings),
         .stop = request->stop,
+        .on_progress = request->on_progress,
+        .on_progress_self = request->on_progress_self,
     };
     run->host = sim_host_new(&options);
     if (run->host)
@@ -240,6 +242,8 @@ static int run_program(struct run *run, struct sim_outcome *outcome) {
         .strategy_name = SIM_STRATEGY_NAME,
         .brief = run->request->brief,
         .stop = run->request->stop,
+        .on_progress = run->request->on_progress,
+        .on_progress_self = run->request->on_progress_self,
     };
     if (run->request->domino && watch_domino(run, outcome))
         return -1;

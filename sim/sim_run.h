@@ -21,10 +21,12 @@ struct sim_request {
     struct workload_settings settings;
     uint64_t pace_ps; // the program's own time between two operations; 0: the machine's
     struct program_source *source;
-    const volatile sig_atomic_t *stop; // ends the run early; may be NULL
-    struct world_schedule *recording;  // the run's choices are kept here; may be NULL
-    bool domino;                       // the outcome has one
-    bool brief;                        // no JSON and no timeline, so that no page is seen stranded
+    const volatile sig_atomic_t *stop;               // ends the run early; may be NULL
+    void (*on_progress)(void *self, uint64_t steps); // now and then; may be NULL
+    void *on_progress_self;
+    struct world_schedule *recording; // the run's choices are kept here; may be NULL
+    bool domino;                      // the outcome has one
+    bool brief;                       // no JSON and no timeline, so that no page is seen stranded
 };
 
 struct sim_outcome {

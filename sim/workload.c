@@ -1,6 +1,8 @@
 // workload.c: the table of workloads, their parameters as text, and their block sizes.
 #include "workload.h"
 
+#include "nearest.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
@@ -27,8 +29,15 @@ static void say_unknown(const char *text, size_t length, char *message, size_t m
     int used = snprintf(message, message_size, "no workload '%.*s'; expected", (int)length, text);
     for (size_t i = 0; workload_at(i) && used > 0 && (size_t)used < message_size; i++)
         used += snprintf(message + used, message_size - (size_t)used, " %s,", workload_at(i)->name);
+    const char *names[sizeof workloads / sizeof workloads[0]];
+    char word[TRACE_NEAREST_LETTERS + 1], meant[TRACE_MEANT_BYTES];
+    size_t count = 0;
+    for (; workload_at(count); count++)
+        names[count] = workload_at(count)->name;
+    snprintf(word, sizeof word, "%.*s", (int)length, text);
     if (used > 0 && (size_t)used < message_size)
-        snprintf(message + used, message_size - (size_t)used, " or trace:FILE");
+        snprintf(message + used, message_size - (size_t)used, " or trace:FILE%s",
+                 trace_meant(meant, "", word, names, count));
 }
 
 static int fail(char *message, size_t message_size, const char *what, const char *found,
@@ -51,6 +60,17 @@ static bool number_of(const char *text, size_t length, uint64_t *number) {
     return errno == 0;
 }
 
+static void say_no_parameter(const struct workload *workload, const char *text, size_t length,
+                             char *message, size_t message_size) {
+    const char *names[WORKLOAD_PARAMETER_MAX];
+    char word[TRACE_NEAREST_LETTERS + 1], meant[TRACE_MEANT_BYTES];
+    for (size_t i = 0; i < workload->parameter_count; i++)
+        names[i] = workload->parameters[i].name;
+    snprintf(word, sizeof word, "%.*s", (int)length, text);
+    snprintf(message, message_size, "workload %s has no parameter '%.*s'%s", workload->name,
+             (int)length, text, trace_meant(meant, "", word, names, workload->parameter_count));
+}
+
 // One `key=value` of `length` bytes.
 static int set_parameter(const struct workload *workload, const char *text, size_t length,
                          struct workload_settings *settings, char *message, size_t message_size) {
@@ -64,8 +84,7 @@ static int set_parameter(const struct workload *workload, const char *text, size
             strncmp(workload->parameters[i].name, text, key_length) != 0))
         i++;
     if (i == workload->parameter_count) {
-        snprintf(message, message_size, "workload %s has no parameter '%.*s'", workload->name,
-                 (int)key_length, text);
+        say_no_parameter(workload, text, key_length, message, message_size);
         return -1;
     }
     const struct workload_parameter *parameter = &workload->parameters[i];

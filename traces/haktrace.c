@@ -6,11 +6,13 @@
 
 #include "hak_version.h"
 #include "nearest.h"
+#include "progress.h"
 #include "tint.h"
 #include "trace_internal.h"
 
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,33 +21,47 @@
 
 static const struct haktrace_command commands[] = {
     {"info", "jk", 1, "[--json] [--columns] FILE",
-     "what was recorded: program, threads, events, stacks, losses", haktrace_info},
-    {"verify", "j", 1, "[--json] FILE", "check structure, order rules and totals", haktrace_verify},
+     "what was recorded: program, threads, events, stacks, losses", "info --columns trace.zst",
+     haktrace_info},
+    {"verify", "j", 1, "[--json] FILE", "check structure, order rules and totals",
+     "verify --quiet trace.zst && echo fine", haktrace_verify},
     {"dump", "jsfcM", 1, "[--json] [--stacks] [--memory] [--from N] [--count N] FILE",
-     "one event a line", haktrace_dump},
+     "one event a line", "dump --from 1000 --count 20 --stacks trace.zst", haktrace_dump},
     {"top", "cy", 1, "[--count N] [--symbols[=ROOT]] FILE", "which stacks allocate most",
-     haktrace_top},
+     "top --symbols --count 10 trace.zst", haktrace_top},
     {"window", "oFj", 2, "[-o OUT] [--force] [--json] FROM..TO FILE",
-     "a part as a trace of its own, with the heap as it was", haktrace_window},
+     "a part as a trace of its own, with the heap as it was",
+     "window -o part.zst 1.5s..2s trace.zst", haktrace_window},
     {"export", "moFy", 1, "--format=FORM [-o OUT] [--force] [--symbols[=ROOT]] FILE",
-     "for other tools: heaptrack, pprof, chrome, collapsed, csv", haktrace_export},
+     "for other tools: heaptrack, pprof, chrome, collapsed, csv",
+     "export --format=pprof -o trace.pprof --symbols trace.zst", haktrace_export},
     {"import", "moF", 1, "--format=FORM [-o OUT] [--force] FILE",
-     "a trace of what others record: heaptrack, android, glibc", haktrace_import},
+     "a trace of what others record: heaptrack, android, glibc",
+     "import --format=heaptrack -o trace.zst heaptrack.app.4711.zst", haktrace_import},
     {"repack", "oFC", 1, "[-o OUT] [--force] [--core] FILE", "the same trace in the smallest form",
-     haktrace_repack},
+     "repack -o small.zst trace.zst", haktrace_repack},
     {"anonymise", "oF", 1, "[-o OUT] [--force] FILE",
-     "the same events without names, paths and places in code", haktrace_anonymise},
+     "the same events without names, paths and places in code", "anonymise -o public.zst trace.zst",
+     haktrace_anonymise},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 
 static const struct option long_options[] = {
-    {"json", no_argument, NULL, 'j'},          {"stacks", no_argument, NULL, 's'},
-    {"from", required_argument, NULL, 'f'},    {"count", required_argument, NULL, 'c'},
-    {"output", required_argument, NULL, 'o'},  {"force", no_argument, NULL, 'F'},
-    {"symbols", optional_argument, NULL, 'y'}, {"core", no_argument, NULL, 'C'},
-    {"columns", no_argument, NULL, 'k'},       {"memory", no_argument, NULL, 'M'},
-    {"format", required_argument, NULL, 'm'},  {"help", no_argument, NULL, 'h'},
-    {"version", no_argument, NULL, 'V'},       {0},
+    {"json", no_argument, NULL, 'j'},
+    {"stacks", no_argument, NULL, 's'},
+    {"from", required_argument, NULL, 'f'},
+    {"count", required_argument, NULL, 'c'},
+    {"output", required_argument, NULL, 'o'},
+    {"force", no_argument, NULL, 'F'},
+    {"symbols", optional_argument, NULL, 'y'},
+    {"core", no_argument, NULL, 'C'},
+    {"columns", no_argument, NULL, 'k'},
+    {"memory", no_argument, NULL, 'M'},
+    {"format", required_argument, NULL, 'm'},
+    {"quiet", no_argument, NULL, 'q'},
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'V'},
+    {0},
 };
 
 // What an option does, for --help of the commands that take it.
@@ -72,8 +88,46 @@ enum { OPTION_TEXT_COUNT = sizeof option_texts / sizeof *option_texts };
 
 static bool tinted; // errors stand out in colour
 
+// ---------------------------------------------------------------- progress
+
+static struct trace_progress progress;
+
+static void tell_part(const struct trace_file *file, uint64_t offset, unsigned pass) {
+    char more[32];
+    snprintf(more, sizeof more, "pass %u", pass);
+    struct trace_progress_state state = {.what = file->path,
+                                         .unit = "MB",
+                                         .done = (double)offset / 1e6,
+                                         .total = (double)file->size_bytes / 1e6,
+                                         .left_s = -1,
+                                         .more = pass > 1 ? more : NULL};
+    trace_progress_tell(&progress, trace_file_clock_ns(), &state);
+}
+
+// A file is read once or twice: to check it, and for what is to be made of it.
+static void tell_progress(const struct trace_file *file, uint64_t offset, uint64_t end) {
+    static uint64_t offset_before;
+    static unsigned pass = 1;
+    uint64_t now_ns = trace_file_clock_ns();
+    if (offset < offset_before) {
+        pass++;
+        progress.began_ns = now_ns;
+    }
+    offset_before = offset;
+    if (end >= file->size_bytes) // what the command prints may follow
+        trace_progress_clear(&progress);
+    else if (trace_progress_is_due(&progress, now_ns))
+        tell_part(file, offset, pass);
+}
+
+static void progress_begin(void) {
+    progress = trace_progress_begin("haktrace", isatty(STDERR_FILENO) != 0);
+    trace_file_watch(tell_progress);
+}
+
 int haktrace_fail(const char *format, ...) {
     va_list arguments;
+    trace_progress_clear(&progress);
     fputs(TRACE_TINT_NAME("haktrace", tinted), stderr);
     va_start(arguments, format);
     vfprintf(stderr, format, arguments);
@@ -112,9 +166,10 @@ static void print_help(void) {
     for (unsigned i = 0; i < COMMAND_COUNT; i++)
         printf("  %-10s %s\n", commands[i].name, commands[i].summary);
     puts("\nOptions:\n"
-         "      --help      print this help, after COMMAND that command's\n"
+         "  -q, --quiet        no progress and no summary; of verify the exit status only\n"
          "      --color=WHEN   errors in colour: auto (default), always or never\n"
-         "      --version   print version and commit\n"
+         "      --help         print this help, after COMMAND that command's\n"
+         "      --version      print version and commit\n"
          "\nExamples:\n"
          "  haktrace info trace.zst\n"
          "  haktrace verify trace.zst && hakreplay trace.zst\n"
@@ -125,16 +180,32 @@ static void print_help(void) {
 }
 
 static void print_command_help(const struct haktrace_command *command) {
-    printf("Usage: haktrace %s %s\n%s\n\nOptions:\n", command->name, command->usage,
-           command->summary);
+    printf("Usage: haktrace %s %s\n%c%s.\n\nOptions:\n", command->name, command->usage,
+           command->summary[0] - 'a' + 'A', command->summary + 1);
     for (unsigned i = 0; i < OPTION_TEXT_COUNT; i++)
         if (strchr(command->letters, option_texts[i].letter))
             printf("  %-20s %s\n", option_texts[i].form, option_texts[i].text);
-    puts("      --help           print this help");
+    printf("  %-20s %s\n  %-20s %s\n", "-q, --quiet", "no progress, no summary", "    --help",
+           "print this help");
+    printf("\nExample:\n  haktrace %s\n", command->example);
 }
 
 static void print_version(void) {
     puts("haktrace " HAK_VERSION " (" HAK_COMMIT ")");
+}
+
+void haktrace_tell_written(const struct haktrace_options *options, const char *output) {
+    struct trace_reader *before = trace_reader_open(options->path, NULL);
+    struct trace_reader *after = trace_reader_open(output, NULL);
+    if (before && after && !options->quiet) {
+        struct trace_summary old, new;
+        trace_reader_summary(before, &old);
+        trace_reader_summary(after, &new);
+        printf("%s: %" PRIu64 " bytes; %s has %" PRIu64 "\n", output, new.file_bytes, options->path,
+               old.file_bytes);
+    }
+    trace_reader_close(before);
+    trace_reader_close(after);
 }
 
 // ---------------------------------------------------------------- reading a whole trace
@@ -207,13 +278,17 @@ static const struct haktrace_command *find_command(const char *name) {
 // One option into *options; false after an error line.
 static bool take_option(const struct haktrace_command *command, int letter,
                         struct haktrace_options *options) {
-    if (!strchr(command->letters, letter)) {
+    if (letter != 'q' && !strchr(command->letters, letter)) {
         haktrace_fail("%s does not take this option (see haktrace --help)", command->name);
         return false;
     }
     switch (letter) {
     case 'j':
         options->json = true;
+        return true;
+    case 'q':
+        options->quiet = true;
+        progress.tells = false;
         return true;
     case 's':
         options->stacks = true;
@@ -285,7 +360,7 @@ static int refuse_command(const char *word) {
 static int run_command(const struct haktrace_command *command, int argc, char **argv) {
     struct haktrace_options options = {.count = UINT64_MAX};
     int letter;
-    while ((letter = getopt_long(argc, argv, ":ho:", long_options, NULL)) != -1) {
+    while ((letter = getopt_long(argc, argv, ":hqo:", long_options, NULL)) != -1) {
         if (letter == 'h' || letter == 'V') {
             letter == 'h' ? print_command_help(command) : print_version();
             return haktrace_finish_output(HAKTRACE_OK);
@@ -300,6 +375,9 @@ static int run_command(const struct haktrace_command *command, int argc, char **
                              command->operand_count == 1 ? "one trace file"
                                                          : "FROM..TO and one trace file",
                              argc - optind);
+    // Lines on the same terminal show by themselves how far it is.
+    bool streams = command->run == haktrace_dump || command->run == haktrace_export;
+    progress.tells &= !(streams && !options.output && isatty(STDOUT_FILENO));
     options.path = argv[argc - 1];
     options.range = command->operand_count == 2 ? argv[optind] : NULL;
     return command->run(&options);
@@ -310,6 +388,7 @@ int main(int argc, char **argv) {
     const char *when = trace_tint_take(&argc, argv, isatty(STDERR_FILENO) != 0, &tinted);
     if (when)
         return haktrace_fail("--color=%s: expected auto, always or never", when);
+    progress_begin();
     if (argc < 2)
         return haktrace_fail("expected a command, such as info (see haktrace --help)");
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
@@ -323,5 +402,7 @@ int main(int argc, char **argv) {
     const struct haktrace_command *command = find_command(argv[1]);
     if (!command)
         return refuse_command(argv[1]);
-    return run_command(command, argc - 1, argv + 1);
+    int status = run_command(command, argc - 1, argv + 1);
+    trace_progress_clear(&progress);
+    return status;
 }

@@ -18,6 +18,7 @@ struct haktrace_options {
     const char *symbols; // y: folder below which files are, "" for this machine; NULL: no symbols
     const char *format;  // m, NULL where not given
     bool json;           // j
+    bool quiet;          // q, of all subcommands
     bool stacks;         // s
     bool force;          // F
     bool core;           // C
@@ -29,10 +30,11 @@ struct haktrace_options {
 
 struct haktrace_command {
     const char *name;
-    const char *letters; // options taken, besides --help and --version
+    const char *letters; // options taken, besides --quiet, --help and --version
     int operand_count;
     const char *usage; // its options and operands
     const char *summary;
+    const char *example; // a line, without the tool's name
     int (*run)(const struct haktrace_options *options);
 };
 
@@ -41,6 +43,8 @@ int haktrace_fail(const char *format, ...) __attribute__((format(printf, 1, 2)))
 // Flushes standard output; the exit status, `status` unless writing failed. A reader that has
 // closed its end of a pipe is not a failure.
 int haktrace_finish_output(int status);
+// One line on a trace made of another, unless quiet.
+void haktrace_tell_written(const struct haktrace_options *options, const char *output);
 // Whether the reader of standard output has gone, so that no more need be written.
 bool haktrace_output_closed(void);
 // Writes a text from a file with control characters as '?', since a terminal would obey them.

@@ -171,5 +171,7 @@ int haktrace_anonymise(const struct haktrace_options *options) {
     if (write_plain(&reading, output, options->force, &error))
         status = haktrace_fail("%s", error.text);
     haktrace_close(&reading);
+    if (status == HAKTRACE_OK)
+        haktrace_tell_written(options, output);
     return haktrace_finish_output(status);
 }

@@ -4,6 +4,8 @@
 // own; what each keeps and what not is in haktrace(1).
 #include "haktrace_export.h"
 
+#include "nearest.h"
+
 #include <stdlib.h>
 
 static const struct {
@@ -75,9 +77,15 @@ int haktrace_export(const struct haktrace_options *options) {
     while (form < FORM_COUNT &&
            (!options->format || strcmp(options->format, forms[form].name) != 0))
         form++;
-    if (form == FORM_COUNT)
+    if (form == FORM_COUNT) {
+        const char *names[FORM_COUNT];
+        char meant[TRACE_MEANT_BYTES] = "";
+        for (unsigned i = 0; i < FORM_COUNT; i++)
+            names[i] = forms[i].name;
         return haktrace_fail(
-            "expected --format=heaptrack, pprof, chrome, collapsed or csv, found %s",
-            options->format ? options->format : "none");
+            "expected --format=heaptrack, pprof, chrome, collapsed or csv, found %s%s",
+            options->format ? options->format : "none",
+            options->format ? trace_meant(meant, "", options->format, names, FORM_COUNT) : "");
+    }
     return haktrace_write_export(options, write_form, form);
 }

@@ -6,6 +6,7 @@
 #include "haktrace_import.h"
 
 #include "hak_version.h"
+#include "nearest.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -179,6 +180,19 @@ int haktrace_import_realloc(struct haktrace_import *import, uint32_t thread, uin
 
 // ---------------------------------------------------------------- the command
 
+static void print_summary(const struct haktrace_import *import,
+                          const struct trace_writer_totals *totals) {
+    printf("%s: %" PRIu64 " events, %" PRIu64 " objects, %" PRIu64 " threads", import->output,
+           totals->events, totals->objects, totals->threads);
+    if (import->unknown_frees)
+        printf("; %" PRIu64 " frees of blocks that were not seen to be allocated",
+               import->unknown_frees);
+    if (import->implied_frees)
+        printf("; %" PRIu64 " frees that the source does not have, but must have been",
+               import->implied_frees);
+    putchar('\n');
+}
+
 static int finish(struct haktrace_import *import) {
     char end[160];
     snprintf(end, sizeof end,
@@ -188,15 +202,8 @@ static int finish(struct haktrace_import *import) {
     trace_writer_totals(import->writer, &totals);
     if (trace_writer_close(import->writer, end, &import->error))
         return -1;
-    printf("%s: %" PRIu64 " events, %" PRIu64 " objects, %" PRIu64 " threads", import->output,
-           totals.events, totals.objects, totals.threads);
-    if (import->unknown_frees)
-        printf("; %" PRIu64 " frees of blocks that were not seen to be allocated",
-               import->unknown_frees);
-    if (import->implied_frees)
-        printf("; %" PRIu64 " frees that the source does not have, but must have been",
-               import->implied_frees);
-    putchar('\n');
+    if (!import->options->quiet)
+        print_summary(import, &totals);
     return 0;
 }
 
@@ -217,9 +224,16 @@ int haktrace_import(const struct haktrace_options *options) {
     while (form < FORM_COUNT &&
            (!options->format || strcmp(options->format, forms[form].name) != 0))
         form++;
-    if (form == FORM_COUNT)
-        return haktrace_fail("expected --format=heaptrack, android or glibc, found %s",
-                             options->format ? options->format : "none");
+    if (form == FORM_COUNT) {
+        const char *names[FORM_COUNT];
+        char meant[TRACE_MEANT_BYTES] = "";
+        for (unsigned i = 0; i < FORM_COUNT; i++)
+            names[i] = forms[i].name;
+        return haktrace_fail(
+            "expected --format=heaptrack, android or glibc, found %s%s",
+            options->format ? options->format : "none",
+            options->format ? trace_meant(meant, "", options->format, names, FORM_COUNT) : "");
+    }
     int status = run(&import, form) ? haktrace_fail("%s", import.error.text) : HAKTRACE_OK;
     trace_live_free(&import.blocks);
     trace_live_free(&import.threads);

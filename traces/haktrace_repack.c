@@ -127,5 +127,7 @@ int haktrace_repack(const struct haktrace_options *options) {
     int status =
         repack(&repacking, output, options->force) ? haktrace_fail("%s", error.text) : HAKTRACE_OK;
     trace_reader_close(repacking.reader);
+    if (status == HAKTRACE_OK)
+        haktrace_tell_written(options, output);
     return haktrace_finish_output(status);
 }

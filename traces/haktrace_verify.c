@@ -89,7 +89,7 @@ int haktrace_verify(const struct haktrace_options *options) {
     bool fine = !missing && reading.check.anomalies.total == 0;
     if (options->json)
         print_json(&reading, missing, unseen, fine);
-    else
+    else if (!options->quiet)
         print_text(options->path, &reading, missing, unseen, fine);
     haktrace_close(&reading);
     return haktrace_finish_output(fine ? HAKTRACE_OK : HAKTRACE_FAILED_CHECK);

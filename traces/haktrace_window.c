@@ -116,6 +116,7 @@ int haktrace_window(const struct haktrace_options *options) {
     if (resolve(options->path, &from, &to, &range, &error) ||
         trace_window(options->path, &range, output, options->force, &result, &error))
         return haktrace_fail("%s", error.text);
-    print_result(options->json, output, &range, &result);
+    if (options->json || !options->quiet)
+        print_result(options->json, output, &range, &result);
     return haktrace_finish_output(HAKTRACE_OK);
 }

@@ -3,6 +3,7 @@
 #define HAK_TRACES_NEAREST_H
 
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #define TRACE_NEAREST_LETTERS 32 // longer names are not compared
@@ -49,6 +50,19 @@ static inline const char *trace_nearest(const char *word, const char *const *nam
         }
     }
     return nearest;
+}
+
+#define TRACE_MEANT_BYTES 64
+
+// "; did you mean --NAME?" in `text`, of TRACE_MEANT_BYTES, or "" where nothing is near. `before`
+// stands before the name: "--", or nothing.
+static inline const char *trace_meant(char *text, const char *before, const char *word,
+                                      const char *const *names, size_t count) {
+    const char *nearest = trace_nearest(word, names, count);
+    text[0] = '\0';
+    if (nearest)
+        snprintf(text, TRACE_MEANT_BYTES, "; did you mean %s%s?", before, nearest);
+    return text;
 }
 
 #endif

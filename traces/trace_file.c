@@ -64,10 +64,20 @@ int trace_file_measure(struct trace_file *file, struct trace_error *error) {
     return 0;
 }
 
+static void (*file_watcher)(const struct trace_file *file, uint64_t offset, uint64_t end);
+
+void trace_file_watch(void (*watcher)(const struct trace_file *file, uint64_t offset,
+                                      uint64_t end)) {
+    file_watcher = watcher;
+}
+
 int trace_file_read(struct trace_file *file, uint64_t offset, void *data, size_t size, size_t *got,
                     struct trace_error *error) {
+    enum { LARGE_BYTES = 1 << 16 }; // others are looks at the end, at the index
     uint8_t *at = data;
     *got = 0;
+    if (file_watcher && size >= LARGE_BYTES)
+        file_watcher(file, offset, offset + size);
     while (*got < size) {
         ssize_t n = pread(file->descriptor, at + *got, size - *got, (off_t)(offset + *got));
         if (n == 0)
@@ -199,6 +209,12 @@ uint64_t trace_file_random(void) {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     return (uint64_t)now.tv_nsec << 32 ^ (uint64_t)now.tv_sec ^ (uint64_t)getpid() << 16;
+}
+
+uint64_t trace_file_clock_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
 void trace_file_ignore_closed_pipes(void) {

@@ -257,6 +257,10 @@ struct trace_file {
 };
 
 int trace_file_open(struct trace_file *file, const char *path, struct trace_error *error);
+// Tells the tool from now on what is read, of whatever file: a large part, [offset, end), beyond
+// the file's end at its last one. For the whole process, before other threads read.
+void trace_file_watch(void (*watcher)(const struct trace_file *file, uint64_t offset,
+                                      uint64_t end));
 // Sets size_bytes anew, of a file that another process is writing.
 int trace_file_measure(struct trace_file *file, struct trace_error *error);
 // Reads up to `size` bytes at `offset`; *got is less only at the end of the file.
@@ -275,6 +279,8 @@ int trace_file_publish(struct trace_file *file, struct trace_error *error);
 // Closes; a created file that has not been published is removed.
 int trace_file_close(struct trace_file *file, struct trace_error *error);
 uint64_t trace_file_random(void);
+// Monotonic, for progress.
+uint64_t trace_file_clock_ns(void);
 // For tools: from now on, writing to a pipe that nobody reads is an error and not a signal.
 void trace_file_ignore_closed_pipes(void);
 

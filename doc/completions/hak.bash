@@ -21,11 +21,13 @@ _hak_options() {
 _hak_values() {
     case $2 in
         --route) "$1" --list-routes 2>/dev/null | awk '/^presets/ { on = 1; next } /^$/ { on = 0 } on { print $1 }' ;;
-        --order) echo strict dataflow ;;
+        --order) echo strict window dataflow ;;
+        --workload) "$1" run --list-workloads 2>/dev/null | awk '/^  [a-z]+ / { print $1 }' ;;
+        --memory) echo sc c11 ;;
         --geometry) echo default seed scenario ;;
         --stacks) echo full caller none ;;
-        --strategy) echo recorded random portfolio pct pos urw bounded starving adversarial round-robin schedule ;;
-        --allocator) echo mf2 glibc jemalloc mimalloc tcmalloc ;;
+        --strategy) echo recorded random portfolio pct pos urw bounded starving adversarial round-robin surw exhaustive schedule ;;
+        --allocator) echo mf2 glibc jemalloc mimalloc tcmalloc tbbmalloc ;;
         --machine) echo desktop laptop server server-2s ;;
         --color) echo auto always never ;;
         *) return 1 ;;
