@@ -7,8 +7,6 @@
 // Threads: one at a time.
 #include "drainer.h"
 
-#include <stdlib.h>
-
 struct address_slot {
     uint64_t address, object;
 };
@@ -21,14 +19,14 @@ static uint64_t home(const struct address_map *map, uint64_t address) {
 }
 
 bool address_map_open(struct address_map *map) {
-    map->slots = calloc(SLOTS_MIN, sizeof *map->slots);
+    map->slots = drain_table_make(SLOTS_MIN * sizeof *map->slots);
     map->mask = SLOTS_MIN - 1;
     map->count = 0;
     return map->slots != NULL;
 }
 
 void address_map_close(struct address_map *map) {
-    free(map->slots);
+    drain_table_free(map->slots, (map->mask + 1) * sizeof *map->slots);
     map->slots = NULL;
 }
 
@@ -39,6 +37,10 @@ static struct address_slot *slot_of(const struct address_map *map, uint64_t addr
     return &map->slots[i];
 }
 
+void address_map_expect(const struct address_map *map, uint64_t address) {
+    __builtin_prefetch(&map->slots[home(map, address)], 1);
+}
+
 bool address_map_find(const struct address_map *map, uint64_t address, uint64_t *object) {
     const struct address_slot *slot = slot_of(map, address);
     *object = slot->object;
@@ -47,13 +49,13 @@ bool address_map_find(const struct address_map *map, uint64_t address, uint64_t 
 
 static bool grow(struct address_map *map) {
     struct address_map greater = {.mask = 2 * map->mask + 1, .count = map->count};
-    greater.slots = calloc(greater.mask + 1, sizeof *greater.slots);
+    greater.slots = drain_table_make((greater.mask + 1) * sizeof *greater.slots);
     if (greater.slots == NULL)
         return false;
     for (uint64_t i = 0; i <= map->mask; i++)
         if (map->slots[i].address != 0)
             *slot_of(&greater, map->slots[i].address) = map->slots[i];
-    free(map->slots);
+    drain_table_free(map->slots, (map->mask + 1) * sizeof *map->slots);
     *map = greater;
     return true;
 }

@@ -3,12 +3,12 @@
 // Owns: a pass: which records are taken and in which order. Does not own: what they mean
 // (drain_event.c).
 //
-// Sealing. A pass reads the clock (T) before it reads any ring's head, then takes every record
-// with a stamp up to T, in the order of stamps. A record that was unpublished when its ring was
-// read may still have a stamp below T; it is late, comes first in the next pass, and gets the
-// time of what was written last. That order is legal: a thread publishes before it lets its call
-// take effect, so an unpublished event cannot have caused a published one. Taking T after the
-// heads would not do.
+// Sealing. A pass reads the clock (T) before it reads any ring's head, moves every record into the
+// spool (drain_spool.c), then takes those with a stamp up to T, in the order of stamps. A record
+// that was unpublished when its ring was read may still have a stamp below T; it is late, comes
+// first in the next pass, and gets the time of what was written last. That order is legal: a thread
+// publishes before it lets its call take effect, so an unpublished event cannot have caused a
+// published one. Taking T after the heads would not do.
 //
 // Repair. Equal stamps, or clocks of two processors slightly apart, can put a free before its
 // allocation or an allocation before the free that made room. Such a record first pulls forward
@@ -25,7 +25,8 @@
 
 enum {
     REPAIR_RECORDS_MAX = 256, // and how many of its ring's records are looked at
-    TAIL_STEP_RECORDS = 1024, // room is given back at least this often
+    TAKEN_MAX = 4096,         // by a pass, after which the rings are looked at again
+    AHEAD_RECORDS = 12,       // the time that it takes to fetch a slot of a large table
 };
 
 static struct ring_control *controls(const struct drain_session *session) {
@@ -37,14 +38,14 @@ static const struct ring_record *records_of(const struct drain_session *session,
            (uint64_t)index * RING_RECORDS;
 }
 
-static const struct ring_record *record_at(const struct drain_cursor *cursor, uint64_t position) {
-    return &cursor->records[position & (RING_RECORDS - 1)];
+static const struct ring_record *record_at(const struct drain_session *session,
+                                           const struct drain_cursor *cursor, uint64_t position) {
+    return drain_spool_slot(&session->spool, cursor->queue, position);
 }
 
-// Gives the slots below the cursor back. Release: whoever sees the new tail may write there.
-static void tail_publish(const struct drain_cursor *cursor) {
-    struct ring_control *ring = cursor->ring;
-    atomic_store_explicit(&ring->tail, cursor->position, memory_order_release);
+// Gives the slots below back. Release: whoever sees the new tail may write there.
+static void tail_publish(struct ring_control *ring, uint64_t tail) {
+    atomic_store_explicit(&ring->tail, tail, memory_order_release);
     atomic_thread_fence(memory_order_seq_cst); // against the owner's waiting-then-tail
     if (atomic_load_explicit(&ring->waiting, memory_order_relaxed) == 0)
         return;
@@ -57,7 +58,7 @@ static void tail_publish(const struct drain_cursor *cursor) {
 
 static uint64_t heap_key(const struct drain_session *session, uint32_t heap_index) {
     const struct drain_cursor *cursor = &session->cursors[session->heap[heap_index]];
-    return record_at(cursor, cursor->position)->stamp;
+    return record_at(session, cursor, cursor->position)->stamp;
 }
 
 static void heap_sink(struct drain_session *session, uint32_t i) {
@@ -100,18 +101,27 @@ static uint64_t time_ticks_of(struct drain_session *session, uint64_t stamp) {
     return (uint64_t)(ticks >> 48);
 }
 
+// Has what the cursor's coming records need fetched meanwhile.
+static void expect(struct drain_session *session, const struct drain_cursor *cursor,
+                   uint32_t ring) {
+    if (cursor->position + AHEAD_RECORDS < cursor->end)
+        address_map_expect(&session->objects,
+                           record_at(session, cursor, cursor->position + AHEAD_RECORDS)->address);
+    if (cursor->position + 1 < cursor->end)
+        drain_stack_expect(session, ring, record_at(session, cursor, cursor->position + 1));
+}
+
 static void take(struct drain_session *session, struct drain_cursor *cursor) {
-    const struct ring_record *record = record_at(cursor, cursor->position);
+    const struct ring_record *record = record_at(session, cursor, cursor->position);
     uint32_t ring = (uint32_t)(cursor->ring - controls(session));
     uint32_t node = drain_stack_follow(session, ring, record);
+    expect(session, cursor, ring);
     if (record->stamp < session->sealed_stamp)
         session->counts.late++;
     if (record->op != RING_OP_STACK && record->op != RING_OP_STACK_SPELLED)
         drain_event(session, cursor->ring->thread, record, node,
                     time_ticks_of(session, record->stamp));
     cursor->position++;
-    if (cursor->position % TAIL_STEP_RECORDS == 0)
-        tail_publish(cursor);
 }
 
 static bool is_wanted(const struct ring_record *record, uint64_t address, bool wants_creation) {
@@ -132,10 +142,10 @@ static bool is_wanted(const struct ring_record *record, uint64_t address, bool w
 }
 
 // Where in this cursor's near future the wanted record stands; its end if nowhere.
-static uint64_t position_of(const struct drain_cursor *cursor, uint64_t address,
-                            bool wants_creation, uint64_t stamp_max) {
+static uint64_t position_of(const struct drain_session *session, const struct drain_cursor *cursor,
+                            uint64_t address, bool wants_creation, uint64_t stamp_max) {
     for (uint64_t i = cursor->position; i < cursor->end; i++) {
-        const struct ring_record *record = record_at(cursor, i);
+        const struct ring_record *record = record_at(session, cursor, i);
         if (record->stamp > stamp_max || i - cursor->position == REPAIR_RECORDS_MAX)
             break;
         if (is_wanted(record, address, wants_creation))
@@ -159,13 +169,13 @@ static bool repair(struct drain_session *session, const struct drain_cursor *own
         struct drain_cursor *cursor = &session->cursors[i];
         if (cursor == own)
             continue;
-        uint64_t found = position_of(cursor, early->address, wants_creation, stamp_max);
+        uint64_t found = position_of(session, cursor, early->address, wants_creation, stamp_max);
         if (found == cursor->end)
             continue;
-        if (record_at(cursor, found)->stamp == early->stamp)
+        if (record_at(session, cursor, found)->stamp == early->stamp)
             session->counts.ties++;
         else
-            count_skew(session, record_at(cursor, found)->stamp - early->stamp);
+            count_skew(session, record_at(session, cursor, found)->stamp - early->stamp);
         while (cursor->position <= found)
             take(session, cursor);
         return true;
@@ -175,7 +185,9 @@ static bool repair(struct drain_session *session, const struct drain_cursor *own
 
 static void take_first(struct drain_session *session) {
     struct drain_cursor *cursor = &session->cursors[session->heap[0]];
-    const struct ring_record *record = record_at(cursor, cursor->position);
+    const struct ring_record *record = record_at(session, cursor, cursor->position);
+    if (record->stamp > session->sealed_stamp)
+        session->sealed_stamp = record->stamp;
     bool wants_creation;
     bool moved = drain_event_is_early(session, record, &wants_creation) &&
                  repair(session, cursor, record, wants_creation);
@@ -195,43 +207,67 @@ static bool is_in_use(const struct ring_control *ring) {
     return state == RING_LIVE || state == RING_EXITING;
 }
 
-static void cursors_read(struct drain_session *session) {
+// Moves a ring's records into the spool. Returns the stamp of the first that found no room,
+// UINT64_MAX if all did.
+static uint64_t ring_collect(struct drain_session *session, uint32_t index) {
+    struct ring_control *ring = &controls(session)[index];
+    struct drain_queue *queue = &session->queues[index];
+    // Acquire pairs with the owner's publishing store: the records below head are whole.
+    uint64_t head = atomic_load_explicit(&ring->head, memory_order_acquire);
+    if (drain_spool_put(&session->spool, queue, records_of(session, index), head) > 0)
+        tail_publish(ring, queue->end);
+    if (queue->end == head)
+        return UINT64_MAX;
+    return records_of(session, index)[queue->end % RING_RECORDS].stamp;
+}
+
+// Of all rings; makes the cursors. Returns up to which stamp nothing is missing.
+static uint64_t cursors_collect(struct drain_session *session) {
+    uint64_t missing = UINT64_MAX;
     session->cursor_count = 0;
     uint32_t high = atomic_load_explicit(&session->ring->ring_high, memory_order_acquire);
+    session->spool.reserved = high;
     for (uint32_t i = 0; i < high && i < RING_COUNT_MAX; i++) {
-        struct ring_control *ring = &controls(session)[i];
-        if (!is_in_use(ring))
+        if (!is_in_use(&controls(session)[i]))
             continue;
-        // Acquire pairs with the owner's publishing store: the records below head are whole.
-        uint64_t head = atomic_load_explicit(&ring->head, memory_order_acquire);
-        if (head != session->tails[i])
+        uint64_t stamp = ring_collect(session, i);
+        missing = stamp < missing ? stamp : missing;
+        struct drain_queue *queue = &session->queues[i];
+        if (queue->begin != queue->end)
             session->cursors[session->cursor_count++] =
-                (struct drain_cursor){ring, records_of(session, i), session->tails[i], head};
+                (struct drain_cursor){&controls(session)[i], queue, queue->begin, queue->end};
     }
+    session->spool.full += missing != UINT64_MAX;
+    return missing;
 }
 
 static void cursors_close(struct drain_session *session) {
-    for (uint32_t i = 0; i < session->cursor_count; i++) {
-        const struct drain_cursor *cursor = &session->cursors[i];
-        session->tails[cursor->ring - controls(session)] = cursor->position;
-        tail_publish(cursor);
-    }
+    for (uint32_t i = 0; i < session->cursor_count; i++)
+        drain_spool_drop(&session->spool, session->cursors[i].queue, session->cursors[i].position);
 }
 
-uint64_t drain_merge_pass(struct drain_session *session, bool last) {
+static uint64_t pass(struct drain_session *session, bool last) {
     uint64_t seal = last ? UINT64_MAX : stamp_now(session->clock->clock);
-    uint64_t taken = 0;
-    cursors_read(session);
+    uint64_t missing = cursors_collect(session), taken = 0;
+    seal = missing < seal ? missing : seal;
     heap_build(session);
-    while (session->heap_count > 0) {
-        if (heap_key(session, 0) > seal)
-            break;
+    while (session->heap_count > 0 && heap_key(session, 0) <= seal && taken < TAKEN_MAX) {
         take_first(session);
         taken++;
     }
+    session->has_backlog =
+        missing != UINT64_MAX || (session->heap_count > 0 && heap_key(session, 0) <= seal);
+    if (!session->has_backlog)
+        session->sealed_stamp = seal;
     cursors_close(session);
-    session->sealed_stamp = seal;
     session->counts.passes++;
+    return taken;
+}
+
+uint64_t drain_merge_pass(struct drain_session *session, bool last) {
+    uint64_t taken = pass(session, last);
+    while (last && session->has_backlog)
+        taken += pass(session, last);
     return taken;
 }
 
@@ -251,7 +287,7 @@ void drain_merge_recycle(struct drain_session *session, bool all) {
         bool candidate = state == RING_EXITING || (all && state == RING_LIVE);
         // Looked at again after the thread is known to be gone: then its head stands still.
         if (candidate && is_gone(session, ring) &&
-            atomic_load_explicit(&ring->head, memory_order_acquire) == session->tails[i])
+            atomic_load_explicit(&ring->head, memory_order_acquire) == session->queues[i].begin)
             atomic_store_explicit(&ring->state, RING_FREE, memory_order_release);
     }
 }

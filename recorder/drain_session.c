@@ -1,7 +1,7 @@
 // drain_session.c: one recorded process image, from hello to END.
 //
 // Owns: the session's mapping, its trace's META and END, and the pace of draining: passes every
-// 200 µs while there is something to do, ever less often when there is not; a doorbell that the
+// 500 µs while there is something to do, ever less often when there is not; a doorbell that the
 // program rings when a ring fills up; whole frames written at least every flush_ns.
 //
 // Threads: all of it runs in the session's own thread, which holds the mapping's robust mutex as
@@ -28,7 +28,7 @@
 #include "stamp.h"
 
 enum {
-    PASS_NS_MIN = 200 * 1000,
+    PASS_NS_MIN = 500 * 1000,
     PASS_NS_MAX = 10 * 1000 * 1000,
     RECYCLE_NS = 500 * 1000 * 1000, // how often threads are looked for that died silently
 };
@@ -264,6 +264,9 @@ static json_t *recorder_json(const struct drain_session *session) {
         {"stalled_ns", stalled_ns(session)},
         {"drain_cpu_ns", thread_cpu_ns()},
         {"passes", counts->passes},
+        {"spool_records_max", session->spool.held_max},
+        {"spool_file_bytes", session->spool.file_bytes},
+        {"spool_full", session->spool.full},
         {"ties", counts->ties},
         {"skewed", counts->skewed},
         {"skew_ns_max", (uint64_t)((double)counts->skew_stamps_max * session->clock->ns_per_stamp)},
@@ -412,10 +415,21 @@ static void drain(struct drain_session *session) {
             flushed_ns = now;
         }
         wait_ns = taken > 0 ? PASS_NS_MIN : wait_ns * 2 > PASS_NS_MAX ? PASS_NS_MAX : wait_ns * 2;
-        if (!last)
+        if (!last && !session->has_backlog)
             doorbell_wait(session, bell, wait_ns);
     }
     drain_event_finish(session);
+}
+
+// Beside the trace, where there is room for it.
+static bool spool_make(struct drain_session *session) {
+    char folder[sizeof session->path];
+    snprintf(folder, sizeof folder, "%s", session->path);
+    char *slash = strrchr(folder, '/');
+    if (slash != NULL)
+        slash[slash == folder] = '\0';
+    return drain_spool_open(&session->spool, slash != NULL ? folder : ".",
+                            session->options->spool_bytes);
 }
 
 static bool session_open(struct drain_session *session) {
@@ -429,6 +443,8 @@ static bool session_open(struct drain_session *session) {
     session->ticks_per_stamp = (uint64_t)(ticks * (double)(1ull << 48));
     session->base_stamp = session->time_stamp = stamp_now(session->clock->clock);
     session->thread_numbers = 1; // raw thread 0, which started the session, is thread 0
+    if (!spool_make(session))
+        return false;
     session->threads = calloc(64, sizeof *session->threads);
     session->thread_capacity = session->threads != NULL ? 64 : 0;
     if (session->threads != NULL)
@@ -448,6 +464,9 @@ void *drain_session_run(void *context) {
     if (opened)
         trace_end(session);
     drain_stacks_close(session->stacks);
+    for (uint32_t i = 0; i < RING_COUNT_MAX; i++)
+        free(session->queues[i].segments);
+    drain_spool_close(&session->spool);
     address_map_close(&session->objects);
     free(session->threads);
     mapping_close(session);

@@ -35,7 +35,18 @@ struct edge {     // recently met
     uint32_t node;
 };
 
-enum { SLOTS_MIN = 1 << 10, EDGES_LOG2 = 15 };
+// Recently met likewise: up to three frames that follow each other.
+struct group {
+    uint64_t places; // as ring_stack() packs them, without what is kept
+    uint32_t parent;
+    uint32_t nodes[RING_INLINE_PLACES];
+    uint32_t padding[2];
+};
+static_assert(sizeof(struct group) == 32, "two a cache line");
+
+enum { SLOTS_MIN = 1 << 10, EDGES_LOG2 = 15, GROUPS_LOG2 = 18 };
+
+#define GROUPS_BYTES (sizeof(struct group) << GROUPS_LOG2)
 
 struct drain_stacks {
     bool redact;
@@ -47,15 +58,20 @@ struct drain_stacks {
         uint64_t offset;
     } * places; // of frames, by number
     uint32_t place_capacity;
+    struct group *groups;
     struct edge edges[1 << EDGES_LOG2];
 };
 
 // ---------------------------------------------------------------- numbers
 
 static bool table_open(struct number_table *table) {
-    table->slots = calloc(SLOTS_MIN, sizeof *table->slots);
+    table->slots = drain_table_make(SLOTS_MIN * sizeof *table->slots);
     table->mask = SLOTS_MIN - 1;
     return table->slots != NULL;
+}
+
+static void table_close(struct number_table *table) {
+    drain_table_free(table->slots, (table->mask + 1) * sizeof *table->slots);
 }
 
 // The slot of a key, or the free one where it belongs.
@@ -75,14 +91,14 @@ static bool table_add(struct number_table *table, struct number_slot *slot,
     *slot = *content;
     if (2 * ++table->count <= table->mask)
         return true;
-    struct number_table grown = {calloc(2 * (table->mask + 1), sizeof *slot), 2 * table->mask + 1,
-                                 table->count};
+    struct number_table grown = {drain_table_make(2 * (table->mask + 1) * sizeof *slot),
+                                 2 * table->mask + 1, table->count};
     if (grown.slots == NULL)
         return false;
     for (uint64_t i = 0; i <= table->mask; i++)
         if (table->slots[i].number != 0)
             *table_find(&grown, table->slots[i].key, table->slots[i].extra) = table->slots[i];
-    free(table->slots);
+    table_close(table);
     *table = grown;
     return true;
 }
@@ -92,7 +108,8 @@ struct drain_stacks *drain_stacks_open(const struct drain_options *options) {
     if (stacks == NULL)
         return NULL;
     stacks->redact = options->redact;
-    if (table_open(&stacks->nodes) && table_open(&stacks->frames))
+    stacks->groups = drain_table_make(GROUPS_BYTES);
+    if (stacks->groups != NULL && table_open(&stacks->nodes) && table_open(&stacks->frames))
         return stacks;
     drain_stacks_close(stacks);
     return NULL;
@@ -101,8 +118,9 @@ struct drain_stacks *drain_stacks_open(const struct drain_options *options) {
 void drain_stacks_close(struct drain_stacks *stacks) {
     if (stacks == NULL)
         return;
-    free(stacks->nodes.slots);
-    free(stacks->frames.slots);
+    table_close(&stacks->nodes);
+    table_close(&stacks->frames);
+    drain_table_free(stacks->groups, GROUPS_BYTES);
     free(stacks->places);
     free(stacks);
 }
@@ -273,10 +291,53 @@ static uint32_t trail_node(const struct drain_trail *trail) {
     return trail->count > 0 ? trail->nodes[trail->count - 1] : 0;
 }
 
+// By the places alone, and how many.
+static uint64_t group_key(uint64_t packed, uint32_t count) {
+    uint64_t bits = 17 * count;
+    return (packed >> 10 & ((1ull << bits) - 1)) << 2 | count;
+}
+
+static struct group *group_of(const struct drain_session *session, uint32_t parent, uint64_t key) {
+    uint64_t hash = (key ^ (uint64_t)parent << 31) * 0x9e3779b97f4a7c15ull;
+    hash = (hash ^ hash >> 29) * 0xbf58476d1ce4e5b9ull;
+    return &session->stacks->groups[hash >> (64 - GROUPS_LOG2)];
+}
+
 static void trail_add_places(struct drain_session *session, struct drain_trail *trail,
                              uint64_t packed, uint32_t count) {
-    for (uint32_t i = 0; i < count && i < RING_INLINE_PLACES; i++)
-        trail_add(trail, node_of_place(session, trail_node(trail), ring_stack_place(packed, i)));
+    if (count == 0)
+        return;
+    if (count > RING_INLINE_PLACES)
+        count = RING_INLINE_PLACES;
+    uint32_t parent = trail_node(trail), node = parent;
+    uint64_t key = group_key(packed, count);
+    struct group *group = group_of(session, parent, key);
+    if (group->places != key || group->parent != parent) {
+        struct group found = {.places = key, .parent = parent};
+        for (uint32_t i = 0; i < count; i++)
+            node = found.nodes[i] = node_of_place(session, node, ring_stack_place(packed, i));
+        if (node != 0)
+            *group = found;
+        else
+            group = NULL; // the session has failed
+    }
+    for (uint32_t i = 0; i < count && group != NULL; i++)
+        trail_add(trail, group->nodes[i]);
+}
+
+void drain_stack_expect(struct drain_session *session, uint32_t ring,
+                        const struct ring_record *record) {
+    const struct drain_trail *trail = &session->trails[ring];
+    if (!has_stack(record))
+        return;
+    uint32_t kept = ring_stack_kept(record->stack), count = ring_stack_count(record->stack);
+    if (record->op == RING_OP_STACK && record->align_log2 < RING_INLINE_PLACES)
+        count = record->align_log2;
+    kept = kept < trail->count ? kept : trail->count;
+    if (count == 0)
+        return;
+    uint32_t parent = kept > 0 ? trail->nodes[kept - 1] : 0;
+    __builtin_prefetch(group_of(session, parent, group_key(record->stack, count)));
 }
 
 uint32_t drain_stack_follow(struct drain_session *session, uint32_t ring,

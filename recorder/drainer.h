@@ -30,6 +30,7 @@ struct drain_options {
     bool addresses, redact;
     uint32_t resident_every; // one free in so many has its block's pages looked at; 0 = none
     bool maps;               // memory that the program maps itself
+    uint64_t spool_bytes;    // of the file that takes bursts
     uint64_t process_ns;     // how often the process's memory and faults are looked at; 0 = never
     bool starts_paused;
     uint64_t delay_ns, duration_ns; // of the recording; 0 = at once, without end
@@ -113,6 +114,12 @@ struct drain_clock {
 void drain_clock_choose(struct drain_clock *clock);
 const char *drain_clock_name(uint32_t clock);
 
+// ---------------------------------------------------------------- drain_table.c
+
+// Zeroed memory; NULL: there is none. Freed with the same size.
+void *drain_table_make(size_t bytes);
+void drain_table_free(void *table, size_t bytes);
+
 // ---------------------------------------------------------------- address_map.c
 // Address of a live block → object number.
 
@@ -126,6 +133,8 @@ bool address_map_find(const struct address_map *map, uint64_t address, uint64_t 
 // The address is not in the map yet. False: out of memory.
 bool address_map_add(struct address_map *map, uint64_t address, uint64_t object);
 bool address_map_remove(struct address_map *map, uint64_t address, uint64_t *object);
+// The address will be asked for soon.
+void address_map_expect(const struct address_map *map, uint64_t address);
 
 // ---------------------------------------------------------------- drain_session.c
 
@@ -136,9 +145,33 @@ struct drain_counts {
     uint64_t skew_stamps_max; // the widest disorder that was repaired
 };
 
+// Records of one ring that wait to be merged, by their positions in the ring.
+struct drain_queue {
+    uint64_t begin, end;
+    uint64_t first_segment; // of the position's, the one that segments[first] is
+    uint32_t *segments;     // numbers in the spool
+    uint32_t first, count, capacity;
+};
+
+enum { DRAIN_SEGMENT_RECORDS = 256 };
+static_assert(RING_RECORDS % DRAIN_SEGMENT_RECORDS == 0,
+              "a segment does not run over a ring's end");
+
+struct drain_spool {
+    struct ring_record *records; // all segments that there may be
+    size_t bytes;
+    uint32_t segment_count, segment_max; // in being, and as many there may be
+    uint32_t *free, free_count;
+    uint32_t reserved;       // segments for rings whose queue is empty
+    int file;                // -1 = memory alone
+    uint64_t held, held_max; // records
+    uint64_t file_bytes;
+    uint64_t full; // passes in which not all found room
+};
+
 struct drain_cursor {
     struct ring_control *ring;
-    const struct ring_record *records;
+    struct drain_queue *queue;
     uint64_t position, end;
 };
 
@@ -210,7 +243,9 @@ struct drain_session {
     struct trace_writer *writer;
     bool failed; // the trace cannot be written any more: events are counted as lost
     char failure[sizeof((struct trace_error *)0)->text];
-    uint64_t tails[RING_COUNT_MAX];
+    struct drain_spool spool;
+    struct drain_queue queues[RING_COUNT_MAX]; // only those of rings in use are ever touched
+    bool has_backlog; // the last pass left records that it could have taken
     struct drain_trail trails[RING_COUNT_MAX]; // only those of rings in use are ever touched
     struct drain_cursor cursors[RING_COUNT_MAX];
     uint32_t heap[RING_COUNT_MAX]; // of cursors, by the stamp of their next record
@@ -230,12 +265,35 @@ struct drain_session {
 void *drain_session_run(void *session);
 void drain_session_fail(struct drain_session *session, const char *text);
 
+// ---------------------------------------------------------------- drain_spool.c
+
+// The file lies in this folder. False: out of memory. Without the file the spool is small.
+bool drain_spool_open(struct drain_spool *spool, const char *folder, uint64_t file_bytes_max);
+void drain_spool_close(struct drain_spool *spool);
+// Copies a ring's records from queue->end up to `end`; returns how many found room.
+uint64_t drain_spool_put(struct drain_spool *spool, struct drain_queue *queue,
+                         const struct ring_record *ring, uint64_t end);
+// The records before this position are done with.
+void drain_spool_drop(struct drain_spool *spool, struct drain_queue *queue, uint64_t position);
+
+// A record of the queue.
+static inline struct ring_record *drain_spool_slot(const struct drain_spool *spool,
+                                                   const struct drain_queue *queue,
+                                                   uint64_t position) {
+    uint64_t number = position / DRAIN_SEGMENT_RECORDS - queue->first_segment;
+    return &spool
+                ->records[(uint64_t)queue->segments[queue->first + number] * DRAIN_SEGMENT_RECORDS +
+                          position % DRAIN_SEGMENT_RECORDS];
+}
+
 // ---------------------------------------------------------------- drain_merge.c
 
 // How much later than an event the one that it needs may be stamped, to be put before it.
 enum { DRAIN_REPAIR_NS_MAX = 20000 };
 
-// One pass; `last`: the process is gone, take everything. Returns the number of records taken.
+// One pass: moves what the rings hold into the spool, and takes the spool's oldest records, not too
+// many, so that the rings are looked at again in time. `last`: the process is gone, take
+// everything. Returns the number of records taken.
 uint64_t drain_merge_pass(struct drain_session *session, bool last);
 // Gives the rings of threads that are gone back to the program. `all`: also those whose thread
 // has not said goodbye.
@@ -273,5 +331,8 @@ void drain_stacks_close(struct drain_stacks *stacks);
 // ring's order.
 uint32_t drain_stack_follow(struct drain_session *session, uint32_t ring,
                             const struct ring_record *record);
+// The record will be the ring's next to be followed.
+void drain_stack_expect(struct drain_session *session, uint32_t ring,
+                        const struct ring_record *record);
 
 #endif

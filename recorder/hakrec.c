@@ -63,6 +63,7 @@ static const char help_text[] =
     "it\n"
     "                        is given up (default 64; 0: of none)\n"
     "      --samples=TIME    look at the process's memory and faults so often (default 50ms; 0)\n"
+    "      --spool=MIB       size of the file beside the trace that takes bursts (default 256)\n"
     "      --maps            record memory that the program maps itself\n"
     "      --no-redact       keep whole paths of modules and arguments\n"
     "      --library=FILE    preload this libhakrec.so\n"
@@ -111,11 +112,14 @@ static uint64_t parse_time(const char *name, const char *text, uint64_t ns_max,
     die_option(name, text, expected);
 }
 
-static uint32_t parse_every(const char *name, const char *text) {
+static uint32_t parse_count(const char *name, const char *text, uint32_t most) {
     char *end;
     unsigned long count = strtoul(text, &end, 10);
-    if (text[0] < '0' || text[0] > '9' || *end != '\0' || count > 1000000)
-        die_option(name, text, "a whole number from 0 to 1000000");
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || count > most) {
+        char expected[64];
+        snprintf(expected, sizeof expected, "a whole number from 0 to %u", most);
+        die_option(name, text, expected);
+    }
     return (uint32_t)count;
 }
 
@@ -157,6 +161,7 @@ enum option_code {
     OPTION_RESIDENT,
     OPTION_SAMPLES,
     OPTION_MAPS,
+    OPTION_SPOOL,
     OPTION_TICK,
     OPTION_FLUSH,
     OPTION_NO_REDACT,
@@ -174,6 +179,7 @@ static const struct option option_table[] = {
     {"addresses", no_argument, NULL, OPTION_ADDRESSES},
     {"resident", required_argument, NULL, OPTION_RESIDENT},
     {"samples", required_argument, NULL, OPTION_SAMPLES},
+    {"spool", required_argument, NULL, OPTION_SPOOL},
     {"maps", no_argument, NULL, OPTION_MAPS},
     {"tick", required_argument, NULL, OPTION_TICK},
     {"flush", required_argument, NULL, OPTION_FLUSH},
@@ -215,13 +221,16 @@ static void apply_option(struct settings *settings, int code) {
         settings->drain.addresses = true;
         break;
     case OPTION_RESIDENT:
-        settings->drain.resident_every = parse_every("resident", optarg);
+        settings->drain.resident_every = parse_count("resident", optarg, 1000000);
         break;
     case OPTION_SAMPLES:
         settings->drain.process_ns = strcmp(optarg, "0") == 0
                                          ? 0
                                          : parse_time("samples", optarg, 3600u * 1000000000ull,
                                                       "0 or a time from 1ns to 3600s");
+        break;
+    case OPTION_SPOOL:
+        settings->drain.spool_bytes = (uint64_t)parse_count("spool", optarg, 65536) << 20;
         break;
     case OPTION_MAPS:
         settings->drain.maps = true;
@@ -310,6 +319,7 @@ static int parse_options(struct settings *settings, int count, char **arguments)
                                             .flush_ns = 50 * 1000000,
                                             .stacks = RING_STACKS_FULL,
                                             .resident_every = 64,
+                                            .spool_bytes = 256u << 20,
                                             .process_ns = 50 * 1000000,
                                             .redact = true}};
     trace_tint_choose(NULL, isatty(STDERR_FILENO) != 0, &tinted);

@@ -37,7 +37,7 @@
 #define RING_VERSION 3u
 
 #define RING_COUNT_MAX        4096u
-#define RING_RECORDS          8192u // 256 KiB a ring; a power of two
+#define RING_RECORDS          2048u // 64 KiB a ring; a power of two
 #define RING_LEVELS           4u
 #define RING_MODULES_MAX      4096u
 #define RING_PLACES_MAX       (1u << 17) // 3 MiB

@@ -44,6 +44,7 @@ static void setup(void) {
     session->clock = &tsc;
     session->ticks_per_stamp = 1ull << 48;
     session->control = -1;
+    ck_assert(drain_spool_open(&session->spool, ".", 0));
     base = session->base_stamp = stamp_now(RING_CLOCK_TSC) - 1000000;
     ck_assert(address_map_open(&session->objects));
     session->writer = trace_writer_create("merge.zst", "{\"format\":\"hak-trace\",\"tick_ns\":1}",
@@ -60,6 +61,9 @@ static void teardown(void) {
     ck_assert_int_eq(trace_writer_close(session->writer, NULL, &error), 0);
     unlink("merge.zst");
     address_map_close(&session->objects);
+    for (unsigned ring = 0; ring < RINGS; ring++)
+        free(session->queues[ring].segments);
+    drain_spool_close(&session->spool);
     free(session->threads);
     free(session->ring);
     free(session);
@@ -138,6 +142,37 @@ START_TEST(record_after_the_seal_waits) {
     put(0, 1ull << 40, TRACE_MALLOC, 0x1000);
     ck_assert_uint_eq(drain_merge_pass(session, false), 0);
     ck_assert_uint_eq(drain_merge_pass(session, true), 1);
+}
+END_TEST
+
+// Both rings full, and a spool of which most is kept for rings without anything in it.
+START_TEST(a_full_spool_keeps_the_order_and_loses_nothing) {
+    static struct trace_event events[RINGS * RING_RECORDS + 1];
+    struct trace_error error;
+    session->spool.segment_max = (uint32_t)_i;
+    for (uint64_t i = 0; i < RING_RECORDS; i++) // one ring is far ahead of the other at times
+        for (unsigned ring = 0; ring < RINGS; ring++)
+            put(ring, ring == 0 ? 10 * i : i < 1000 ? i : 9000 + 6 * i, TRACE_FREE_NULL, 0);
+    uint64_t taken = 0;
+    for (unsigned passes = 0; passes == 0 || session->has_backlog; passes++) {
+        ck_assert_uint_lt(passes, 10000);
+        taken += drain_merge_pass(session, false);
+    }
+    ck_assert_uint_eq(taken, RINGS * RING_RECORDS);
+    ck_assert_uint_gt(session->spool.full, 0);
+    ck_assert_uint_le(session->spool.held_max, (uint64_t)_i * DRAIN_SEGMENT_RECORDS);
+    ck_assert_uint_eq(session->spool.held, 0);
+    expect(0, 0, 0);
+    ck_assert_int_eq(trace_writer_flush(session->writer, &error), 0);
+    struct trace_reader *reader = trace_reader_open("merge.zst", &error);
+    ck_assert_int_eq(trace_reader_next(reader, events, RINGS * RING_RECORDS + 1, &error),
+                     RINGS * RING_RECORDS);
+    uint64_t before[RINGS] = {0};
+    for (unsigned i = 0; i < RINGS * RING_RECORDS; i++) {
+        ck_assert_uint_ge(events[i].time_ticks, before[events[i].thread]);
+        before[events[i].thread] = events[i].time_ticks;
+    }
+    trace_reader_close(reader);
 }
 END_TEST
 
@@ -220,6 +255,7 @@ int main(void) {
     tcase_add_test(cases, reuse_stamped_before_the_free);
     tcase_add_test(cases, late_record_comes_first_in_the_next_pass);
     tcase_add_test(cases, record_after_the_seal_waits);
+    tcase_add_loop_test(cases, a_full_spool_keeps_the_order_and_loses_nothing, 3, 9);
     tcase_add_test(cases, block_freed_unseen_is_freed_before_its_address_returns);
     tcase_add_test(cases, calls_within_a_realloc_are_put_after_it);
     tcase_add_test(cases, realloc_that_freed_is_a_free);
