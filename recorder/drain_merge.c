@@ -35,7 +35,7 @@ static struct ring_control *controls(const struct drain_session *session) {
 
 static const struct ring_record *records_of(const struct drain_session *session, uint32_t index) {
     return (const struct ring_record *)((char *)session->ring + session->ring->records_offset) +
-           (uint64_t)index * RING_RECORDS;
+           ring_records_before(index);
 }
 
 static const struct ring_record *record_at(const struct drain_session *session,
@@ -214,11 +214,12 @@ static uint64_t ring_collect(struct drain_session *session, uint32_t index) {
     struct drain_queue *queue = &session->queues[index];
     // Acquire pairs with the owner's publishing store: the records below head are whole.
     uint64_t head = atomic_load_explicit(&ring->head, memory_order_acquire);
-    if (drain_spool_put(&session->spool, queue, records_of(session, index), head) > 0)
+    if (drain_spool_put(&session->spool, queue, records_of(session, index), ring_records(index),
+                        head) > 0)
         tail_publish(ring, queue->end);
     if (queue->end == head)
         return UINT64_MAX;
-    return records_of(session, index)[queue->end % RING_RECORDS].stamp;
+    return records_of(session, index)[queue->end % ring_records(index)].stamp;
 }
 
 // Of all rings; makes the cursors. Returns up to which stamp nothing is missing.

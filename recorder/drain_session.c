@@ -63,8 +63,17 @@ static void layout_set(struct ring_session *layout) {
         page_align(layout->places_offset + RING_PLACES_MAX * sizeof(struct ring_place));
     layout->records_offset =
         page_align(layout->controls_offset + RING_COUNT_MAX * sizeof(struct ring_control));
-    layout->mapping_bytes = layout->records_offset +
-                            (uint64_t)RING_COUNT_MAX * RING_RECORDS * sizeof(struct ring_record);
+}
+
+// A limit on the size of files (RLIMIT_FSIZE) is one on the mapping too: fewer rings have to do.
+static bool memory_size(int memory, struct ring_session *layout) {
+    for (layout->ring_count = RING_COUNT_MAX; layout->ring_count > 0; layout->ring_count /= 2) {
+        layout->mapping_bytes = layout->records_offset + ring_records_before(layout->ring_count) *
+                                                             sizeof(struct ring_record);
+        if (ftruncate(memory, (off_t)layout->mapping_bytes) == 0)
+            return true;
+    }
+    return false;
 }
 
 // Held from now on, so that its owner's death is told.
@@ -90,13 +99,12 @@ static bool mapping_make(struct drain_session *session) {
                                   .stacks = session->options->stacks,
                                   .stack_check_interval = by_hand("HAKREC_STACK_CHECK", 4096),
                                   .places_max = by_hand("HAKREC_STACK_PLACES", RING_PLACES_MAX),
-                                  .ring_count = RING_COUNT_MAX,
                                   .resident_every = session->options->resident_every,
                                   .maps = session->options->maps,
                                   .paused = atomic_load(&session->paused)};
     layout_set(&layout);
     session->memory = memfd_create("hakrec", MFD_CLOEXEC);
-    if (session->memory < 0 || ftruncate(session->memory, (off_t)layout.mapping_bytes) != 0)
+    if (session->memory < 0 || !memory_size(session->memory, &layout))
         return false;
     void *mapping = mmap(NULL, layout.mapping_bytes, PROT_READ | PROT_WRITE,
                          MAP_SHARED | MAP_NORESERVE, session->memory, 0);

@@ -128,10 +128,10 @@ static bool queue_extend(struct drain_spool *spool, struct drain_queue *queue) {
 }
 
 uint64_t drain_spool_put(struct drain_spool *spool, struct drain_queue *queue,
-                         const struct ring_record *ring, uint64_t end) {
+                         const struct ring_record *ring, uint64_t ring_capacity, uint64_t end) {
     uint64_t begin = queue->end;
     while (queue->end < end && queue_extend(spool, queue)) {
-        uint64_t slot = queue->end % RING_RECORDS;
+        uint64_t slot = queue->end % ring_capacity;
         uint64_t room = DRAIN_SEGMENT_RECORDS - queue->end % DRAIN_SEGMENT_RECORDS;
         uint64_t count = end - queue->end < room ? end - queue->end : room;
         // A ring's end is a segment's as well: a piece never runs over it.

@@ -272,7 +272,7 @@ bool drain_spool_open(struct drain_spool *spool, const char *folder, uint64_t fi
 void drain_spool_close(struct drain_spool *spool);
 // Copies a ring's records from queue->end up to `end`; returns how many found room.
 uint64_t drain_spool_put(struct drain_spool *spool, struct drain_queue *queue,
-                         const struct ring_record *ring, uint64_t end);
+                         const struct ring_record *ring, uint64_t ring_capacity, uint64_t end);
 // The records before this position are done with.
 void drain_spool_drop(struct drain_spool *spool, struct drain_queue *queue, uint64_t position);
 

@@ -105,6 +105,7 @@ struct rec_level {
     struct ring_record *records;
     uint64_t head, limit;
     volatile uint32_t phase;
+    uint32_t capacity; // of the ring; a power of two
 };
 
 struct rec_thread {
@@ -294,7 +295,7 @@ static inline bool rec_level_has_room(struct rec_level *level) {
 // with the acquire of `head` in its pass.
 static inline void rec_publish(struct rec_level *level, uint8_t op, uint8_t entry, uint64_t address,
                                uint64_t size, uint64_t stack, uint8_t align_log2) {
-    struct ring_record *record = &level->records[level->head & (RING_RECORDS - 1)];
+    struct ring_record *record = &level->records[level->head & (level->capacity - 1)];
     *record = (struct ring_record){.address = address,
                                    .op = op,
                                    .entry = entry,

@@ -103,7 +103,7 @@ static bool memory_map(int memory) {
     int flags = MAP_SHARED | MAP_NORESERVE | (rec_session != NULL ? MAP_FIXED : 0);
     for (uint32_t rings = header.ring_count; rings > 0; rings /= 2) {
         uint64_t bytes =
-            header.records_offset + (uint64_t)rings * RING_RECORDS * sizeof(struct ring_record);
+            header.records_offset + ring_records_before(rings) * sizeof(struct ring_record);
         void *mapping = mmap(rec_session, bytes, PROT_READ | PROT_WRITE, flags, memory, 0);
         if (mapping == MAP_FAILED)
             continue;
@@ -301,7 +301,8 @@ static bool ring_attach(struct rec_level *level, bool *is_new_thread) {
     ring->level = (uint32_t)(level - rec_thread.level);
     size_t index = (size_t)(ring - controls());
     level->records = (struct ring_record *)((char *)rec_session + rec_session->records_offset) +
-                     index * RING_RECORDS;
+                     ring_records_before((uint32_t)index);
+    level->capacity = (uint32_t)ring_records((uint32_t)index);
     level->head = level->limit = atomic_load_explicit(&ring->head, memory_order_relaxed);
     level->scratch = scratch_of((uint32_t)index);
     level->ring = ring;
@@ -353,7 +354,8 @@ static bool room_wait(struct rec_level *level, uint32_t records) {
     if (!drainer_lives())
         return false;
     if (rec_is_sandboxed()) {
-        while (level->head - atomic_load(&ring->tail) > RING_RECORDS - records && drainer_lives())
+        while (level->head - atomic_load(&ring->tail) > level->capacity - records &&
+               drainer_lives())
             __builtin_ia32_pause();
         atomic_fetch_add_explicit(&ring->stalled_ns, now_ns() - begin_ns, memory_order_relaxed);
         return true;
@@ -362,7 +364,7 @@ static bool room_wait(struct rec_level *level, uint32_t records) {
     uint32_t wake = atomic_load(&ring->wake);
     atomic_store(&ring->waiting, 1);
     struct timespec patience = {.tv_nsec = 10 * 1000 * 1000};
-    if (level->head - atomic_load(&ring->tail) > RING_RECORDS - records)
+    if (level->head - atomic_load(&ring->tail) > level->capacity - records)
         futex(&ring->wake, FUTEX_WAIT, wake, &patience);
     atomic_fetch_add_explicit(&ring->stalled_ns, now_ns() - begin_ns, memory_order_relaxed);
     return true;
@@ -372,17 +374,17 @@ static bool room_make(struct rec_level *level, uint32_t records) {
     uint64_t used;
     // Acquire pairs with the drainer's release of tail: the slots below it have been copied out.
     while ((used = level->head - atomic_load_explicit(&level->ring->tail, memory_order_acquire)) >
-           RING_RECORDS - records) {
+           level->capacity - records) {
         if (!room_wait(level, records)) {
             recording_stop();
             return false;
         }
     }
-    uint64_t room = RING_RECORDS - used;
+    uint64_t room = level->capacity - used;
     // Asking again half-way gives a sleeping drainer half a ring of time to get up.
-    if (room < RING_RECORDS / 2 && !rec_is_sandboxed())
+    if (room < level->capacity / 2 && !rec_is_sandboxed())
         doorbell_ring();
-    level->limit = level->head + (room > RING_RECORDS / 2 ? RING_RECORDS / 2 : room);
+    level->limit = level->head + (room > level->capacity / 2 ? level->capacity / 2 : room);
     return true;
 }
 

@@ -19,8 +19,8 @@
 //     | places         |
 //     +----------------+ controls_offset     struct ring_control [ring_count]
 //     | ring controls  |
-//     +----------------+ records_offset      struct ring_record [ring_count][ring_records]
-//     | ring records   |
+//     +----------------+ records_offset      struct ring_record, ring after ring
+//     | ring records   |                     the first RING_LARGE_COUNT rings have more
 //     +----------------+ mapping_bytes       sparse: a page costs memory once it is touched
 //
 // Threads: each field names its writer. "program" is any thread of the recorded process, "owner"
@@ -36,8 +36,11 @@
 #define RING_MAGIC   0x676e69526b6148ULL // "HakRing"
 #define RING_VERSION 3u
 
-#define RING_COUNT_MAX        4096u
-#define RING_RECORDS          2048u // 64 KiB a ring; a power of two
+#define RING_COUNT_MAX 4096u
+#define RING_RECORDS   2048u // 64 KiB a ring; a power of two
+#define RING_RECORDS_LARGE                                                                         \
+    8192u // 256 KiB; of the first rings, which are all that most programs have
+#define RING_LARGE_COUNT      32u
 #define RING_LEVELS           4u
 #define RING_MODULES_MAX      4096u
 #define RING_PLACES_MAX       (1u << 17) // 3 MiB
@@ -123,7 +126,16 @@ enum ring_state {
     RING_EXITING = 3, // its thread has said THREAD_EXIT; late records may still come
 };
 
-// Invariant: tail ≤ head ≤ tail + RING_RECORDS. Record n lives in slot n mod RING_RECORDS.
+// How many records a ring has room for, and how many all rings before it have.
+static inline uint64_t ring_records(uint32_t ring) {
+    return ring < RING_LARGE_COUNT ? RING_RECORDS_LARGE : RING_RECORDS;
+}
+static inline uint64_t ring_records_before(uint32_t ring) {
+    uint32_t large = ring < RING_LARGE_COUNT ? ring : RING_LARGE_COUNT;
+    return (uint64_t)large * RING_RECORDS_LARGE + (uint64_t)(ring - large) * RING_RECORDS;
+}
+
+// Invariant: tail ≤ head ≤ tail + ring_records. Record n lives in slot n mod ring_records.
 // head and tail go on counting when a ring changes owner.
 struct ring_control {
     // by the owner (claim) and the drainer (back to RING_FREE once the thread is gone)

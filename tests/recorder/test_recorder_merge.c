@@ -34,7 +34,7 @@ static void setup(void) {
     struct trace_error error;
     struct trace_writer_options options = {.overwrite = true};
     uint64_t records = 4096 + RINGS * sizeof(struct ring_control);
-    size_t bytes = records + (size_t)RINGS * RING_RECORDS * sizeof(struct ring_record);
+    size_t bytes = records + ring_records_before(RINGS) * sizeof(struct ring_record);
     session = calloc(1, sizeof *session);
     session->ring = aligned_alloc(4096, (bytes + 4095) & ~(size_t)4095);
     memset(session->ring, 0, bytes);
@@ -72,9 +72,9 @@ static void teardown(void) {
 static void put(unsigned ring, uint64_t stamp, uint8_t op, uint64_t address) {
     struct ring_record *records =
         (struct ring_record *)((char *)session->ring + session->ring->records_offset) +
-        ring * RING_RECORDS;
+        ring_records_before(ring);
     uint64_t head = control_of(ring)->head;
-    records[head % RING_RECORDS] =
+    records[head % ring_records(ring)] =
         (struct ring_record){.stamp = base + stamp, .op = op, .address = address, .size = 8};
     control_of(ring)->head = head + 1;
 }
