@@ -43,11 +43,11 @@ static const struct ring_record *record_at(const struct drain_session *session,
     return drain_spool_slot(&session->spool, cursor->queue, position);
 }
 
-// Gives the slots below back. Release: whoever sees the new tail may write there.
+// Gives the slots below back: whoever sees the new tail may write there. Sequentially consistent,
+// both: the owner says that it waits and then looks at the tail.
 static void tail_publish(struct ring_control *ring, uint64_t tail) {
-    atomic_store_explicit(&ring->tail, tail, memory_order_release);
-    atomic_thread_fence(memory_order_seq_cst); // against the owner's waiting-then-tail
-    if (atomic_load_explicit(&ring->waiting, memory_order_relaxed) == 0)
+    atomic_store(&ring->tail, tail);
+    if (atomic_load(&ring->waiting) == 0)
         return;
     atomic_store(&ring->waiting, 0);
     atomic_fetch_add(&ring->wake, 1);
