@@ -5,6 +5,8 @@
 // Does not know: what is picked (machine.c).
 #include "world_internal.h"
 
+#include <stdlib.h>
+
 #include <string.h>
 
 // ---------------------------------------------------------------- runnable
@@ -67,33 +69,67 @@ static struct fiber_list *bucket_of(struct world *world, const void *word) {
 }
 _Static_assert(WORLD_WAIT_BUCKETS == 64, "the hash keeps 6 bits");
 
-static void timed_add(struct world *world, struct fiber *fiber) {
-    fiber->timed_previous = NULL;
-    fiber->timed_next = world->timed;
-    if (world->timed) {
-        world->timed->timed_previous = fiber;
+// Timed waiters: a binary heap, the earliest deadline on top.
+
+static bool is_earlier(const struct fiber *a, const struct fiber *b) {
+    if (a->deadline_ns != b->deadline_ns) {
+        return a->deadline_ns < b->deadline_ns;
     }
-    world->timed = fiber;
-    if (fiber->deadline_ns < world->deadline_ns) {
-        world->deadline_ns = fiber->deadline_ns;
-    }
+    return a->number < b->number;
 }
 
-static void timed_remove(struct world *world, struct fiber *fiber) {
-    if (fiber->timed_next) {
-        fiber->timed_next->timed_previous = fiber->timed_previous;
+static void timed_put(struct world *world, uint32_t place, struct fiber *fiber) {
+    world->timed[place] = fiber;
+    fiber->timed_place = place + 1;
+}
+
+static void timed_rise(struct world *world, uint32_t place, struct fiber *fiber) {
+    while (place > 0 && is_earlier(fiber, world->timed[(place - 1) / 2])) {
+        timed_put(world, place, world->timed[(place - 1) / 2]);
+        place = (place - 1) / 2;
     }
-    if (fiber->timed_previous) {
-        fiber->timed_previous->timed_next = fiber->timed_next;
-    } else {
-        world->timed = fiber->timed_next;
-    }
-    world->deadline_ns = WORLD_NO_DEADLINE;
-    for (struct fiber *other = world->timed; other; other = other->timed_next) {
-        if (other->deadline_ns < world->deadline_ns) {
-            world->deadline_ns = other->deadline_ns;
+    timed_put(world, place, fiber);
+}
+
+static void timed_sink(struct world *world, uint32_t place, struct fiber *fiber) {
+    for (;;) {
+        uint32_t child = 2 * place + 1;
+        if (child + 1 < world->timed_count &&
+            is_earlier(world->timed[child + 1], world->timed[child])) {
+            child++;
         }
+        if (child >= world->timed_count || is_earlier(fiber, world->timed[child])) {
+            break;
+        }
+        timed_put(world, place, world->timed[child]);
+        place = child;
     }
+    timed_put(world, place, fiber);
+}
+
+static void note_deadline(struct world *world) {
+    world->deadline_ns = world->timed_count ? world->timed[0]->deadline_ns : WORLD_NO_DEADLINE;
+}
+
+static void timed_add(struct world *world, struct fiber *fiber) {
+    timed_rise(world, world->timed_count++, fiber);
+    note_deadline(world);
+}
+
+// Nothing, if it is not there.
+static void timed_remove(struct world *world, struct fiber *fiber) {
+    if (fiber->timed_place == 0) {
+        return;
+    }
+    uint32_t place = fiber->timed_place - 1;
+    struct fiber *last = world->timed[--world->timed_count];
+    fiber->timed_place = 0;
+    if (last != fiber && place > 0 && is_earlier(last, world->timed[(place - 1) / 2])) {
+        timed_rise(world, place, last);
+    } else if (last != fiber) {
+        timed_sink(world, place, last);
+    }
+    note_deadline(world);
 }
 
 void world_wait_on(struct world *world, struct fiber *fiber, const void *word,
@@ -150,24 +186,31 @@ uint64_t world_clock_ns(const struct world *world) {
     return world->clock_ns;
 }
 
-// The expired waiter with the lowest number, so that the order of waking has one meaning.
-static struct fiber *expired_waiter(const struct world *world) {
-    struct fiber *first = NULL;
-    for (struct fiber *fiber = world->timed; fiber; fiber = fiber->timed_next) {
-        if (fiber->deadline_ns <= world->clock_ns && (!first || fiber->number < first->number)) {
-            first = fiber;
-        }
-    }
-    return first;
+static int by_number(const void *a, const void *b) {
+    const struct fiber *x = *(struct fiber *const *)a, *y = *(struct fiber *const *)b;
+    return (x->number > y->number) - (x->number < y->number);
 }
 
+// Who has expired is woken in the order of numbers, so that the order has one meaning. They are
+// gathered behind the heap, which shrinks by one for each of them.
 void world_clock_advance(struct world *world, uint64_t clock_ns) {
+    uint32_t end = world->timed_count;
     if (clock_ns <= world->clock_ns) {
         return;
     }
     world->clock_ns = clock_ns;
-    while (world->timed && world->deadline_ns <= clock_ns) {
-        world_wake_waiter(world, expired_waiter(world));
+    while (world->deadline_ns <= clock_ns && world->timed_count > 0) {
+        struct fiber *first = world->timed[0];
+        timed_remove(world, first);
+        world->timed[world->timed_count] = first;
+    }
+    uint32_t left = world->timed_count;
+    if (end == left) {
+        return;
+    }
+    qsort(&world->timed[left], end - left, sizeof(struct fiber *), by_number);
+    for (uint32_t i = left; i < end; i++) {
+        world_wake_waiter(world, world->timed[i]);
     }
 }
 

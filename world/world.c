@@ -36,9 +36,11 @@ static bool create_fibers(struct world *world, char *message, size_t message_siz
     uint32_t stack = world->options.stack_bytes;
     world->fibers = calloc(count, sizeof *world->fibers);
     world->runnable = malloc(count * sizeof *world->runnable);
+    world->timed = malloc(count * sizeof *world->timed);
     world->driver_stack = world_os_reserve(WORLD_DRIVER_STACK_BYTES, 4096, false);
     world->crash_stack = world_os_reserve(WORLD_CRASH_STACK_BYTES, 4096, false);
-    if (!world->fibers || !world->runnable || !world->driver_stack || !world->crash_stack ||
+    if (!world->fibers || !world->runnable || !world->timed || !world->driver_stack ||
+        !world->crash_stack ||
         !fiber_stacks_create(&world->stacks, count, stack ? stack : STACK_BYTES_DEFAULT)) {
         return refuse(message, message_size, "no memory for the fibers");
     }
@@ -118,6 +120,7 @@ void world_destroy(struct world *world) {
     world_views_destroy(world);
     world_memory_destroy(world);
     free(world->runnable);
+    free(world->timed);
     free(world->fibers);
     if (world_here == world) {
         world_here = NULL;
@@ -190,6 +193,7 @@ static void drop_fiber(struct fiber *fiber) {
     fiber_forget(&fiber->context);
     fiber->state = FIBER_UNUSED;
     fiber->self = WORLD_NO_THREAD;
+    fiber->timed_place = 0;
 }
 
 static void drop_fibers(struct world *world) {
@@ -203,7 +207,7 @@ static void drop_fibers(struct world *world) {
     for (size_t i = 0; i < WORLD_WAIT_BUCKETS; i++) {
         world->waiters[i] = (struct fiber_list){0};
     }
-    world->timed = NULL;
+    world->timed_count = 0;
     world->deadline_ns = WORLD_NO_DEADLINE;
 }
 

@@ -48,12 +48,12 @@ struct fiber {
     world_body *body;
     void *argument;
 
-    // Waiting on a futex: in the bucket of its word, in order of arrival; with a deadline also on
-    // the world's list of timed waiters.
+    // Waiting on a futex: in the bucket of its word, in order of arrival; with a deadline also in
+    // the world's heap of timed waiters.
     const void *word;
     uint64_t deadline_ns;
     struct fiber *wait_next, *wait_previous;
-    struct fiber *timed_next, *timed_previous;
+    uint32_t timed_place; // plus one; 0: not there
 };
 
 // A part of the arena that is used from its beginning.
@@ -118,7 +118,8 @@ struct world {
 
     // -- waiting
     struct fiber_list waiters[WORLD_WAIT_BUCKETS];
-    struct fiber *timed;  // waiters with a deadline, in no order
+    struct fiber **timed; // waiters with a deadline: a heap with room for all fibers
+    uint32_t timed_count;
     uint64_t deadline_ns; // the earliest of them
 
     // -- memory

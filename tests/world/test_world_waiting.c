@@ -122,6 +122,43 @@ START_TEST(a_deadline_that_the_clock_passes_ends_the_wait) {
 }
 END_TEST
 
+#define SLEEPERS 12
+
+static void sleep_by_number(void *argument) {
+    const uint64_t *timeout_ns = argument;
+    mf2_futex_wait(&scene.word, 0, *timeout_ns);
+    scene.woke_ns = world_clock_ns(scene.world);
+    note_end();
+}
+
+static void wake_two(void *argument) {
+    (void)argument;
+    mf2_futex_wake(&scene.word, 2); // the first two, from the midst of the deadlines
+    note_end();
+}
+
+START_TEST(deadlines_pass_in_their_order) {
+    static const uint64_t timeouts_ns[SLEEPERS] = {500, 900, 300, 1200, 100, 800,
+                                                   600, 200, 700, 1100, 400, 1000};
+    memset(&scene, 0, sizeof scene);
+    struct world_options options = test_options("cda", SLEEPERS + 1);
+    options.strategy = &test_recorded;
+    scene.world = test_world(&options);
+    for (uint32_t i = 0; i < SLEEPERS; i++)
+        world_spawn(scene.world, sleep_by_number, (void *)(uintptr_t)&timeouts_ns[i]);
+    world_spawn(scene.world, wake_two, NULL);
+    ck_assert_uint_eq(world_run(scene.world), WORLD_DONE);
+    ck_assert_uint_eq(scene.ended, SLEEPERS + 1);
+    ck_assert_uint_eq(scene.order[0], SLEEPERS); // then those whom it has woken
+    ck_assert_uint_eq(scene.order[1], 0);
+    ck_assert_uint_eq(scene.order[2], 1);
+    for (uint32_t i = 4; i < scene.ended; i++)
+        ck_assert_uint_lt(timeouts_ns[scene.order[i - 1]], timeouts_ns[scene.order[i]]);
+    ck_assert_uint_eq(scene.woke_ns, 1200);
+    world_destroy(scene.world);
+}
+END_TEST
+
 // Ends the first wait in one of the environment's ways, when nobody else can.
 static void outcome_pick(void *self, struct world *world, const struct world_point *point,
                          struct world_choice *choice) {
@@ -392,10 +429,11 @@ END_TEST
 CHECK_MAIN("world_waiting", a_wake_wakes_in_order_of_arrival, a_wait_for_another_value_returns,
            a_wait_without_a_wake_is_a_deadlock,
            where_nobody_can_run_the_clock_jumps_to_the_deadline,
-           a_deadline_that_the_clock_passes_ends_the_wait, a_wait_may_return_spuriously,
-           a_wait_may_time_out_at_once, who_waits_already_may_return_spuriously,
-           who_waits_already_may_time_out, who_waits_cannot_be_chosen_otherwise,
-           an_unpark_ends_a_park, an_unpark_that_came_first_is_remembered_once,
-           a_fiber_spawns_a_fiber, a_pause_lets_the_others_run, spinning_for_ever_is_a_livelock,
+           a_deadline_that_the_clock_passes_ends_the_wait, deadlines_pass_in_their_order,
+           a_wait_may_return_spuriously, a_wait_may_time_out_at_once,
+           who_waits_already_may_return_spuriously, who_waits_already_may_time_out,
+           who_waits_cannot_be_chosen_otherwise, an_unpark_ends_a_park,
+           an_unpark_that_came_first_is_remembered_once, a_fiber_spawns_a_fiber,
+           a_pause_lets_the_others_run, spinning_for_ever_is_a_livelock,
            spinning_alone_is_a_livelock_without_a_limit, a_strategy_hears_who_becomes_runnable,
            the_helper_runs_until_it_waits)
