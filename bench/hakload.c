@@ -1,6 +1,6 @@
 // hakload.c: runs one of the simulator's workloads on real threads, with the malloc of the process.
 //
-//   hakload WORKLOAD[,name=value...] [--threads=N] [--seed=N]
+//   hakload WORKLOAD[,name=value...] [--threads=N] [--seed=N] [--pinned]
 //   hakrec hakload larson,chunks=500        LD_PRELOAD=libmf2.so hakload mailbox
 #include "hak_version.h"
 #include "real_host.h"
@@ -16,10 +16,11 @@
 #define STATUS_USAGE  2
 
 static void print_help(void) {
-    printf("Usage: hakload WORKLOAD[,name=value...] [--threads=N] [--seed=N]\n"
+    printf("Usage: hakload WORKLOAD[,name=value...] [--threads=N] [--seed=N] [--pinned]\n"
            "Runs a workload on real threads, with whatever malloc is in place.\n\n"
            "  --threads=N   threads at a time (default 4)\n"
            "  --seed=N      seed of its random numbers (default 12345)\n"
+           "  --pinned      thread i stays on core i, counted around\n"
            "  --help, --version\n\nWorkloads:\n");
     for (size_t i = 0; workload_at(i); i++) {
         const struct workload *workload = workload_at(i);
@@ -52,7 +53,8 @@ static size_t pages_in_use(void) {
     return (held.arena + held.hblkhd) / 65536;
 }
 
-static int run(const struct workload *workload, const struct workload_settings *settings) {
+static int run(const struct workload *workload, const struct workload_settings *settings,
+               bool pinned) {
     struct real_host *host =
         real_host_create(workload->threads(settings), workload->semaphores(settings));
     void *work = host ? workload->begin(settings, real_host_interface(host)) : NULL;
@@ -60,6 +62,8 @@ static int run(const struct workload *workload, const struct workload_settings *
         fprintf(stderr, "hakload: no memory for %s\n", workload->name);
         return STATUS_FAILED;
     }
+    if (pinned)
+        real_host_pin(host);
     size_t host_pages = pages_in_use();
     struct timespec begin, end;
     clock_gettime(CLOCK_MONOTONIC, &begin);
@@ -84,6 +88,7 @@ static int run(const struct workload *workload, const struct workload_settings *
 int main(int argc, char **argv) {
     const char *text = NULL;
     uint64_t threads = 4, seed = 12345;
+    bool pinned = false;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0) {
             print_help();
@@ -96,6 +101,10 @@ int main(int argc, char **argv) {
         if (number(argv[i], "--threads=", 1, 4096, &threads) ||
             number(argv[i], "--seed=", 0, UINT64_MAX, &seed))
             continue;
+        if (strcmp(argv[i], "--pinned") == 0) {
+            pinned = true;
+            continue;
+        }
         if (argv[i][0] == '-' || text)
             return usage("unknown or misplaced argument ", argv[i]);
         text = argv[i];
@@ -108,5 +117,5 @@ int main(int argc, char **argv) {
     const char *wrong = workload && workload->refuse ? workload->refuse(&settings) : NULL;
     if (!workload || wrong)
         return usage(workload ? wrong : message, "");
-    return run(workload, &settings);
+    return run(workload, &settings, pinned);
 }

@@ -15,6 +15,9 @@ struct real_host;
 struct real_host *real_host_create(uint64_t threads, uint64_t semaphores);
 void real_host_destroy(struct real_host *host);
 const struct workload_host *real_host_interface(const struct real_host *host);
+// Thread i stays on core i, counted around those that the process may use; the caller's first.
+// Once, before the run.
+void real_host_pin(struct real_host *host);
 // Runs the body as thread 0 in the calling thread and waits for all threads it has led to.
 void real_host_run(struct real_host *host, workload_body *body, void *argument);
 

@@ -9,9 +9,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
-#define NEAR_LINES 64u                 // fits into any first level
-#define FAR_BYTES  (UINT64_C(1) << 28) // into no last level
-#define QUICK_FAR  (UINT64_C(1) << 24)
+#define NEAR_LINES 64u // fits into any first level
 
 struct chase {
     char *memory;
@@ -41,7 +39,7 @@ static void lay(struct chase *chase) {
 
 static double walk(const struct calibrate *run, void *self) {
     struct chase *chase = self;
-    uint64_t turns = chase->lines > NEAR_LINES ? run->loops / 8 + 1 : run->loops;
+    uint64_t turns = run->loops;
     uint32_t at = chase->next;
     double began = calibrate_now_ns();
     for (uint64_t i = 0; i < turns; i++)
@@ -52,7 +50,7 @@ static double walk(const struct calibrate *run, void *self) {
 }
 
 static void calibrate_lines(const struct calibrate *run, struct sim_calibration *calibration) {
-    uint64_t bytes = run->repeats < SIM_CALIBRATE_REPEATS ? QUICK_FAR : FAR_BYTES;
+    uint64_t bytes = NEAR_LINES * SIM_LINE_BYTES;
     char *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED)
         return;
@@ -61,11 +59,6 @@ static void calibrate_lines(const struct calibrate *run, struct sim_calibration 
     walk(run, &near);
     calibrate_repeat(run, &calibration->costs.line_same_core,
                      "dependent loads of 64 lines in a random cycle", walk, &near);
-    madvise(memory, bytes, MADV_HUGEPAGE); // cache misses, not those of address translation
-    struct chase far = {.memory = memory, .lines = bytes / SIM_LINE_BYTES};
-    lay(&far);
-    calibrate_repeat(run, &calibration->costs.line_memory,
-                     "dependent loads of a random cycle through 256 MiB", walk, &far);
     munmap(memory, bytes);
 }
 

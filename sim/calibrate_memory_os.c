@@ -39,15 +39,32 @@ static void touch(char *memory, uint64_t bytes) {
         *(volatile char *)(memory + at) = 1;
 }
 
+// What a heap of a few MiB meets: pages that the kernel had back shortly before.
 static double fault(const struct calibrate *run, void *self) {
     (void)self;
-    uint64_t bytes = touch_bytes(run);
+    uint64_t bytes = touch_bytes(run) / 8;
     char *memory = reserve(bytes, PROT_READ | PROT_WRITE);
     if (!memory)
         return -1;
     double began = calibrate_now_ns();
     touch(memory, bytes);
     double ns = (calibrate_now_ns() - began) / (double)(bytes / OS_PAGE);
+    munmap(memory, bytes);
+    return ns;
+}
+
+// The other lines of pages that have just been faulted in, in an order that no prefetcher knows.
+static double fresh_line(const struct calibrate *run, void *self) {
+    (void)self;
+    uint64_t bytes = touch_bytes(run) / 8, lines = bytes / SIM_LINE_BYTES;
+    char *memory = reserve(bytes, PROT_READ | PROT_WRITE);
+    if (!memory)
+        return -1;
+    touch(memory, bytes);
+    double began = calibrate_now_ns();
+    for (uint64_t i = 0, line = 0; i < lines; i++, line = (line * 5 + 12345) % lines)
+        *(volatile char *)(memory + line * SIM_LINE_BYTES + 8) = 1;
+    double ns = (calibrate_now_ns() - began) / (double)lines;
     munmap(memory, bytes);
     return ns;
 }
@@ -92,7 +109,10 @@ void calibrate_memory(const struct calibrate *run, struct sim_calibration *calib
                      "mprotect that makes 64 KiB of a reserved range usable, one thread", commit,
                      NULL);
     calibrate_repeat(run, &calibration->costs.page_fault,
-                     "first write to each 4 KiB of 16 MiB, one thread", fault, NULL);
+                     "first write to each 4 KiB of 2 MiB, one thread", fault, NULL);
+    calibrate_repeat(run, &calibration->costs.line_memory,
+                     "first write to a line of 2 MiB whose pages are there, no two in a row",
+                     fresh_line, NULL);
     calibrate_repeat(run, call, "madvise(DONTNEED) of 64 KiB without memory", purge_call, NULL);
     calibrate_repeat(run, &calibration->costs.purge_page,
                      "madvise(DONTNEED) of touched 64 KiB, per 4 KiB, less purge_call", purge_page,

@@ -1,16 +1,18 @@
 // calibrate_os.c: see calibrate_os.h.
 //
-// Owns: which cores there are and how they stand, repeats and medians, and the two costs that are
-// instructions only (MF2's fast path, the made-up program). The rest is in calibrate_*_os.c.
+// Owns: which cores there are and how they stand, repeats and medians, and the costs that are
+// instructions only (MF2's, the made-up program's). The rest is in calibrate_*_os.c.
 #include "calibrate.h"
-#include "lran2.h"
+#include "workload.h"
 
 #include <dlfcn.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 // ---------------------------------------------------------------- tools
 
@@ -152,61 +154,185 @@ static void describe(struct calibrate *run, struct sim_calibration *calibration)
 
 // ---------------------------------------------------------------- instructions
 
-#define BLOCKS 1000
+#define BLOCKS       250
+#define BLOCK_LEAST  16
+#define BLOCK_SPREAD 1008
+#define PAIRS_SHARE  8 // of the shortest loops' turns
 
-// One operation of MF2 with its front at hand: no point of MF2's is on that way.
-struct allocator {
+// One thread that replaces one of its blocks again and again, as a workload does it through its
+// host: a free, a malloc, two bytes written, two numbers drawn.
+struct pairs {
     void *(*allocate)(size_t bytes);
     void (*release)(void *block);
 };
 
-static double measure_operation(const struct calibrate *run, void *self) {
-    const struct allocator *allocator = self;
-    void *blocks[16];
-    uint64_t turns = run->loops / 32 + 1;
-    double began = calibrate_now_ns();
-    for (uint64_t i = 0; i < turns; i++) {
-        for (size_t j = 0; j < 16; j++)
-            blocks[j] = allocator->allocate(64);
-        for (size_t j = 0; j < 16; j++)
-            allocator->release(blocks[j]);
-    }
-    return (calibrate_now_ns() - began) / (double)(turns * 32);
+static bool pairs_allocate(void *self, size_t bytes, struct workload_block *block) {
+    const struct pairs *pairs = self;
+    *block = (struct workload_block){pairs->allocate(bytes), 0, (uint32_t)bytes, 0};
+    return true;
 }
 
-static int calibrate_operation(const struct calibrate *run, const char *path,
-                               struct sim_calibrated *figure, char *message, size_t message_size) {
+static void pairs_release(void *self, struct workload_block *block) {
+    const struct pairs *pairs = self;
+    pairs->release(block->address);
+    block->address = NULL;
+}
+
+static void pairs_write(void *self, struct workload_block *block) {
+    (void)self;
+    volatile char *bytes = block->address;
+    bytes[0] = 'a';
+    if (block->bytes > 1)
+        bytes[1] = 'b';
+}
+
+// A host that the compiler does not know, as a workload does not.
+static const struct workload_host *host_of(struct workload_host *parts, void *self) {
+    *parts = (struct workload_host){
+        .self = self, .allocate = pairs_allocate, .release = pairs_release, .write = pairs_write};
+    const struct workload_host *volatile shown = parts;
+    return shown;
+}
+
+// Of a pair, with two numbers drawn.
+static double measure_pairs(const struct calibrate *run, const struct pairs *pairs) {
+    struct workload_host parts;
+    const struct workload_host *host = host_of(&parts, (void *)(uintptr_t)pairs);
+    struct workload_block blocks[BLOCKS];
+    struct sim_lran2 random;
+    sim_lran2_begin(&random, 12345);
+    for (size_t i = 0; i < BLOCKS; i++)
+        host->allocate(host->self, BLOCK_LEAST, &blocks[i]);
+    uint64_t turns = run->loops / PAIRS_SHARE + 1;
+    double began = calibrate_now_ns();
+    for (uint64_t i = 0; i < turns; i++) {
+        struct workload_block *block = &blocks[sim_lran2_next(&random) % BLOCKS];
+        host->release(host->self, block);
+        host->allocate(host->self, BLOCK_LEAST + sim_lran2_next(&random) % BLOCK_SPREAD, block);
+        host->write(host->self, block);
+    }
+    double ns = (calibrate_now_ns() - began) / (double)turns;
+    for (size_t i = 0; i < BLOCKS; i++)
+        host->release(host->self, &blocks[i]);
+    return ns;
+}
+
+// Of one call where nothing is drawn: 64 blocks of 16 to 1,023 bytes are taken, written to and
+// freed.
+#define ROW 64
+
+static double measure_calls(const struct calibrate *run, const struct pairs *pairs) {
+    struct workload_host parts;
+    const struct workload_host *host = host_of(&parts, (void *)(uintptr_t)pairs);
+    struct workload_block blocks[ROW];
+    uint64_t turns = run->loops / PAIRS_SHARE / ROW + 1;
+    double began = 0;
+    for (uint64_t i = 0; i < 2 * turns; i++) {
+        if (i == turns) // the first half makes the fronts
+            began = calibrate_now_ns();
+        for (size_t j = 0; j < ROW; j++) {
+            host->allocate(host->self, BLOCK_LEAST + j * 1237 % BLOCK_SPREAD, &blocks[j]);
+            host->write(host->self, &blocks[j]);
+        }
+        for (size_t j = 0; j < ROW; j++)
+            host->release(host->self, &blocks[j]);
+    }
+    return (calibrate_now_ns() - began) / (double)(turns * ROW * 2);
+}
+
+static int open_malloc(const char *path, struct pairs *pairs, char *message, size_t message_size) {
     void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!library) {
         snprintf(message, message_size, "%s", dlerror());
         return -1;
     }
-    struct allocator allocator;
-    *(void **)&allocator.allocate = dlsym(library, "malloc");
-    *(void **)&allocator.release = dlsym(library, "free");
-    if (!allocator.allocate || !allocator.release) {
-        snprintf(message, message_size, "%s: expected malloc and free in it", path);
-        return -1;
-    }
-    calibrate_repeat(run, figure, "malloc and free of 64 bytes, 16 at a time, per call",
-                     measure_operation, &allocator);
-    return 0; // the library stays: its threads may have begun
+    *(void **)&pairs->allocate = dlsym(library, "malloc");
+    *(void **)&pairs->release = dlsym(library, "free");
+    if (pairs->allocate && pairs->release)
+        return 0;
+    snprintf(message, message_size, "%s: expected malloc and free in it", path);
+    return -1;
 }
 
-// What stands between two calls of a made-up workload: a number drawn, a slot chosen, two bytes
-// written to its block.
-static double measure_program(const struct calibrate *run, void *self) {
-    char *bytes = self;
-    struct sim_lran2 random;
-    sim_lran2_begin(&random, 12345);
-    uint64_t turns = run->loops / 4 + 1;
-    double began = calibrate_now_ns();
-    for (uint64_t i = 0; i < turns; i++) {
-        char *block = bytes + sim_lran2_next(&random) % BLOCKS * 64;
-        block[0] = block[1] = (char)i;
-        __asm__ volatile("" ::: "memory");
+// In a process of its own, since a library takes its route once, when it is loaded.
+struct routed {
+    const char *path, *route;
+    double (*measure)(const struct calibrate *run, const struct pairs *pairs);
+    double less_ns;    // taken off
+    double share;      // of the rest
+    char message[256]; // why it could not be measured; empty: it could
+};
+
+struct answer {
+    double ns;
+    char message[256];
+};
+
+static double measure_routed(const struct calibrate *run, void *self) {
+    struct routed *routed = self;
+    struct answer answer = {.ns = -1};
+    int ends[2];
+    if (pipe(ends) != 0)
+        return -1;
+    pid_t child = fork();
+    if (child == 0) {
+        struct pairs pairs = {0};
+        setenv("MF2_ROUTE", routed->route, 1);
+        if (open_malloc(routed->path, &pairs, answer.message, sizeof answer.message) == 0) {
+            routed->measure(run, &pairs);
+            answer.ns = routed->measure(run, &pairs);
+        }
+        _exit(write(ends[1], &answer, sizeof answer) != sizeof answer);
     }
-    return (calibrate_now_ns() - began) / (double)turns;
+    close(ends[1]);
+    if (child < 0 || read(ends[0], &answer, sizeof answer) != sizeof answer)
+        snprintf(answer.message, sizeof answer.message, "%s: malloc and free could not be measured",
+                 routed->path);
+    close(ends[0]);
+    if (child > 0)
+        waitpid(child, NULL, 0);
+    snprintf(routed->message, sizeof routed->message, "%s", answer.message);
+    if (answer.ns < 0)
+        return -1;
+    return answer.ns > routed->less_ns ? routed->share * (answer.ns - routed->less_ns) : 0;
+}
+
+// Accesses to lines at hand in a pair of calls under `cda`, as haksim run counts them
+// (--workload=larson,generations=1,rounds=400,chunks=250,min=16,max=1024, one thread: points for
+// each step, less the operation's own, twice).
+#define SLOW_POINTS 3
+
+static int calibrate_instructions(const struct calibrate *run, const char *path,
+                                  struct sim_calibration *calibration, char *message,
+                                  size_t message_size) {
+    double at_hand_ns = calibration->costs.line_same_core.value_ns; // the two bytes' line as well
+    struct sim_calibrated *operation = &calibration->costs.operation;
+    struct sim_calibrated *program = &calibration->costs.program;
+    struct routed calls = {.path = path,
+                           .route = "best",
+                           .measure = measure_calls,
+                           .less_ns = at_hand_ns / 2,
+                           .share = 1};
+    struct routed pairs = {.path = path, .route = "best", .measure = measure_pairs, .share = .5};
+    struct routed slow = {.path = path, .route = "cda", .measure = measure_pairs, .share = .5};
+    calibrate_repeat(run, operation,
+                     "64 blocks of 16 to 1,023 bytes taken and freed, route best, per call, less "
+                     "the write",
+                     measure_routed, &calls);
+    if (calls.message[0]) {
+        snprintf(message, message_size, "%s", calls.message);
+        return -1;
+    }
+    pairs.less_ns = 2 * operation->value_ns + at_hand_ns;
+    calibrate_repeat(run, program,
+                     "one of 250 blocks replaced, two numbers of lran2 drawn, route best, less two "
+                     "operation and the write, half",
+                     measure_routed, &pairs);
+    slow.less_ns = pairs.less_ns + 2 * program->value_ns + SLOW_POINTS * at_hand_ns;
+    calibrate_repeat(run, &calibration->costs.slow_operation,
+                     "the same, route cda, less two program and three line_same_core as well, half",
+                     measure_routed, &slow);
+    return 0;
 }
 
 // ---------------------------------------------------------------- all of it
@@ -227,11 +353,6 @@ int sim_calibrate(const struct sim_calibrate_options *options, struct sim_calibr
                             .loops = options->quick ? 1 << 14 : 1 << 22};
     *calibration = (struct sim_calibration){0};
     begin_with(options->base, calibration);
-    char *bytes = calloc(BLOCKS, 64);
-    if (!bytes) {
-        snprintf(message, message_size, "out of memory");
-        return -1;
-    }
     int failed = find_cores(&run, message, message_size);
     if (!failed) {
         describe(&run, calibration);
@@ -240,14 +361,10 @@ int sim_calibrate(const struct sim_calibrate_options *options, struct sim_calibr
         calibrate_memory(&run, calibration);
         calibrate_pairs(&run, calibration);
         calibrate_threads(&run, calibration);
-        calibrate_repeat(&run, &calibration->costs.program,
-                         "a draw of lran2 and two bytes written to one of 1,000 blocks",
-                         measure_program, bytes);
         if (options->malloc_path)
-            failed = calibrate_operation(&run, options->malloc_path, &calibration->costs.operation,
-                                         message, message_size);
+            failed = calibrate_instructions(&run, options->malloc_path, calibration, message,
+                                            message_size);
         calibrate_unpin(&run);
     }
-    free(bytes);
     return failed;
 }

@@ -29,8 +29,8 @@ struct sim_calibration {
 };
 
 struct sim_calibrate_options {
-    // A shared library whose malloc and free are MF2's, for the cost `operation`; NULL: that stays
-    // the base's.
+    // A shared library whose malloc and free are MF2's, for the costs `operation`, `slow_operation`
+    // and `program`; NULL: those stay the base's.
     const char *malloc_path;
     const struct sim_machine *base; // whose figures stand where nothing can be measured
     bool quick;                     // fewer and shorter repeats: for trying, not for use

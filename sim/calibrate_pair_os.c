@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define SHARES 101 // odd
 
@@ -80,6 +81,78 @@ static bool measure_move(const struct calibrate *run, struct sim_calibrated *fig
     return figure->measured;
 }
 
+// ---------------------------------------------------------------- many lines in order
+
+#define STREAM_LINES 128u // as a batch of blocks has
+#define STREAM_TURNS 200u // handed over so often
+
+// Two threads write all lines in turn, each after having read them: half of it is a line's price
+// for who takes it over, to read it or to write it anew.
+struct stream {
+    uint32_t first, second;
+    char *lines;
+    double best_ns; // of a turn; a turn in which a thread has lost its core takes longer
+    _Alignas(SIM_LINE_BYTES) _Atomic uint64_t turn;
+};
+
+static double pass(struct stream *stream) {
+    uint64_t sum = 0;
+    double began = calibrate_now_ns();
+    for (unsigned i = 0; i < STREAM_LINES; i++)
+        sum += *(volatile uint64_t *)(void *)(stream->lines + i * SIM_LINE_BYTES);
+    for (unsigned i = 0; i < STREAM_LINES; i++)
+        *(volatile uint64_t *)(void *)(stream->lines + i * SIM_LINE_BYTES) = sum + i;
+    return calibrate_now_ns() - began;
+}
+
+static void *stream_second(void *argument) {
+    struct stream *stream = argument;
+    calibrate_pin(stream->second);
+    for (uint64_t turn = 1; turn < STREAM_TURNS; turn += 2) {
+        while (atomic_load_explicit(&stream->turn, memory_order_acquire) != turn)
+            ;
+        pass(stream);
+        atomic_store_explicit(&stream->turn, turn + 1, memory_order_release);
+    }
+    return NULL;
+}
+
+static double stream_move(const struct calibrate *run, void *self) {
+    struct stream *stream = self;
+    double times[STREAM_TURNS / 2];
+    pthread_t other;
+    (void)run;
+    atomic_store_explicit(&stream->turn, 0, memory_order_release);
+    if (pthread_create(&other, NULL, stream_second, stream) != 0)
+        return -1;
+    calibrate_pin(stream->first);
+    for (uint64_t turn = 0; turn < STREAM_TURNS; turn += 2) {
+        while (atomic_load_explicit(&stream->turn, memory_order_acquire) != turn)
+            ;
+        times[turn / 2] = pass(stream);
+        atomic_store_explicit(&stream->turn, turn + 1, memory_order_release);
+    }
+    pthread_join(other, NULL);
+    qsort(times, STREAM_TURNS / 2, sizeof times[0], by_time);
+    return times[STREAM_TURNS / 4] / STREAM_LINES / 2;
+}
+
+static void measure_stream(const struct calibrate *run, struct sim_calibrated *figure,
+                           uint32_t inside) {
+    struct stream stream = {.first = run->cores[0], .second = partner(run, inside, 0)};
+    if (stream.second == UINT32_MAX)
+        return;
+    stream.lines = aligned_alloc(4096, STREAM_LINES * SIM_LINE_BYTES);
+    if (!stream.lines)
+        return;
+    memset(stream.lines, 0, STREAM_LINES * SIM_LINE_BYTES);
+    calibrate_repeat(
+        run, figure,
+        "128 lines in order that another core has written, read and written anew, half",
+        stream_move, &stream);
+    free(stream.lines);
+}
+
 // ---------------------------------------------------------------- siblings
 
 struct busy {
@@ -144,6 +217,7 @@ void calibrate_pairs(const struct calibrate *run, struct sim_calibration *calibr
         calibrate_as(far, near, "no such cores here; as line_other_core");
     if (!measure_move(run, farthest, "the same, two cores of different sockets", socket, 0))
         calibrate_as(farthest, far, "no such cores here; as line_other_l3");
+    measure_stream(run, &calibration->costs.line_stream, topology->smt);
     if (topology->smt > 1)
         calibration->topology.smt_slowdown_permille = slowdown(run, run->cores[1]);
     calibrate_pin(run->cores[0]);

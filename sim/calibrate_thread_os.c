@@ -95,10 +95,12 @@ static double time_slice(const struct calibrate *run, void *self) {
     return lengths[count / 2];
 }
 
-// ---------------------------------------------------------------- birth
+// ---------------------------------------------------------------- birth and end
 
 struct birth {
-    uint32_t core;
+    uint32_t core; // of the new thread
+    bool from_call_to_run;
+    const struct sim_calibrated *context;
     double ran_ns;
 };
 
@@ -107,22 +109,56 @@ static void *be_born(void *argument) {
     return NULL;
 }
 
-// Until the new thread runs, on whatever core the OS gives it: the median of some.
+static int create_on(uint32_t core, pthread_t *thread, struct birth *birth) {
+    pthread_attr_t attributes;
+    cpu_set_t only;
+    CPU_ZERO(&only);
+    CPU_SET(core, &only);
+    pthread_attr_init(&attributes);
+    pthread_attr_setaffinity_np(&attributes, sizeof only, &only);
+    int error = pthread_create(thread, &attributes, be_born, birth);
+    pthread_attr_destroy(&attributes);
+    return error;
+}
+
+// The call on its own, or until the new thread runs; its core is idle. The median of some.
 static double thread_create(const struct calibrate *run, void *self) {
-    const struct sim_calibrated *context = self;
+    struct birth *birth = self;
     double taken[BIRTHS];
-    calibrate_unpin(run); // a new thread may run where its maker may
+    (void)run;
     for (int i = 0; i < BIRTHS; i++) {
-        struct birth birth = {0};
         pthread_t child;
         double began = calibrate_now_ns();
-        if (pthread_create(&child, NULL, be_born, &birth) != 0)
+        if (create_on(birth->core, &child, birth) != 0)
             return -1;
+        double returned = calibrate_now_ns();
         pthread_join(child, NULL);
-        taken[i] = birth.ran_ns - began - context->value_ns;
+        taken[i] = birth->from_call_to_run ? birth->ran_ns - began - birth->context->value_ns
+                                           : returned - began;
     }
     qsort(taken, BIRTHS, sizeof taken[0], by_length);
     return taken[BIRTHS / 2] > 0 ? taken[BIRTHS / 2] : 0;
+}
+
+// A whole life on the caller's core, from the call until the join, less the call, which has to wake
+// nobody on another core, and two switches.
+static double thread_exit(const struct calibrate *run, void *self) {
+    const struct sim_calibration *calibration = self;
+    double call_ns = calibration->costs.thread_create_call.value_ns -
+                     calibration->costs.futex_wake.value_ns + calibration->costs.wake_own.value_ns;
+    struct birth birth = {0};
+    double taken[BIRTHS];
+    for (int i = 0; i < BIRTHS; i++) {
+        pthread_t child;
+        double began = calibrate_now_ns();
+        if (create_on(run->cores[0], &child, &birth) != 0)
+            return -1;
+        pthread_join(child, NULL);
+        taken[i] = calibrate_now_ns() - began;
+    }
+    qsort(taken, BIRTHS, sizeof taken[0], by_length);
+    double ns = taken[BIRTHS / 2] - call_ns - 2 * calibration->costs.context_switch.value_ns;
+    return ns > 0 ? ns : 0;
 }
 
 // ---------------------------------------------------------------- sleep
@@ -139,6 +175,7 @@ static double futex_wait(const struct calibrate *run, void *self) {
 
 struct sleeper {
     uint32_t core;
+    bool yields; // it does not take the core from who has it when it is woken (SCHED_BATCH)
     uint64_t turns;
     double woken_ns;
     _Atomic uint32_t asleep; // 1: it is about to sleep
@@ -148,7 +185,10 @@ struct sleeper {
 
 static void *sleep_on(void *argument) {
     struct sleeper *sleeper = argument;
+    struct sched_param none = {0};
     calibrate_pin(sleeper->core);
+    if (sleeper->yields)
+        sched_setscheduler(0, SCHED_BATCH, &none);
     for (uint32_t turn = 0; turn < sleeper->turns; turn++) {
         atomic_store(&sleeper->asleep, turn + 1);
         while (atomic_load(&sleeper->word) == turn)
@@ -160,47 +200,102 @@ static void *sleep_on(void *argument) {
 }
 
 struct waking {
-    double call_ns, latency_ns; // means of a run
+    double call_ns, latency_ns; // medians of a run
 };
 
-// Wakes a thread of another core that has slept for a while.
-static bool wake_often(const struct calibrate *run, struct waking *waking) {
-    struct sleeper sleeper = {.core = run->cores[run->core_count > 1 ? 1 : 0],
-                              .turns = turns_of(run) / 16 + 4};
+#define WAKES_MAX (TURNS_MAX / 16 + 4)
+
+// Wakes a thread that has slept for a while.
+static bool wake_often(const struct calibrate *run, struct sleeper *sleeper,
+                       struct waking *waking) {
     pthread_t other;
-    *waking = (struct waking){0};
-    if (pthread_create(&other, NULL, sleep_on, &sleeper) != 0)
+    double calls[WAKES_MAX], latencies[WAKES_MAX];
+    sleeper->turns = turns_of(run) / 16 + 4;
+    if (pthread_create(&other, NULL, sleep_on, sleeper) != 0)
         return false;
-    for (uint32_t turn = 0; turn < sleeper.turns; turn++) {
-        while (atomic_load(&sleeper.asleep) != turn + 1)
+    for (uint32_t turn = 0; turn < sleeper->turns; turn++) {
+        while (atomic_load(&sleeper->asleep) != turn + 1)
             sched_yield();
         for (double until = calibrate_now_ns() + 30000; calibrate_now_ns() < until;)
             sched_yield(); // it falls asleep
-        atomic_store(&sleeper.word, turn + 1);
+        atomic_store(&sleeper->word, turn + 1);
         double began = calibrate_now_ns();
-        futex(&sleeper.word, FUTEX_WAKE, 1);
-        waking->call_ns += (calibrate_now_ns() - began) / (double)sleeper.turns;
-        while (atomic_load(&sleeper.awake) != turn + 1)
+        futex(&sleeper->word, FUTEX_WAKE, 1);
+        calls[turn] = calibrate_now_ns() - began;
+        while (atomic_load(&sleeper->awake) != turn + 1)
             sched_yield();
-        waking->latency_ns += (sleeper.woken_ns - began) / (double)sleeper.turns;
+        latencies[turn] = sleeper->woken_ns - began;
     }
     pthread_join(other, NULL);
+    qsort(calls, sleeper->turns, sizeof calls[0], by_length);
+    qsort(latencies, sleeper->turns, sizeof latencies[0], by_length);
+    *waking = (struct waking){calls[sleeper->turns / 2], latencies[sleeper->turns / 2]};
     return true;
+}
+
+static uint32_t second_core(const struct calibrate *run) {
+    return run->cores[run->core_count > 1 ? 1 : 0];
 }
 
 static double futex_wake(const struct calibrate *run, void *self) {
     (void)self;
+    struct sleeper sleeper = {.core = second_core(run)};
     struct waking waking;
-    return wake_often(run, &waking) ? waking.call_ns : -1;
+    return wake_often(run, &sleeper, &waking) ? waking.call_ns : -1;
+}
+
+static double less_context(double ns, const struct sim_calibrated *context) {
+    return ns > context->value_ns ? ns - context->value_ns : 0;
 }
 
 static double wake_latency(const struct calibrate *run, void *self) {
-    const struct sim_calibrated *context = self;
+    struct sleeper sleeper = {.core = second_core(run)};
     struct waking waking;
-    if (!wake_often(run, &waking))
-        return -1;
-    double ns = waking.latency_ns - context->value_ns;
-    return ns > 0 ? ns : 0;
+    return wake_often(run, &sleeper, &waking) ? less_context(waking.latency_ns, self) : -1;
+}
+
+static double wake_own(const struct calibrate *run, void *self) {
+    (void)self;
+    struct sleeper sleeper = {.core = run->cores[0], .yields = true};
+    struct waking waking;
+    return wake_often(run, &sleeper, &waking) ? waking.call_ns : -1;
+}
+
+// The same as futex_wake and wake_latency, while a third thread works on the sleeper's core.
+static bool wake_where_busy(const struct calibrate *run, struct waking *waking) {
+    struct yielding spinning = {.core = second_core(run)};
+    struct sleeper sleeper = {.core = second_core(run)};
+    pthread_t other;
+    if (run->core_count < 2 || pthread_create(&other, NULL, spin_on, &spinning) != 0)
+        return false;
+    bool woken = wake_often(run, &sleeper, waking);
+    atomic_store_explicit(&spinning.stop, 1, memory_order_relaxed);
+    pthread_join(other, NULL);
+    return woken;
+}
+
+static double wake_busy(const struct calibrate *run, void *self) {
+    struct waking waking;
+    (void)self;
+    return wake_where_busy(run, &waking) ? waking.call_ns : -1;
+}
+
+static double wake_busy_latency(const struct calibrate *run, void *self) {
+    struct waking waking;
+    return wake_where_busy(run, &waking) ? less_context(waking.latency_ns, self) : -1;
+}
+
+static void calibrate_lives(const struct calibrate *run, struct sim_calibration *calibration) {
+    struct birth birth = {.core = second_core(run), .context = &calibration->costs.context_switch};
+    calibrate_repeat(run, &calibration->costs.thread_create_call,
+                     "pthread_create of a thread on another core", thread_create, &birth);
+    birth.from_call_to_run = true;
+    calibrate_repeat(run, &calibration->costs.thread_create,
+                     "the same until that thread runs, less context_switch", thread_create, &birth);
+    calibrate_repeat(run, &calibration->costs.thread_exit,
+                     "pthread_create and pthread_join on one core, less thread_create_call with "
+                     "wake_own for futex_wake and two context_switch",
+                     thread_exit, calibration);
 }
 
 void calibrate_threads(const struct calibrate *run, struct sim_calibration *calibration) {
@@ -214,11 +309,18 @@ void calibrate_threads(const struct calibrate *run, struct sim_calibration *cali
                      "FUTEX_WAIT that returns at once, since its word has changed", futex_wait,
                      NULL);
     calibrate_repeat(run, &calibration->costs.futex_wake,
-                     "FUTEX_WAKE of one sleeping thread, for the caller", futex_wake, NULL);
+                     "FUTEX_WAKE of a thread whose core is idle, for the caller", futex_wake, NULL);
     calibrate_repeat(run, &calibration->costs.wake_latency,
                      "from that call until the woken thread runs, less context_switch",
                      wake_latency, context);
-    calibrate_repeat(run, &calibration->costs.thread_create,
-                     "pthread_create until the thread runs, less context_switch", thread_create,
-                     context);
+    calibrate_repeat(run, &calibration->costs.wake_busy,
+                     "FUTEX_WAKE of a thread on whose core another one works, for the caller",
+                     wake_busy, NULL);
+    calibrate_repeat(run, &calibration->costs.wake_busy_latency,
+                     "from that call until the woken thread runs, less context_switch",
+                     wake_busy_latency, context);
+    calibrate_repeat(run, &calibration->costs.wake_own,
+                     "FUTEX_WAKE of a thread of the caller's core that does not take the core",
+                     wake_own, NULL);
+    calibrate_lives(run, calibration);
 }

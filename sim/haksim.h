@@ -63,8 +63,8 @@ int haksim_take_options(const char *command, int argc, char **argv,
 struct haksim_command {
     const char *workload, *route, *geometry, *machine;
     uint64_t threads; // 0: not given
-    uint64_t cores, seed, pace_ns, cost_percent;
-    bool help;
+    uint64_t cores, seed, pace_ns, cost_percent, scale;
+    bool help, pinned;
     struct haksim_output output;
 };
 // The seed is Larson's, as the seed document ran it.
@@ -85,7 +85,9 @@ struct haksim_command {
         HAKSIM_OUTPUT_OPTIONS(command)
 #define HAKSIM_JOB_OPTIONS(command)                                                                \
     {"workload", 'w', HAKSIM_TEXT, &(command)->workload, 0, 0, NULL},                              \
-        {"route", 'r', HAKSIM_TEXT, &(command)->route, 0, 0, NULL}, HAKSIM_PLACE_OPTIONS(command)
+        {"route", 'r', HAKSIM_TEXT, &(command)->route, 0, 0, NULL},                                \
+        {"scale", 0, HAKSIM_NUMBER, &(command)->scale, 1, 4096, NULL},                             \
+        {"pinned", 0, HAKSIM_FLAG, &(command)->pinned, 0, 0, NULL}, HAKSIM_PLACE_OPTIONS(command)
 
 // All that the runs need, in the order of making.
 struct haksim_job {

@@ -1,6 +1,7 @@
 // haksim_job.c: what a command line asks to be run: machine, routes, workload or trace, checked and
 // opened, for the subcommands that run one workload.
 #include "haksim.h"
+#include "scaled_source.h"
 #include "sim_os.h"
 
 #include <stdio.h>
@@ -23,6 +24,14 @@ static int open_trace(const struct haksim_command *command, struct haksim_job *j
     job->request.source = program_open_trace(path, false, job->message, sizeof job->message);
     if (!job->request.source)
         return haksim_fail("%s", job->message);
+    if (command->scale > 1) {
+        struct program_source *scaled =
+            sim_scaled_source(job->request.source, (uint32_t)command->scale);
+        if (!scaled)
+            return haksim_fail("--scale: out of memory, or more than 2^32 threads");
+        job->request.source = scaled;
+        job->request.scale = (uint32_t)command->scale;
+    }
     const char *base = base_name(path);
     size_t length = strlen(base);
     if (length > 4 && strcmp(base + length - 4, ".zst") == 0)
@@ -34,6 +43,8 @@ static int open_trace(const struct haksim_command *command, struct haksim_job *j
 static int open_workload(const struct haksim_command *command, struct haksim_job *job) {
     if (strncmp(command->workload, "trace:", strlen("trace:")) == 0)
         return open_trace(command, job);
+    if (command->scale)
+        return haksim_fail("--scale: for a trace; a workload has --threads");
     job->request.settings.threads =
         (uint32_t)(command->threads ? command->threads : HAKSIM_THREADS_DEFAULT);
     job->request.settings.seed = command->seed;
@@ -63,6 +74,7 @@ int haksim_job_open(const struct haksim_command *command, struct haksim_job *job
     if (sim_machine_load(command->machine, &job->machine, job->message, sizeof job->message))
         return haksim_fail("%s", job->message);
     sim_machine_scale(&job->machine, (uint32_t)command->cost_percent);
+    job->machine.pinned = command->pinned;
     if (!program_routes_parse(command->route, &job->routes, job->message, sizeof job->message))
         return haksim_fail("%s%s", job->routes.refused ? "" : "--route: ", job->message);
     job->outcomes = calloc(job->routes.count, sizeof *job->outcomes);

@@ -30,23 +30,27 @@ void haksim_print_machines(void) {
 }
 
 static void print_help(void) {
-    puts("Usage: haksim run --workload=W [OPTIONS]\n"
-         "Run MF2 in virtual time on a simulated machine.\n"
-         "\n"
-         "  -w, --workload=W    a workload of those below; parameters follow: larson,rounds=10\n"
-         "  -r, --route=R[,R]   routes, each a preset with its overrides, or all (best)\n"
-         "  -t, --threads=N     of the workload: what it calls N below (4)\n"
-         "  -c, --cores=N       cores of the machine (the machine's own number)\n"
-         "  -g, --geometry=G    default, seed or scenario (default)\n"
-         "  -s, --seed=N        seed of the workload (12345)\n"
-         "  -p, --pace=NS       the program's own time between two operations (the machine's)\n"
-         "  -m, --machine=M     a machine's name or file (" SIM_MACHINE_DEFAULT ")\n"
-         "      --costs=P       costs in per cent of the table's, but the program's own (100)\n"
-         "  -o, --output=FILE   write one file (WORKLOAD.ROUTE.sim.json for each route)\n"
-         "      --json          print the results as JSON instead of the table\n"
-         "  -q, --quiet         print nothing but errors\n"
-         "      --list-workloads  print workloads and their parameters, and end\n"
-         "      --help          print this help");
+    puts(
+        "Usage: haksim run --workload=W [OPTIONS]\n"
+        "Run MF2 in virtual time on a simulated machine.\n"
+        "\n"
+        "  -w, --workload=W    a workload of those below; parameters follow: larson,rounds=10\n"
+        "  -r, --route=R[,R]   routes, each a preset with its overrides, or all (best)\n"
+        "  -t, --threads=N     of the workload: what it calls N below (4)\n"
+        "  -c, --cores=N       cores of the machine (the machine's own number)\n"
+        "  -g, --geometry=G    default, seed or scenario (default)\n"
+        "  -s, --seed=N        seed of the workload (12345)\n"
+        "  -p, --pace=NS       the program's own time between two operations (the machine's)\n"
+        "  -m, --machine=M     a machine's name or file (" SIM_MACHINE_DEFAULT ")\n"
+        "      --costs=P       costs in per cent of the table's, but the program's own (100)\n"
+        "      --scale=N       a trace N times side by side, each with its own threads and blocks\n"
+        "      --pinned        thread i stays on core i, counted around; each core is shared "
+        "fairly\n"
+        "  -o, --output=FILE   write one file (WORKLOAD.ROUTE.sim.json for each route)\n"
+        "      --json          print the results as JSON instead of the table\n"
+        "  -q, --quiet         print nothing but errors\n"
+        "      --list-workloads  print workloads and their parameters, and end\n"
+        "      --help          print this help");
     haksim_print_workloads(false);
     haksim_print_machines();
     puts("\nExample:\n"

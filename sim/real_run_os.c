@@ -77,7 +77,8 @@ static int start(const struct sim_real_options *options, const char *counters_pa
     snprintf(seed, sizeof seed, "--seed=%llu", (unsigned long long)options->seed);
     char *variables[VARIABLES] = {preload, route, geometry, file, stats};
     char *program = strdup(options->hakload), *workload = strdup(options->workload);
-    char *arguments[] = {program, workload, threads, seed, NULL};
+    char pinned[] = "--pinned";
+    char *arguments[] = {program, workload, threads, seed, options->pinned ? pinned : NULL, NULL};
     int error = program && workload ? spawn_with(arguments, variables, started) : ENOMEM;
     free(program);
     free(workload);

@@ -4,6 +4,7 @@
 #define SIM_REAL_RUN_OS_H
 
 #include <stddef.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct sim_real_options {
@@ -12,6 +13,7 @@ struct sim_real_options {
     const char *route, *geometry;
     uint32_t threads;
     uint64_t seed;
+    bool pinned;
 };
 
 struct sim_real_run {

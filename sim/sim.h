@@ -38,7 +38,8 @@
     X(line_other_core, "moving or sharing a line that another core of the same L3 group has")      \
     X(line_other_l3, "the same, from another L3 group of the same socket")                         \
     X(line_other_socket, "the same, from another socket")                                          \
-    X(line_memory, "the first access of all to a line")                                            \
+    X(line_memory, "the first access of all to a line, beside the page's fault")                   \
+    X(line_stream, "a line of the program's that another core has written, one of many in order")  \
     X(read_modify_write, "an atomic read-modify-write, beside the access to its line")             \
     X(fence, "a full fence")                                                                       \
     X(pause, "one turn of a waiting loop")                                                         \
@@ -48,13 +49,19 @@
     X(purge_call, "giving memory back, without its pages; one at a time")                          \
     X(purge_page, "giving 4 KiB of touched memory back")                                           \
     X(futex_wait, "the call that puts a thread to sleep")                                          \
-    X(futex_wake, "the call that wakes one, for the caller")                                       \
-    X(wake_latency, "from the wake until the woken thread is ready to run")                        \
-    X(thread_create, "from the call that creates a thread until it is ready to run")               \
+    X(futex_wake, "the call that wakes one whose core is idle, for the caller")                    \
+    X(wake_latency, "from that call until the woken thread is ready to run")                       \
+    X(wake_busy, "the call that wakes one where no core is idle for it, for the caller")           \
+    X(wake_busy_latency, "from that call until it can take the core, if it may")                   \
+    X(wake_own, "the call that wakes one on the caller's own core, for the caller")                \
+    X(thread_create_call, "the call that creates a thread, for the caller")                        \
+    X(thread_create, "from the call's begin until the new thread is ready to run")                 \
+    X(thread_exit, "what a thread's beginning and end take of its core, beside what it does")      \
     X(context_switch, "giving a core to another thread")                                           \
     X(time_slice, "how long a thread keeps its core while others are ready")                       \
     X(operation, "MF2's own instructions in one operation, beside its points")                     \
-    X(program, "the program's own time between two operations of a made-up workload")
+    X(slow_operation, "the same beyond that, in an operation that leaves the thread's front")      \
+    X(program, "a made-up workload's own time for each number that it draws")
 
 struct sim_costs {
 #define X(name, meaning) uint64_t name##_ps;
@@ -75,7 +82,10 @@ struct sim_topology {
 
 struct sim_machine {
     char name[64];
-    uint32_t cores;        // unless the caller asks for another number
+    uint32_t cores; // unless the caller asks for another number
+    // Thread i stays on core i modulo their number, and each core shares its time out fairly; else
+    // a thread that is ready takes any idle core, and all queue in one line. Not in a file.
+    bool pinned;
     uint32_t cost_percent; // by what the costs were scaled, see sim_machine_scale; 100 in a file
     struct sim_topology topology;
     struct sim_costs costs;
@@ -103,8 +113,9 @@ void sim_lines_clear(struct sim_lines *lines);
 // Accesses that had to move a line from another core or from memory.
 uint64_t sim_lines_moves(const struct sim_lines *lines);
 
-// One access by `core`, asked for at begin_ps. Returns when it is done. Accesses must come in the
-// order of begin_ps: that order is the order of service where cores contend for a line.
+// One access by `core` to an offset below 256 GiB, asked for at begin_ps. Returns when it is done.
+// Accesses must come in the order of begin_ps: that order is the order of service where cores
+// contend for a line.
 uint64_t sim_lines_access(struct sim_lines *lines, const struct sim_costs *costs, uint64_t offset,
                           uint32_t core, enum sim_access access, uint64_t begin_ps);
 
@@ -148,6 +159,10 @@ void sim_time_free(struct sim_time *time);
 void sim_time_spend(struct sim_time *time, uint32_t fiber, uint64_t spent_ps);
 // The running fiber's program accesses its block at this offset: charged at its next point.
 void sim_time_touch(struct sim_time *time, uint32_t fiber, uint64_t offset);
+// What it costs the running fiber to wake this one, as things stand.
+uint64_t sim_time_wake_ps(const struct sim_time *time, uint32_t fiber);
+// The running fiber's core is another one than this fiber had last.
+bool sim_time_is_elsewhere(const struct sim_time *time, uint32_t fiber);
 // The fiber is ready and has no core: it was preempted, or woken where none was idle.
 bool sim_time_is_descheduled(const struct sim_time *time, uint32_t fiber);
 // When the last fiber stopped, or the latest event so far.

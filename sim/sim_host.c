@@ -16,9 +16,12 @@
 #define PROGRESS_STEPS   4096
 #define SLOTS_PER_THREAD 2
 
+// As the C library's on a futex: a unit belongs to who comes for it first; who was woken and finds
+// none sleeps again, behind the others.
 struct semaphore {
     uint64_t units;
-    uint32_t first, last; // threads that wait, by number; WORLD_NO_FIBER: none
+    uint64_t waiting;     // asleep, or woken and not yet back
+    uint32_t first, last; // threads that sleep, by number; WORLD_NO_FIBER: none
 };
 
 struct thread {
@@ -27,7 +30,7 @@ struct thread {
     void *argument;
     uint32_t number;
     uint32_t next_waiting;
-    bool granted; // a unit was handed to it while it waited
+    bool woken;
 };
 
 struct sim_host {
@@ -55,8 +58,7 @@ static uint32_t thread_number(void *self) {
 // takes effect after it.
 static struct program_done begin_operation(struct sim_host *host, enum program_op op) {
     uint32_t thread = thread_number(host);
-    sim_time_spend(host->time, thread,
-                   host->options.program_ps + host->options.costs->operation_ps);
+    sim_time_spend(host->time, thread, host->options.pace_ps + host->options.costs->operation_ps);
     world_operation_point(host->world);
     return (struct program_done){
         .step = program_meter_step(host->meter), .thread = thread, .op = (uint8_t)op};
@@ -102,8 +104,8 @@ static bool allocate(void *self, size_t bytes, struct workload_block *block) {
         return false;
     }
     struct program_done done = begin_operation(host, PROGRAM_MALLOC);
-    *block =
-        (struct workload_block){.object = host->objects++, .bytes = bytes, .thread = done.thread};
+    *block = (struct workload_block){
+        .object = host->objects++, .bytes = (uint32_t)bytes, .thread = done.thread};
     block->address = mf2_malloc(bytes);
     done.object = block->object;
     done.size = bytes;
@@ -140,6 +142,7 @@ static void thread_main(void *argument) {
     struct program_done start = begin_operation(host, PROGRAM_START);
     end_operation(host, &start);
     thread->body(thread->argument);
+    sim_time_spend(host->time, thread->number, host->options.costs->thread_exit_ps);
     struct program_done exit = begin_operation(host, PROGRAM_EXIT);
     if (!program_meter_exit(host->meter, thread->number))
         host->out_of_memory = true;
@@ -169,7 +172,13 @@ static bool add_thread(struct sim_host *host, world_body *entry, workload_body *
 static bool spawn(void *self, workload_body *body, void *argument) {
     struct sim_host *host = self;
     struct program_done done = begin_operation(host, PROGRAM_CREATE);
+    // The call as it is where the new thread's core is idle, with the wake that there is.
+    const struct sim_costs *costs = host->options.costs;
+    uint64_t wake_ps = sim_time_wake_ps(host->time, host->thread_count);
     bool added = add_thread(host, thread_main, body, argument);
+    uint64_t call_ps = costs->thread_create_call_ps + wake_ps;
+    sim_time_spend(host->time, done.thread,
+                   call_ps > costs->futex_wake_ps ? call_ps - costs->futex_wake_ps : 0);
     end_operation(host, &done);
     return added;
 }
@@ -178,20 +187,11 @@ static bool spawn(void *self, workload_body *body, void *argument) {
 
 static void set(void *self, uint32_t semaphore, uint64_t units) {
     struct sim_host *host = self;
-    host->semaphores[semaphore] = (struct semaphore){units, WORLD_NO_FIBER, WORLD_NO_FIBER};
+    host->semaphores[semaphore] = (struct semaphore){units, 0, WORLD_NO_FIBER, WORLD_NO_FIBER};
 }
 
-// The points make both happen in the order of virtual time.
-static void wait(void *self, uint32_t number) {
-    struct sim_host *host = self;
-    struct semaphore *semaphore = &host->semaphores[number];
-    world_operation_point(host->world);
-    if (semaphore->units > 0) {
-        semaphore->units--;
-        return;
-    }
-    struct thread *thread = &host->threads[thread_number(host)];
-    thread->granted = false;
+static void sleep_on(struct sim_host *host, struct semaphore *semaphore, struct thread *thread) {
+    thread->woken = false;
     thread->next_waiting = WORLD_NO_FIBER;
     if (semaphore->last == WORLD_NO_FIBER)
         semaphore->first = thread->number;
@@ -199,26 +199,62 @@ static void wait(void *self, uint32_t number) {
         host->threads[semaphore->last].next_waiting = thread->number;
     semaphore->last = thread->number;
     sim_time_spend(host->time, thread->number, host->options.costs->futex_wait_ps);
-    while (!thread->granted)
+    while (!thread->woken)
         world_park(host->world);
+    world_operation_point(host->world);
 }
 
-// A unit goes to who has waited longest.
-static void post(void *self, uint32_t number) {
+// The points make both happen in the order of virtual time.
+static void wait(void *self, uint32_t number) {
     struct sim_host *host = self;
     struct semaphore *semaphore = &host->semaphores[number];
+    struct thread *thread = &host->threads[thread_number(host)];
     world_operation_point(host->world);
-    if (semaphore->first == WORLD_NO_FIBER) {
-        semaphore->units++;
-        return;
+    if (semaphore->units == 0) {
+        semaphore->waiting++;
+        while (semaphore->units == 0)
+            sleep_on(host, semaphore, thread);
+        semaphore->waiting--;
     }
+    semaphore->units--;
+}
+
+static void wake_first(struct sim_host *host, struct semaphore *semaphore) {
     struct thread *thread = &host->threads[semaphore->first];
     semaphore->first = thread->next_waiting;
     if (semaphore->first == WORLD_NO_FIBER)
         semaphore->last = WORLD_NO_FIBER;
-    thread->granted = true;
-    sim_time_spend(host->time, thread_number(host), host->options.costs->futex_wake_ps);
+    thread->woken = true;
+    sim_time_spend(host->time, thread_number(host), sim_time_wake_ps(host->time, thread->number));
     world_unpark(host->world, thread->number);
+}
+
+// Who has waited longest is woken. The call is made for those who are on their way, too.
+static void post(void *self, uint32_t number) {
+    struct sim_host *host = self;
+    struct semaphore *semaphore = &host->semaphores[number];
+    world_operation_point(host->world);
+    semaphore->units++;
+    if (semaphore->first != WORLD_NO_FIBER)
+        wake_first(host, semaphore);
+    else if (semaphore->waiting)
+        sim_time_spend(host->time, thread_number(host), host->options.costs->futex_wait_ps);
+}
+
+// ---------------------------------------------------------------- the program's own work
+
+static void think(void *self) {
+    struct sim_host *host = self;
+    if (host->options.pace_ps == 0)
+        sim_time_spend(host->time, thread_number(host), host->options.costs->program_ps);
+}
+
+static void receive(void *self, uint32_t from, size_t bytes) {
+    struct sim_host *host = self;
+    if (!sim_time_is_elsewhere(host->time, from))
+        return;
+    uint64_t lines = (bytes + SIM_LINE_BYTES - 1) / SIM_LINE_BYTES;
+    sim_time_spend(host->time, thread_number(host), lines * host->options.costs->line_stream_ps);
 }
 
 // ---------------------------------------------------------------- life
@@ -236,7 +272,9 @@ struct sim_host *sim_host_new(const struct sim_host_options *options) {
                       .thread = thread_number,
                       .set = set,
                       .wait = wait,
-                      .post = post},
+                      .post = post,
+                      .think = think,
+                      .receive = receive},
         .options = *options,
         .world = options->world,
         .time = options->time,

@@ -17,7 +17,7 @@ struct sim_host_options {
     struct world *world;
     struct sim_time *time;
     const struct sim_costs *costs;
-    uint64_t program_ps; // the program's own time between two operations
+    uint64_t pace_ps;    // the program's own time before each operation; 0: what it draws counts
     uint64_t threads;    // most that there will ever be; the world's fiber_limit is at least that
     uint64_t semaphores; // how many the workload uses
     void (*on_progress)(void *self, uint64_t steps); // now and then; may be NULL

@@ -115,7 +115,7 @@ static int run_workload(struct run *run, enum world_end *end) {
         .world = run->world,
         .time = run->time,
         .costs = costs,
-        .program_ps = request->pace_ps ? request->pace_ps : costs->program_ps,
+        .pace_ps = request->pace_ps,
         .threads = thread_limit(request),
         .semaphores = request->workload->semaphores(&request->settings),
         .stop = request->stop,
@@ -161,6 +161,8 @@ static char *workload_json(const struct sim_request *request, const struct sim_o
         json_object_set_new(workload, "counts", counts_json(outcome));
     } else {
         json_object_set_new(workload, "name", json_string("trace"));
+        if (request->scale)
+            set_number(workload, "scale", request->scale);
     }
     char *text = json_dumps(workload, JSON_COMPACT);
     json_decref(workload);
@@ -178,6 +180,8 @@ static char *machine_json(const struct sim_request *request, const struct sim_ou
     if (from->cost_percent != 100)
         set_number(table, "percent", from->cost_percent);
     json_object_set_new(machine, "cost_table", table);
+    if (from->pinned)
+        json_object_set_new(machine, "pinned", json_true());
     set_number(machine, "end_ns", outcome->end_ps / SIM_PS_PER_NS);
     set_number(machine, "busy_ns", outcome->totals.busy_ps / SIM_PS_PER_NS);
     set_number(machine, "queued_ns", outcome->totals.queued_ps / SIM_PS_PER_NS);

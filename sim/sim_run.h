@@ -19,9 +19,10 @@ struct sim_request {
     // Either a workload with its settings, or a trace.
     const struct workload *workload;
     struct workload_settings settings;
-    uint64_t pace_ps; // the program's own time between two operations; 0: the machine's
+    uint64_t pace_ps; // the program's own time before each operation; 0: the machine's
     struct program_source *source;
-    const volatile sig_atomic_t *stop;               // ends the run early; may be NULL
+    uint32_t scale;                    // of the trace: how many copies of it the source is; 0: one
+    const volatile sig_atomic_t *stop; // ends the run early; may be NULL
     void (*on_progress)(void *self, uint64_t steps); // now and then; may be NULL
     void *on_progress_self;
     struct world_schedule *recording; // the run's choices are kept here; may be NULL

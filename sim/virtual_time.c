@@ -14,10 +14,17 @@
 //            └ blocked, ended ─ (own time, core) ─────────────▶ │        │
 //        admit: new, woken ─── (ready time, fiber) ───────────▶ │        │
 //        earliest event ◀────────────────────────────────────── └────────┘
-//            ├ core:  it takes the first of the ready queue, or is idle
+//            ├ core:  it takes the next of the ready queue, or is idle
 //            ├ fiber without core: takes an idle core, or queues
-//            ├ fiber whose slice is over while others queue: gives its core to the first of them
+//            ├ fiber whose slice is over while others queue: gives its core to the next of them
 //            └ fiber on its core: chosen; its point is charged
+//
+// There is one queue, first come, first served; where fibers are pinned, one for each core, served
+// as Linux does it since 6.6 ("earliest eligible virtual deadline first", EEVDF, all of one
+// weight): a fiber's *share* is the processor time it has had; of those who have had no more than
+// the mean of their core, the one goes first whose share would reach the end of a slice first. Who
+// is woken keeps what it lacked of the mean when it fell asleep, at most a slice, and takes the
+// core at once if it has had no more than the mean.
 //
 // A fiber is in one place at a time: on a core it has one event; waiting for a core it is in the
 // queue; blocked it is nowhere, until the world says that it can run again.
@@ -46,11 +53,20 @@ struct virtual_fiber {
     uint64_t core_since_ps;
     uint64_t queued_since_ps;
     uint64_t touch_offset; // the program's access since its last point; WORLD_NO_OFFSET: none
+    // Pinned: processor time had, as its core counts it, when it got or left the core; when a slice
+    // is used up; what it lacked of the mean when it fell asleep.
+    int64_t share_ps, deadline_ps, lag_ps;
     uint32_t core;
-    uint32_t last_core; // NONE: it has had none
+    uint32_t last_core; // NONE: it has had none. Pinned: its core
     uint32_t next_queued;
     uint8_t place; // enum place
+    bool woken;    // it comes from a wait, not from its creation
+    bool begins;   // an operation: it has not met a point of MF2's yet
     bool owes;     // the point at which it stands is to be charged; not after a wait, which was
+};
+
+struct queue {
+    uint32_t first, last, count;
 };
 
 struct sim_time {
@@ -65,8 +81,11 @@ struct sim_time {
     uint64_t *resident; // a bit for each 4 KiB of the arena that has been touched
     uint64_t resident_words;
     uint64_t memory_busy_ps; // until when somebody holds the kernel's lock of the address space
-    uint32_t queue_first, queue_last;
-    uint32_t running; // chosen last
+    struct queue *queues;    // one; pinned: for each core
+    uint32_t queue_count;
+    uint32_t *on_core;  // by core: its fiber; NONE: idle
+    uint32_t *yield_to; // by core: who was woken and goes first; NONE: nobody
+    uint32_t running;   // chosen last
     uint64_t now_ps, end_ps;
     struct sim_time_totals totals;
 };
@@ -80,9 +99,14 @@ static uint32_t core_words(const struct sim_time *time) {
 static bool allocate(struct sim_time *time) {
     time->fibers = calloc(time->fiber_count, sizeof *time->fibers);
     time->idle_cores = calloc(core_words(time), sizeof *time->idle_cores);
+    time->queue_count = time->machine.pinned ? time->core_count : 1;
+    time->queues = calloc(time->queue_count, sizeof *time->queues);
+    time->on_core = calloc(time->core_count, sizeof *time->on_core);
+    time->yield_to = calloc(time->core_count, sizeof *time->yield_to);
     time->lines = sim_lines_new(&time->machine.topology, time->core_count);
     // Every fiber and every core has at most one event.
-    return time->fibers && time->idle_cores && time->lines &&
+    return time->fibers && time->idle_cores && time->lines && time->queues && time->on_core &&
+           time->yield_to &&
            sim_heap_reserve(&time->heap, (size_t)time->fiber_count + time->core_count);
 }
 
@@ -106,6 +130,9 @@ void sim_time_free(struct sim_time *time) {
         return;
     free(time->fibers);
     free(time->idle_cores);
+    free(time->queues);
+    free(time->on_core);
+    free(time->yield_to);
     free(time->resident);
     sim_lines_free(time->lines);
     sim_heap_free(&time->heap);
@@ -146,34 +173,125 @@ static uint32_t lowest_idle_core(const struct sim_time *time) {
 
 // A fiber comes back to the core that it had, where its lines are.
 static uint32_t take_idle_core(struct sim_time *time, const struct virtual_fiber *fiber) {
-    uint32_t core = fiber->last_core != NONE && is_idle(time, fiber->last_core)
-                        ? fiber->last_core
-                        : lowest_idle_core(time);
+    bool has_own = fiber->last_core != NONE && is_idle(time, fiber->last_core);
+    uint32_t core = NONE;
+    if (has_own)
+        core = fiber->last_core;
+    else if (!time->machine.pinned)
+        core = lowest_idle_core(time);
     if (core != NONE)
         time->idle_cores[core / 64] &= ~(UINT64_C(1) << core % 64);
     return core;
 }
 
-static void enqueue(struct sim_time *time, uint32_t fiber) {
-    time->fibers[fiber].place = PLACE_QUEUED;
-    time->fibers[fiber].queued_since_ps = time->now_ps;
-    time->fibers[fiber].next_queued = NONE;
-    if (time->queue_last == NONE)
-        time->queue_first = fiber;
-    else
-        time->fibers[time->queue_last].next_queued = fiber;
-    time->queue_last = fiber;
+static struct queue *queue_of(struct sim_time *time, uint32_t core) {
+    return &time->queues[time->machine.pinned ? core : 0];
 }
 
-static uint32_t dequeue(struct sim_time *time) {
-    uint32_t fiber = time->queue_first;
-    if (fiber == NONE)
-        return NONE;
-    time->queue_first = time->fibers[fiber].next_queued;
-    if (time->queue_first == NONE)
-        time->queue_last = NONE;
-    return fiber;
+static void enqueue(struct sim_time *time, uint32_t number) {
+    struct virtual_fiber *fiber = &time->fibers[number];
+    struct queue *queue = queue_of(time, fiber->last_core);
+    fiber->place = PLACE_QUEUED;
+    fiber->queued_since_ps = time->now_ps;
+    fiber->next_queued = NONE;
+    if (queue->last == NONE)
+        queue->first = number;
+    else
+        time->fibers[queue->last].next_queued = number;
+    queue->last = number;
+    queue->count++;
 }
+
+static void take_out(struct sim_time *time, struct queue *queue, uint32_t before, uint32_t number) {
+    uint32_t next = time->fibers[number].next_queued;
+    if (before == NONE)
+        queue->first = next;
+    else
+        time->fibers[before].next_queued = next;
+    if (queue->last == number)
+        queue->last = before;
+    queue->count--;
+}
+
+// ---------------------------------------------------------------- fair shares (pinned)
+
+static int64_t share_now(const struct sim_time *time, const struct virtual_fiber *fiber) {
+    if (fiber->place != PLACE_CORE)
+        return fiber->share_ps;
+    return fiber->share_ps + (int64_t)(time->now_ps - fiber->core_since_ps);
+}
+
+// The mean share on a core, of who has it and who queues; false: there is nobody.
+static bool mean_share(struct sim_time *time, uint32_t core, int64_t *mean_ps) {
+    const struct queue *queue = queue_of(time, core);
+    uint32_t holder = time->on_core[core];
+    int64_t count = queue->count + (holder != NONE);
+    uint32_t base = holder != NONE ? holder : queue->first;
+    if (count == 0)
+        return false;
+    int64_t base_ps = share_now(time, &time->fibers[base]), sum_ps = 0; // of differences
+    for (uint32_t i = queue->first; i != NONE; i = time->fibers[i].next_queued)
+        sum_ps += time->fibers[i].share_ps - base_ps;
+    *mean_ps = base_ps + sum_ps / count;
+    return true;
+}
+
+// Who of the queue goes next, and whom it follows there.
+static uint32_t fairest(struct sim_time *time, uint32_t core, int64_t mean_ps, uint32_t *before) {
+    const struct queue *queue = queue_of(time, core);
+    uint32_t best = NONE, previous = NONE;
+    for (uint32_t i = queue->first; i != NONE; previous = i, i = time->fibers[i].next_queued) {
+        const struct virtual_fiber *fiber = &time->fibers[i];
+        if (fiber->share_ps > mean_ps ||
+            (best != NONE && fiber->deadline_ps >= time->fibers[best].deadline_ps))
+            continue;
+        best = i;
+        *before = previous;
+    }
+    return best;
+}
+
+// Who comes to a core anew is put where it stood to the mean of those who are there.
+static void take_share(struct sim_time *time, struct virtual_fiber *fiber) {
+    int64_t mean_ps, slice_ps = (int64_t)time->machine.costs.time_slice_ps;
+    if (!mean_share(time, fiber->last_core, &mean_ps))
+        mean_ps = fiber->share_ps;
+    fiber->share_ps = mean_ps - fiber->lag_ps;
+    fiber->deadline_ps = fiber->share_ps + slice_ps;
+}
+
+static void keep_lag(struct sim_time *time, struct virtual_fiber *fiber, uint32_t core) {
+    int64_t mean_ps, slice_ps = (int64_t)time->machine.costs.time_slice_ps;
+    int64_t lag_ps = mean_share(time, core, &mean_ps) ? mean_ps - share_now(time, fiber) : 0;
+    fiber->lag_ps = lag_ps < 0 ? 0 : lag_ps > slice_ps ? slice_ps : lag_ps;
+}
+
+// Who has had no more than the mean takes the core when it is woken.
+static bool goes_first(struct sim_time *time, const struct virtual_fiber *woken) {
+    int64_t mean_ps;
+    return mean_share(time, woken->last_core, &mean_ps) && woken->share_ps <= mean_ps;
+}
+
+// The next one for the core; NONE: nobody queues.
+static uint32_t dequeue(struct sim_time *time, uint32_t core) {
+    struct queue *queue = queue_of(time, core);
+    uint32_t number = queue->first, before = NONE;
+    int64_t mean_ps;
+    if (time->yield_to[core] != NONE) {
+        number = time->yield_to[core];
+        for (uint32_t i = queue->first; i != number; i = time->fibers[i].next_queued)
+            before = i;
+    } else if (time->machine.pinned && mean_share(time, core, &mean_ps)) {
+        uint32_t best = fairest(time, core, mean_ps, &before);
+        number = best == NONE ? number : best;
+        before = best == NONE ? NONE : before;
+    }
+    if (number != NONE)
+        take_out(time, queue, before, number);
+    return number;
+}
+
+// ---------------------------------------------------------------- cores
 
 // The fiber gets the core now, and goes on after the switch.
 static void give_core(struct sim_time *time, uint32_t number, uint32_t core) {
@@ -185,19 +303,27 @@ static void give_core(struct sim_time *time, uint32_t number, uint32_t core) {
     fiber->core_since_ps = time->now_ps;
     fiber->time_ps = time->now_ps + time->machine.costs.context_switch_ps;
     fiber->slice_end_ps = fiber->time_ps + time->machine.costs.time_slice_ps;
+    time->on_core[core] = number;
+    time->yield_to[core] = NONE;
     time->totals.switches++;
     push(time, fiber->time_ps, number);
 }
 
 static uint32_t leave_core(struct sim_time *time, struct virtual_fiber *fiber) {
     uint32_t core = fiber->core;
-    time->totals.busy_ps += fiber->time_ps - fiber->core_since_ps;
+    uint64_t had_ps = fiber->time_ps - fiber->core_since_ps;
+    int64_t slice_ps = (int64_t)time->machine.costs.time_slice_ps;
+    time->totals.busy_ps += had_ps;
+    fiber->share_ps += (int64_t)had_ps;
+    while (fiber->deadline_ps <= fiber->share_ps)
+        fiber->deadline_ps += slice_ps;
     fiber->core = NONE;
+    time->on_core[core] = NONE;
     return core;
 }
 
 static void on_core_free(struct sim_time *time, uint32_t core) {
-    uint32_t fiber = dequeue(time);
+    uint32_t fiber = dequeue(time, core);
     if (fiber == NONE)
         time->idle_cores[core / 64] |= UINT64_C(1) << (core % 64);
     else
@@ -205,21 +331,34 @@ static void on_core_free(struct sim_time *time, uint32_t core) {
 }
 
 static void on_ready(struct sim_time *time, uint32_t fiber) {
+    if (time->machine.pinned)
+        take_share(time, &time->fibers[fiber]);
     uint32_t core = take_idle_core(time, &time->fibers[fiber]);
-    if (core == NONE)
-        enqueue(time, fiber);
-    else
+    if (core != NONE) {
         give_core(time, fiber, core);
+        return;
+    }
+    enqueue(time, fiber);
+    core = time->fibers[fiber].last_core;
+    bool has_holder = time->machine.pinned && time->on_core[core] != NONE;
+    if (has_holder && time->fibers[fiber].woken && goes_first(time, &time->fibers[fiber]))
+        time->yield_to[core] = fiber;
 }
 
-static bool must_give_way(const struct sim_time *time, const struct virtual_fiber *fiber) {
-    return time->queue_first != NONE && fiber->time_ps >= fiber->slice_end_ps;
+static bool must_give_way(struct sim_time *time, const struct virtual_fiber *fiber) {
+    return queue_of(time, fiber->core)->first != NONE &&
+           (time->yield_to[fiber->core] != NONE || fiber->time_ps >= fiber->slice_end_ps);
 }
 
 static void preempt(struct sim_time *time, uint32_t number) {
     uint32_t core = leave_core(time, &time->fibers[number]);
     time->totals.preemptions++;
-    give_core(time, dequeue(time), core);
+    if (time->machine.pinned) { // it may be the fairest itself
+        enqueue(time, number);
+        give_core(time, dequeue(time, core), core);
+        return;
+    }
+    give_core(time, dequeue(time, core), core);
     enqueue(time, number);
 }
 
@@ -367,9 +506,13 @@ static void run_point(struct sim_time *time, const struct world *world, uint32_t
     if (!fiber->owes)
         return;
     const struct world_point *point = world_point_of(world, number);
+    bool begins = point->site->kind == MF2_POINT_OPERATION;
+    if (fiber->begins && !begins) // on the fast path no point stands
+        fiber->time_ps += time->machine.costs.slow_operation_ps;
     fiber->time_ps = charge(time, world, fiber, point);
+    fiber->begins = begins;
     fiber->owes = false;
-    if (point->site->kind == MF2_POINT_OPERATION)
+    if (begins)
         fiber->touch_offset = WORLD_NO_OFFSET;
     note_end(time, fiber->time_ps);
 }
@@ -387,17 +530,24 @@ static void begin(void *self, struct world *world, uint64_t seed) {
     struct sim_time *time = self;
     (void)seed; // nothing is left to chance
     for (uint32_t i = 0; i < time->fiber_count; i++)
-        time->fibers[i] = (struct virtual_fiber){
-            .touch_offset = WORLD_NO_OFFSET, .core = NONE, .last_core = NONE};
+        time->fibers[i] =
+            (struct virtual_fiber){.touch_offset = WORLD_NO_OFFSET,
+                                   .core = NONE,
+                                   .last_core = time->machine.pinned ? i % time->core_count : NONE};
     if (time->resident)
         memset(time->resident, 0, time->resident_words * sizeof *time->resident);
     time->memory_busy_ps = 0;
-    for (uint32_t i = 0; i < time->core_count; i++)
+    for (uint32_t i = 0; i < time->core_count; i++) {
         time->idle_cores[i / 64] |= UINT64_C(1) << (i % 64);
+        time->on_core[i] = NONE;
+        time->yield_to[i] = NONE;
+    }
+    for (uint32_t i = 0; i < time->queue_count; i++)
+        time->queues[i] = (struct queue){NONE, NONE, 0};
     sim_lines_clear(time->lines);
     time->heap.count = 0;
     time->sequence = 0;
-    time->queue_first = time->queue_last = time->running = NONE;
+    time->running = NONE;
     time->now_ps = time->end_ps = 0;
     time->totals = (struct sim_time_totals){0};
     for (uint32_t i = 0; i < world_runnable_count(world); i++)
@@ -432,23 +582,81 @@ static void arrive(struct sim_time *time, const struct world *world,
         push(time, fiber->time_ps, time->running);
         return;
     }
+    if (time->machine.pinned)
+        keep_lag(time, fiber, fiber->core);
     push(time, fiber->time_ps, time->fiber_count + leave_core(time, fiber));
     if (fiber->place == PLACE_CORE) // else its wait is over before it began
         fiber->place = point->site->kind == MF2_POINT_THREAD_END ? PLACE_NOWHERE : PLACE_BLOCKED;
 }
 
+// ---------------------------------------------------------------- waking
+
+enum way { WAY_IDLE, WAY_BUSY, WAY_OWN };
+
+// How a fiber that wakes now comes to a core: one is idle for it, none is, or it is to have the
+// caller's.
+static enum way way_of(const struct sim_time *time, const struct virtual_fiber *fiber) {
+    bool has_own = fiber->last_core != NONE;
+    if (has_own && is_idle(time, fiber->last_core))
+        return WAY_IDLE;
+    if (time->machine.pinned) {
+        bool is_callers = time->running != NONE && time->on_core[fiber->last_core] == time->running;
+        return is_callers ? WAY_OWN : WAY_BUSY;
+    }
+    return lowest_idle_core(time) == NONE ? WAY_BUSY : WAY_IDLE;
+}
+
+uint64_t sim_time_wake_ps(const struct sim_time *time, uint32_t fiber) {
+    const struct sim_costs *costs = &time->machine.costs;
+    switch (way_of(time, &time->fibers[fiber])) {
+    case WAY_BUSY:
+        return costs->wake_busy_ps;
+    case WAY_OWN:
+        return costs->wake_own_ps;
+    case WAY_IDLE:
+        break;
+    }
+    return costs->futex_wake_ps;
+}
+
+static uint64_t wake_latency_ps(const struct sim_time *time, const struct virtual_fiber *fiber) {
+    switch (way_of(time, fiber)) {
+    case WAY_BUSY:
+        return time->machine.costs.wake_busy_latency_ps;
+    case WAY_OWN:
+        return 0;
+    case WAY_IDLE:
+        break;
+    }
+    return time->machine.costs.wake_latency_ps;
+}
+
+static uint64_t ready_latency_ps(const struct sim_time *time, const struct virtual_fiber *fiber) {
+    const struct sim_costs *costs = &time->machine.costs;
+    if (fiber->place != PLACE_NOWHERE)
+        return wake_latency_ps(time, fiber);
+    // On its maker's core a new thread is ready when the call is done.
+    return way_of(time, fiber) == WAY_OWN ? costs->thread_create_call_ps : costs->thread_create_ps;
+}
+
 static void ready(void *self, struct world *world, uint32_t number) {
     struct sim_time *time = self;
-    const struct sim_costs *costs = &time->machine.costs;
+    struct virtual_fiber *fiber = &time->fibers[number];
     uint64_t since_ps = world_clock_ns(world) * SIM_PS_PER_NS;
     if (time->running != NONE) {
-        settle(time, &time->fibers[time->running]);
-        if (time->fibers[time->running].time_ps > since_ps)
-            since_ps = time->fibers[time->running].time_ps;
+        struct virtual_fiber *caller = &time->fibers[time->running];
+        settle(time, caller);
+        if (caller->time_ps > since_ps)
+            since_ps = caller->time_ps;
+        bool is_helper = number + 1 == time->fiber_count; // it has the affinity of who starts it
+        if (time->machine.pinned && is_helper && fiber->place == PLACE_NOWHERE)
+            fiber->last_core = caller->last_core;
     }
-    bool is_new = time->fibers[number].place == PLACE_NOWHERE;
-    come(time, number, since_ps + (is_new ? costs->thread_create_ps : costs->wake_latency_ps));
+    fiber->woken = fiber->place != PLACE_NOWHERE;
+    come(time, number, since_ps + ready_latency_ps(time, fiber));
 }
+
+// ---------------------------------------------------------------- the strategy's choice
 
 static void pick(void *self, struct world *world, const struct world_point *point,
                  struct world_choice *choice) {
@@ -480,6 +688,10 @@ void sim_time_spend(struct sim_time *time, uint32_t fiber, uint64_t spent_ps) {
 
 void sim_time_touch(struct sim_time *time, uint32_t fiber, uint64_t offset) {
     time->fibers[fiber].touch_offset = offset;
+}
+
+bool sim_time_is_elsewhere(const struct sim_time *time, uint32_t fiber) {
+    return time->fibers[fiber].last_core != time->fibers[time->running].core;
 }
 
 bool sim_time_is_descheduled(const struct sim_time *time, uint32_t fiber) {

@@ -135,6 +135,7 @@ size_t workload_draw_size(struct sim_lran2 *random, uint64_t least, uint64_t mos
 
 bool workload_fill(const struct workload_host *host, struct sim_lran2 *random, uint64_t least,
                    uint64_t most, struct workload_block *block) {
+    host->think(host->self);
     if (!host->allocate(host->self, workload_draw_size(random, least, most), block))
         return false;
     host->write(host->self, block);

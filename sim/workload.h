@@ -9,6 +9,10 @@
 //   parameter  a number that shapes a workload: `name=value`
 //   count      what a workload itself has counted, for checking it against its definition
 //
+// Only what goes through the host has a price in a simulated machine. So a workload's threads share
+// no cache line of the workload's own that one of them writes often: what each of them counts
+// stands WORKLOAD_APART bytes apart from what others use.
+//
 // Threads: all functions of a host are called from the workload's own threads. Workloads guard
 // what they share with semaphores, also where a host would not need it. The first thread has
 // number 0.
@@ -23,6 +27,7 @@
 
 #define WORKLOAD_PARAMETER_MAX 8
 #define WORKLOAD_COUNT_MAX     8
+#define WORKLOAD_APART         128 // a line, and the one that is fetched with it
 
 typedef void workload_body(void *argument);
 
@@ -30,7 +35,7 @@ typedef void workload_body(void *argument);
 struct workload_block {
     void *address;   // NULL: there is no block
     uint64_t object; // how many blocks had been given out before
-    size_t bytes;
+    uint32_t bytes;
     uint32_t thread; // who allocated it
 };
 
@@ -46,11 +51,17 @@ struct workload_host {
     bool (*spawn)(void *self, workload_body *body, void *argument);
     // The calling thread's number, in the order of spawning.
     uint32_t (*thread)(void *self);
-    // Semaphores, numbered from 0 and set before the first use: as many as the workload says.
-    // Waiting takes one unit, and its turn behind those who wait already.
+    // Semaphores, numbered from 0 and set before the first use: as many as the workload says. Of
+    // those who wait the first is woken; another may take the unit before it.
     void (*set)(void *self, uint32_t semaphore, uint64_t units);
     void (*wait)(void *self, uint32_t semaphore);
     void (*post)(void *self, uint32_t semaphore);
+    // The calling thread has drawn a number and done what it decides: all the work of its own that
+    // a workload has.
+    void (*think)(void *self);
+    // The calling thread takes over so many bytes of the workload's own that the thread `from` has
+    // written last. Where memory is real that has a price of its own.
+    void (*receive)(void *self, uint32_t from, size_t bytes);
 };
 
 struct workload_parameter {

@@ -41,6 +41,7 @@ struct chain {
     struct sim_lran2 random;
     uint64_t generation;
     uint64_t allocations, frees, remote_frees;
+    char apart[WORKLOAD_APART];
 };
 
 struct larson {
@@ -50,7 +51,8 @@ struct larson {
     struct chain *chains;
     struct sim_lran2 random; // main's
     uint64_t warm_up_allocations, warm_up_frees;
-    _Atomic uint64_t operations; // of all chains
+    char apart[WORKLOAD_APART];
+    _Atomic uint64_t operations; // of all chains, where they end the run
     _Atomic bool stop, failed;   // set once, by any chain
 };
 
@@ -72,6 +74,7 @@ static uint64_t semaphores(const struct workload_settings *settings) {
 }
 
 static void fill(struct larson *larson, struct workload_block *chunk, struct sim_lran2 *random) {
+    larson->host.think(larson->host.self);
     size_t bytes = workload_draw_size(random, value(larson, MIN), value(larson, MAX));
     if (!larson->host.allocate(larson->host.self, bytes, chunk))
         larson->failed = true;
@@ -94,6 +97,7 @@ static void warm_up(struct larson *larson) {
         larson->chunks[left - 1] = taken;
     }
     for (uint32_t i = 0; i < 4 * count; i++) {
+        larson->host.think(larson->host.self);
         struct workload_block *victim = &larson->chunks[sim_lran2_next(&larson->random) % count];
         empty(larson, victim);
         fill(larson, victim, &larson->random);
@@ -104,6 +108,7 @@ static void warm_up(struct larson *larson) {
 
 static void replace_one(struct chain *chain) {
     struct larson *larson = chain->larson;
+    larson->host.think(larson->host.self);
     struct workload_block *victim =
         &chain->chunks[sim_lran2_next(&chain->random) % (uint32_t)value(larson, CHUNKS)];
     if (victim->thread != larson->host.thread(larson->host.self))
@@ -117,7 +122,8 @@ static void replace_one(struct chain *chain) {
 }
 
 static void count_operation(struct larson *larson) {
-    if (++larson->operations == value(larson, OPERATIONS))
+    uint64_t most = value(larson, OPERATIONS);
+    if (most && ++larson->operations == most)
         larson->stop = true;
 }
 

@@ -32,8 +32,12 @@ struct mailbox;
 struct pair {
     struct mailbox *mailbox;
     struct sim_lran2 random;
-    struct workload_batch produced, consumed;
-    uint64_t allocations, frees, local_frees, batches;
+    struct workload_batch produced;
+    uint64_t allocations, batches;
+    char apart[WORKLOAD_APART];
+    struct workload_batch consumed;
+    uint64_t frees, local_frees;
+    char apart_from_next[WORKLOAD_APART];
 };
 
 struct mailbox {

@@ -42,6 +42,7 @@ struct player {
     struct workload_batch given, kept, taken;
     struct sim_lran2 random;
     uint64_t allocations, frees, local_frees, wakings;
+    char apart[WORKLOAD_APART];
 };
 
 struct adopter {
@@ -51,6 +52,7 @@ struct adopter {
     struct workload_batch held;
     struct sim_lran2 random;
     uint64_t allocations, frees, meals;
+    char apart[WORKLOAD_APART];
 };
 
 struct game {

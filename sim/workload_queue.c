@@ -55,16 +55,26 @@ static void post(struct workload_queue *queue, uint32_t semaphore) {
 static void swap(struct workload_queue *queue, uint64_t turn, struct workload_batch *batch) {
     struct workload_batch *slot = &queue->ring[turn % queue->slots];
     struct workload_batch taken = *slot;
+    batch->from = queue->host->thread(queue->host->self);
     *slot = *batch;
     *batch = taken;
 }
 
+// The batch's memory was another thread's: its blocks are to be read, or to be written anew.
+static void receive(struct workload_queue *queue, const struct workload_batch *batch,
+                    uint64_t blocks) {
+    if (blocks)
+        queue->host->receive(queue->host->self, batch->from, blocks * sizeof batch->blocks[0]);
+}
+
 void workload_queue_put(struct workload_queue *queue, struct workload_batch *batch) {
+    uint64_t put = batch->count;
     wait(queue, SEMAPHORE_ROOM);
     wait(queue, SEMAPHORE_LOCK);
     swap(queue, queue->put++, batch);
     post(queue, SEMAPHORE_LOCK);
     post(queue, SEMAPHORE_FILLED);
+    receive(queue, batch, put);
     batch->count = 0;
 }
 
@@ -74,4 +84,5 @@ void workload_queue_take(struct workload_queue *queue, struct workload_batch *ba
     swap(queue, queue->taken++, batch);
     post(queue, SEMAPHORE_LOCK);
     post(queue, SEMAPHORE_ROOM);
+    receive(queue, batch, batch->count);
 }

@@ -17,6 +17,7 @@
 struct workload_batch {
     struct workload_block *blocks; // room for as many as the queue's batches have
     uint64_t count;
+    uint32_t from; // who has put it into a queue, or taken it from there, last
 };
 
 struct workload_queue {
@@ -24,7 +25,9 @@ struct workload_queue {
     uint32_t first_semaphore; // of WORKLOAD_QUEUE_SEMAPHORES in a row that are its own
     struct workload_batch *ring;
     uint64_t slots;
+    char apart[WORKLOAD_APART];
     uint64_t put, taken; // guarded by the queue's lock
+    char apart_from_next[WORKLOAD_APART];
 };
 
 // False: no memory.

@@ -34,6 +34,7 @@ struct producer {
     struct workload_batch batch;
     struct sim_lran2 random;
     uint64_t allocations;
+    char apart[WORKLOAD_APART];
 };
 
 struct service {
@@ -41,9 +42,11 @@ struct service {
     struct workload_host host;
     struct producer *producers;
     struct workload_queue queue; // an empty batch in it ends the reclaimer
-    struct workload_batch reclaimed, nothing;
-    uint64_t frees, local_frees; // the reclaimer's
+    struct workload_batch nothing;
     _Atomic bool failed;
+    char apart[WORKLOAD_APART];
+    struct workload_batch reclaimed; // the reclaimer's, as are these
+    uint64_t frees, local_frees;
 };
 
 static uint64_t value(const struct service *service, int parameter) {
@@ -80,6 +83,7 @@ static void give(struct producer *producer, struct workload_block *block) {
 
 static void replace_one(struct producer *producer) {
     struct service *service = producer->service;
+    service->host.think(service->host.self);
     struct workload_block *place =
         &producer->live[sim_lran2_next(&producer->random) % value(service, LIVE)];
     give(producer, place);

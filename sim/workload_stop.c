@@ -103,6 +103,7 @@ static void work(void *argument) {
     struct house *house = worker->house;
     uint64_t blocks = value(house, BLOCKS);
     for (uint64_t i = 0; i < blocks * value(house, ROUNDS) && !house->failed; i++) {
+        house->host.think(house->host.self);
         struct workload_block *victim =
             &worker->share.blocks[sim_lran2_next(&worker->random) % blocks];
         empty(worker, victim);

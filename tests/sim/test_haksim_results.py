@@ -111,15 +111,18 @@ def write_machine(path, cores, **costs):
 
 
 def test_every_operation_is_paid_for():
-    """One chain: everything happens one after the other, so that times add up exactly; only the
-    last thread's exit falls into the time in which main is being woken."""
+    """One chain: everything happens one after the other, so that times add up exactly. Main draws a
+    number for each of 50 chunks and two for each of 200 replacements, the chain two for each of
+    50."""
     one = ("--workload=larson,chunks=50,generations=1", "--threads=1", "--route=s2")
     base = simulating.run(*one)
-    for cost, ns, before_ns in (("operation", 1006, 6), ("program", 1020, 20)):
+    draws = 50 + 2 * 200 + 2 * 50
+    for cost, ns, before_ns, times in (("operation", 1006, 6, base["steps"]),
+                                       ("program", 1020, 20, draws)):
         write_machine("dear.json", 8, **{cost: ns})
         dear = simulating.run(*one, "--machine=dear.json")
         grown_ns = dear["machine"]["end_ns"] - base["machine"]["end_ns"]
-        assert grown_ns == (ns - before_ns) * (base["steps"] - 1), (cost, grown_ns, base["steps"])
+        assert grown_ns == (ns - before_ns) * times, (cost, grown_ns, times)
 
 
 def test_a_machine_in_a_file():
@@ -144,6 +147,23 @@ def test_a_trace_is_a_workload():
     assert both["trace"] == result["trace"] and len(both["runs"]) == 2
     done = simulating.haksim("run", "--workload=trace:some.zst", "--quiet")
     assert done.returncode == 0 and os.path.exists("some.best.sim.json")
+
+
+def test_a_trace_with_more_threads():
+    """Copies side by side do what one does, each for itself."""
+    maker = os.path.join(os.environ["HAK_BUILD_DIR"], "tests/bin/make_trace")
+    assert subprocess.run([maker, "hand-over", "some.zst"]).returncode == 0
+    one = simulating.run("--workload=trace:some.zst", "--route=s2")
+    three = simulating.run("--workload=trace:some.zst", "--route=s2", "--scale=3")
+    assert three["workload"] == {"name": "trace", "scale": 3} and three["violations"] == []
+    assert three["steps"] == 3 * one["steps"] and three["trace"]["hash"] == one["trace"]["hash"]
+    assert three["measures"]["allocations"] == 3 * one["measures"]["allocations"]
+    assert three["measures"]["live_bytes_max"] > one["measures"]["live_bytes_max"]
+    assert len(three["threads"]) > len(one["threads"])
+    same = simulating.run("--workload=trace:some.zst", "--route=s2", "--scale=1")
+    assert same["behaviour"] == one["behaviour"]
+    refused = simulating.haksim("run", "--workload=larson", "--scale=2")
+    assert refused.returncode == 2 and "--scale" in refused.stderr, refused.stderr
 
 
 def test_an_interrupt_leaves_what_there_is():

@@ -11,7 +11,7 @@ WORKLOAD = "mailbox,batch=32,batches=10,queue=2"
 
 # Says what the model says (given by FACTOR, as the factor between them), whatever is asked.
 STAND_IN = """#!/bin/sh
-case "$*" in "{workload} --threads=1 --seed="*) ;; *) exit 1 ;; esac
+case "$*" in "{workload} --threads=1 --seed="*" --pinned") ;; *) exit 1 ;; esac
 case "$MF2_ROUTE" in s2|best) ;; *) exit 1 ;; esac
 [ "$MF2_STATS" = json ] && [ "$MF2_GEOMETRY" = seed ] && [ "$LD_PRELOAD" = "" ] || exit 1
 printf 'allocations 320\\nfrees 320\\nhost_pages 3\\nseconds {seconds}\\n'
@@ -28,7 +28,7 @@ def stand_in(name, **figures):
 
 def validate(hakload, route="s2", *more):
     return simulating.haksim("validate", "--machine=desktop", "-w", WORKLOAD, f"--route={route}",
-                             "--geometry=seed", "--threads=1", "--seeds=2", "-o", "v.json",
+                             "--geometry=seed", "--threads=1", "--seeds=2", "--repeats=1", "-o", "v.json",
                              f"--hakload={hakload}", "--malloc=", *more)
 
 
@@ -43,7 +43,7 @@ def modelled():
     pages = seconds = 0
     for seed in (12345, 12346):
         result = simulating.run(f"--workload={WORKLOAD}", "--route=s2", "--threads=1",
-                                "--geometry=seed", f"--seed={seed}")
+                                "--geometry=seed", "--pinned", f"--seed={seed}")
         pages += result["counters"]["new_page_count"] / 2
         seconds += result["machine"]["end_ns"] / 2e9
     return pages, seconds
@@ -83,6 +83,13 @@ def test_real_runs_can_be_kept():
     assert first.returncode == 0 and not os.path.exists("v.json"), first.stderr
     kept = report_of(validate("absent", "s2", "--real=real.txt"))
     assert kept["rows"] == report_of(validate(hakload))["rows"]
+    with open("real.txt", encoding="ascii") as file:
+        lines = file.readlines()
+    with open("real.txt", "w", encoding="ascii") as file:
+        file.writelines(lines[:-1]) # as if it had been cut
+    cut = validate(hakload, "s2", "--real=real.txt")
+    with open("real.txt", encoding="ascii") as file:
+        assert cut.returncode == 0 and file.readlines() == lines, cut.stderr
     other = validate("absent", "best", "--real=real.txt")
     assert other.returncode == 2 and "other runs" in other.stderr, other.stderr
 

@@ -45,6 +45,7 @@ static const struct sim_machine machine = {
               .futex_wait_ps = NS(FUTEX_WAIT),
               .futex_wake_ps = NS(FUTEX_WAKE),
               .wake_latency_ps = NS(WAKE),
+              .wake_busy_latency_ps = NS(WAKE),
               .thread_create_ps = NS(CREATE),
               .context_switch_ps = NS(SWITCH),
               .time_slice_ps = NS(SLICE)},
@@ -327,6 +328,55 @@ START_TEST(one_core_does_one_thing_at_a_time) {
 }
 END_TEST
 
+// ---------------------------------------------------------------- pinned
+
+static void open_pinned(uint32_t cores) {
+    struct sim_machine pinned = machine;
+    pinned.pinned = true;
+    open_machine(&pinned, cores);
+}
+
+START_TEST(pinned_threads_stay_where_they_are) {
+    struct sim_time_totals totals;
+    open_pinned(2);
+    for (int i = 0; i < 3; i++)
+        world_spawn(world, work, NULL); // two of them on core 0, which takes twice as long
+    run();
+    sim_time_totals(virtual_time, &totals);
+    ck_assert_uint_ge(totals.preemptions, 10);
+    ck_assert_uint_eq(end_ns(),
+                      (uint64_t)2 * WORK_POINTS * WORK_STEP + (totals.switches - 1) * SWITCH);
+    close_all();
+}
+END_TEST
+
+static void sleep_then_read_clock(void *unused) {
+    (void)unused;
+    mf2_futex_wait(word(0), 0u, MF2_WAIT_FOREVER);
+    clock_seen_ns = mf2_clock_ns();
+}
+
+static uint64_t woken_from_ns;
+
+static void wake_and_work_on(void *unused) {
+    (void)unused;
+    spend_ns(50000);
+    woken_from_ns = mf2_clock_ns();
+    mf2_futex_wake(word(0), 1);
+    work(NULL);
+}
+
+START_TEST(who_is_woken_on_its_core_takes_it) {
+    open_pinned(1);
+    world_spawn(world, sleep_then_read_clock, NULL);
+    world_spawn(world, wake_and_work_on, NULL);
+    run();
+    // At the waker's first point after the wake, which stands behind 10 µs of work.
+    ck_assert_uint_eq(clock_seen_ns, woken_from_ns + CLOCK + FUTEX_WAKE + WORK_STEP + SWITCH);
+    close_all();
+}
+END_TEST
+
 // ---------------------------------------------------------------- waiting
 
 static void wait_for_word(void *unused) {
@@ -399,6 +449,7 @@ CHECK_MAIN("virtual_time", each_point_costs_what_the_table_says, mappings_change
            the_programs_own_access_is_charged_once,
            equal_times_go_by_thread_and_the_line_serves_in_turn, the_earliest_event_is_next,
            enough_cores_and_nobody_waits, more_threads_than_cores_take_turns,
-           one_core_does_one_thing_at_a_time, a_woken_thread_runs_after_the_wake,
+           one_core_does_one_thing_at_a_time, pinned_threads_stay_where_they_are,
+           who_is_woken_on_its_core_takes_it, a_woken_thread_runs_after_the_wake,
            a_blocked_thread_leaves_its_core, a_new_thread_begins_after_its_creation,
            nobody_left_to_wake_is_a_deadlock)
