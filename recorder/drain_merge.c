@@ -278,6 +278,11 @@ static bool is_gone(const struct drain_session *session, const struct ring_contr
     return syscall(SYS_tgkill, session->pid, ring->tid, 0) != 0 && errno == ESRCH;
 }
 
+static bool is_drained(const struct drain_session *session, uint32_t index) {
+    return atomic_load_explicit(&controls(session)[index].head, memory_order_acquire) ==
+           session->queues[index].begin;
+}
+
 void drain_merge_recycle(struct drain_session *session, bool all) {
     if (!session->shares_pid_namespace)
         return; // its thread ids mean nothing here
@@ -287,8 +292,7 @@ void drain_merge_recycle(struct drain_session *session, bool all) {
         uint32_t state = atomic_load_explicit(&ring->state, memory_order_acquire);
         bool candidate = state == RING_EXITING || (all && state == RING_LIVE);
         // Looked at again after the thread is known to be gone: then its head stands still.
-        if (candidate && is_gone(session, ring) &&
-            atomic_load_explicit(&ring->head, memory_order_acquire) == session->queues[i].begin)
+        if (candidate && is_drained(session, i) && is_gone(session, ring) && is_drained(session, i))
             atomic_store_explicit(&ring->state, RING_FREE, memory_order_release);
     }
 }
