@@ -111,6 +111,17 @@ static void expect(struct drain_session *session, const struct drain_cursor *cur
         drain_stack_expect(session, ring, record_at(session, cursor, cursor->position + 1));
 }
 
+// Whose record the cursor's next is.
+static uint32_t thread_of(const struct drain_cursor *cursor) {
+    struct drain_queue *queue = cursor->queue;
+    while (queue->owner_count > 1 &&
+           queue->owners[queue->owner_first + 1].begin <= cursor->position) {
+        queue->owner_first++;
+        queue->owner_count--;
+    }
+    return queue->owners[queue->owner_first].thread;
+}
+
 static void take(struct drain_session *session, struct drain_cursor *cursor) {
     const struct ring_record *record = record_at(session, cursor, cursor->position);
     uint32_t ring = (uint32_t)(cursor->ring - controls(session));
@@ -119,7 +130,7 @@ static void take(struct drain_session *session, struct drain_cursor *cursor) {
     if (record->stamp < session->sealed_stamp)
         session->counts.late++;
     if (record->op != RING_OP_STACK && record->op != RING_OP_STACK_SPELLED)
-        drain_event(session, cursor->ring->thread, record, node,
+        drain_event(session, thread_of(cursor), record, node,
                     time_ticks_of(session, record->stamp));
     cursor->position++;
 }
@@ -214,6 +225,8 @@ static uint64_t ring_collect(struct drain_session *session, uint32_t index) {
     struct drain_queue *queue = &session->queues[index];
     // Acquire pairs with the owner's publishing store: the records below head are whole.
     uint64_t head = atomic_load_explicit(&ring->head, memory_order_acquire);
+    if (head != queue->end && !drain_spool_owner(queue, queue->end, ring->thread))
+        drain_session_fail(session, "out of memory");
     if (drain_spool_put(&session->spool, queue, records_of(session, index), ring_records(index),
                         head) > 0)
         tail_publish(ring, queue->end);
@@ -229,10 +242,10 @@ static uint64_t cursors_collect(struct drain_session *session) {
     uint32_t high = atomic_load_explicit(&session->ring->ring_high, memory_order_acquire);
     session->spool.reserved = high;
     for (uint32_t i = 0; i < high && i < RING_COUNT_MAX; i++) {
-        if (!is_in_use(&controls(session)[i]))
-            continue;
-        uint64_t stamp = ring_collect(session, i);
-        missing = stamp < missing ? stamp : missing;
+        if (is_in_use(&controls(session)[i])) {
+            uint64_t stamp = ring_collect(session, i);
+            missing = stamp < missing ? stamp : missing;
+        }
         struct drain_queue *queue = &session->queues[i];
         if (queue->begin != queue->end)
             session->cursors[session->cursor_count++] =
@@ -278,9 +291,9 @@ static bool is_gone(const struct drain_session *session, const struct ring_contr
     return syscall(SYS_tgkill, session->pid, ring->tid, 0) != 0 && errno == ESRCH;
 }
 
-static bool is_drained(const struct drain_session *session, uint32_t index) {
+static bool is_collected(const struct drain_session *session, uint32_t index) {
     return atomic_load_explicit(&controls(session)[index].head, memory_order_acquire) ==
-           session->queues[index].begin;
+           session->queues[index].end;
 }
 
 void drain_merge_recycle(struct drain_session *session, bool all) {
@@ -292,7 +305,8 @@ void drain_merge_recycle(struct drain_session *session, bool all) {
         uint32_t state = atomic_load_explicit(&ring->state, memory_order_acquire);
         bool candidate = state == RING_EXITING || (all && state == RING_LIVE);
         // Looked at again after the thread is known to be gone: then its head stands still.
-        if (candidate && is_drained(session, i) && is_gone(session, ring) && is_drained(session, i))
+        if (candidate && is_collected(session, i) && is_gone(session, ring) &&
+            is_collected(session, i))
             atomic_store_explicit(&ring->state, RING_FREE, memory_order_release);
     }
 }

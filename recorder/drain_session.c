@@ -473,7 +473,7 @@ void *drain_session_run(void *context) {
         trace_end(session);
     drain_stacks_close(session->stacks);
     for (uint32_t i = 0; i < RING_COUNT_MAX; i++)
-        free(session->queues[i].segments);
+        drain_spool_forget(&session->queues[i]);
     drain_spool_close(&session->spool);
     address_map_close(&session->objects);
     free(session->threads);

@@ -127,6 +127,29 @@ static bool queue_extend(struct drain_spool *spool, struct drain_queue *queue) {
     return true;
 }
 
+bool drain_spool_owner(struct drain_queue *queue, uint64_t position, uint32_t thread) {
+    uint32_t end = queue->owner_first + queue->owner_count;
+    if (queue->owner_count > 0 && queue->owners[end - 1].thread == thread)
+        return true;
+    if (end == queue->owner_capacity) {
+        uint32_t capacity = end == 0 ? 4 : 2 * end;
+        struct drain_owner *owners = realloc(queue->owners, capacity * sizeof *owners);
+        if (owners == NULL)
+            return false;
+        queue->owners = owners;
+        queue->owner_capacity = capacity;
+    }
+    queue->owners[end] = (struct drain_owner){position, thread};
+    queue->owner_count++;
+    return true;
+}
+
+void drain_spool_forget(struct drain_queue *queue) {
+    free(queue->segments);
+    free(queue->owners);
+    *queue = (struct drain_queue){0};
+}
+
 uint64_t drain_spool_put(struct drain_spool *spool, struct drain_queue *queue,
                          const struct ring_record *ring, uint64_t ring_capacity, uint64_t end) {
     uint64_t begin = queue->end;
@@ -154,5 +177,5 @@ void drain_spool_drop(struct drain_spool *spool, struct drain_queue *queue, uint
         queue->count--;
     }
     if (queue->count == 0)
-        queue->first = 0;
+        queue->first = queue->owner_first = queue->owner_count = 0;
 }

@@ -145,8 +145,15 @@ struct drain_counts {
     uint64_t skew_stamps_max; // the widest disorder that was repaired
 };
 
-// Records of one ring that wait to be merged, by their positions in the ring.
+// Records of one ring that wait to be merged, by their positions in the ring. The ring may have
+// gone from one thread to the next meanwhile.
+struct drain_owner {
+    uint64_t begin; // of its records
+    uint32_t thread;
+};
 struct drain_queue {
+    struct drain_owner *owners; // of the records that wait; owners[owner_first] of the next
+    uint32_t owner_first, owner_count, owner_capacity;
     uint64_t begin, end;
     uint64_t first_segment; // of the position's, the one that segments[first] is
     uint32_t *segments;     // numbers in the spool
@@ -273,6 +280,9 @@ void drain_spool_close(struct drain_spool *spool);
 // Copies a ring's records from queue->end up to `end`; returns how many found room.
 uint64_t drain_spool_put(struct drain_spool *spool, struct drain_queue *queue,
                          const struct ring_record *ring, uint64_t ring_capacity, uint64_t end);
+// The records from here on are this thread's. False: out of memory.
+bool drain_spool_owner(struct drain_queue *queue, uint64_t position, uint32_t thread);
+void drain_spool_forget(struct drain_queue *queue); // frees what a queue has
 // The records before this position are done with.
 void drain_spool_drop(struct drain_spool *spool, struct drain_queue *queue, uint64_t position);
 

@@ -62,7 +62,7 @@ static void teardown(void) {
     unlink("merge.zst");
     address_map_close(&session->objects);
     for (unsigned ring = 0; ring < RINGS; ring++)
-        free(session->queues[ring].segments);
+        drain_spool_forget(&session->queues[ring]);
     drain_spool_close(&session->spool);
     free(session->threads);
     free(session->ring);
@@ -176,6 +176,25 @@ START_TEST(a_full_spool_keeps_the_order_and_loses_nothing) {
 }
 END_TEST
 
+// What a thread left in the spool stays its own when its ring is another's.
+START_TEST(a_ring_changes_hands_before_it_is_merged) {
+    struct trace_event events[4];
+    struct trace_error error;
+    put(0, 1ull << 40, TRACE_FREE_NULL, 0); // after the seal
+    ck_assert_uint_eq(drain_merge_pass(session, false), 0);
+    control_of(0)->thread = 7;
+    put(0, (1ull << 40) + 1, TRACE_FREE_NULL, 0);
+    put(0, (1ull << 40) + 2, TRACE_FREE_NULL, 0);
+    ck_assert_uint_eq(drain_merge_pass(session, true), 3);
+    ck_assert_int_eq(trace_writer_flush(session->writer, &error), 0);
+    struct trace_reader *reader = trace_reader_open("merge.zst", &error);
+    ck_assert_int_eq(trace_reader_next(reader, events, 4, &error), 3);
+    ck_assert_uint_ne(events[0].thread, events[1].thread);
+    ck_assert_uint_eq(events[1].thread, events[2].thread);
+    trace_reader_close(reader);
+}
+END_TEST
+
 START_TEST(block_freed_unseen_is_freed_before_its_address_returns) {
     put(0, 100, TRACE_MALLOC, 0x1000);
     put(1, 200, TRACE_MALLOC, 0x1000);
@@ -256,6 +275,7 @@ int main(void) {
     tcase_add_test(cases, late_record_comes_first_in_the_next_pass);
     tcase_add_test(cases, record_after_the_seal_waits);
     tcase_add_loop_test(cases, a_full_spool_keeps_the_order_and_loses_nothing, 3, 9);
+    tcase_add_test(cases, a_ring_changes_hands_before_it_is_merged);
     tcase_add_test(cases, block_freed_unseen_is_freed_before_its_address_returns);
     tcase_add_test(cases, calls_within_a_realloc_are_put_after_it);
     tcase_add_test(cases, realloc_that_freed_is_a_free);
