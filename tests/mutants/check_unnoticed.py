@@ -1,12 +1,13 @@
 """Which planted bugs do other tests notice? Those do not count as found by exploring.
 
-    check_unnoticed.py BUILD [--stress=SECONDS] [NAME...]
+    check_unnoticed.py BUILD [--stress=SECONDS] [--results=FILE] [NAME...]
 
 BUILD is a release build with its tests built. Around each bug: the unit tests of alloc/ (real
 threads, and the controlled world without exploring), the strict replay of the whole corpus under
 every route with stamps, and alloc_stress on real threads for so many seconds (default 60), its
-routes in turn. Prints one line a bug: "unnoticed", or who noticed it. Exit status 1 if any was
-noticed.
+routes in turn. Prints one line a bug: "unnoticed", or who noticed it. With --results the lines go to
+the end of FILE as well, and bugs that have one there are left out: it may be stopped and begun again.
+Exit status 1 if any was noticed.
 """
 
 import glob
@@ -19,9 +20,10 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
-OPTIONS = [word for word in sys.argv[1:] if word.startswith("--")]
+OPTIONS = dict(word[2:].split("=", 1) for word in sys.argv[1:] if word.startswith("--"))
 BUILD, *NAMES = [word for word in sys.argv[1:] if not word.startswith("--")]
-STRESS_SECONDS = float(OPTIONS[0].partition("=")[2]) if OPTIONS else 60
+STRESS_SECONDS = float(OPTIONS.get("stress", "60"))
+RESULTS = OPTIONS.get("results")
 CC = "cc"
 CHECK_LIBRARIES = "-lcheck -lsubunit -lrt -lm -lpthread".split()
 FLAGS = "-std=c11 -O3 -DNDEBUG -w -D_GNU_SOURCE -fPIC -fno-strict-aliasing -fno-omit-frame-pointer".split()
@@ -117,16 +119,29 @@ def who_notices(folder, name):
         where = stress(folder)
     except subprocess.TimeoutExpired:
         where = "it hung"
-    return f"noticed by stress on real threads: {where}" if where else "unnoticed"
+    return f"noticed by stress on real threads: {where}" if where else f"unnoticed ({STRESS_SECONDS:.0f} s of stress)"
+
+
+def results_so_far():
+    if not RESULTS or not os.path.exists(RESULTS):
+        return {}
+    with open(RESULTS, encoding="utf-8") as file:
+        return dict(line.rstrip("\n").split(": ", 1) for line in file)
 
 
 def main():
-    noticed = 0
+    lines = results_so_far()
     for name in NAMES or sorted(f[:-6] for f in os.listdir(HERE) if f.endswith(".patch")):
+        if name in lines:
+            continue
         with tempfile.TemporaryDirectory() as folder:
-            line = who_notices(folder, name)
-        noticed += line != "unnoticed"
-        print(f"{name}: {line}", flush=True)
+            lines[name] = " ".join(who_notices(folder, name).split())
+        print(f"{name}: {lines[name]}", flush=True)
+        if RESULTS:
+            with open(RESULTS, "a", encoding="utf-8") as file:
+                file.write(f"{name}: {lines[name]}\n")
+    noticed = sum(not line.startswith("unnoticed") for line in lines.values())
+    print(f"{noticed} of {len(lines)} are noticed by other tests")
     return 1 if noticed else 0
 
 
