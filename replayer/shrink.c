@@ -6,8 +6,8 @@
 // first played by the guide of the larger one; where that fails no longer, some schedules are
 // tried anew. What is left is a scenario, whatever it came from.
 //
-// The work is bounded in runs, not in time, so that the same failure always becomes the same small
-// one.
+// The work is bounded in points, not in time, so that the same failure always becomes the same
+// small one.
 #include "replayer.h"
 
 #include <inttypes.h>
@@ -18,12 +18,17 @@
 
 enum {
     OPERATIONS_MAX = 2000, // longer programs are left as they are
-    RUNS_MAX = 100000,
-    TRIES = 200,          // schedules of a smaller program, where its guide does not fail
-    BOUNDED_TRIES = 4000, // schedules with few changes of threads, at the end
+    TRIES = 200,           // schedules of a smaller program, where its guide does not fail
+    TRIES_SIZES = 1500,    // of one with larger blocks, whose guide cannot fit
+    TRIES_MORE = 4,        // times as many in each round that it is still not small
+    BOUNDED_TRIES = 4000,  // schedules with few changes of threads, at the end
     PREEMPTIONS_FEW = 3,
     OPERATIONS_FEW = 10,
 };
+
+#define WORK_MAX     UINT64_C(30000000) // points of all runs, and what else is as much work
+#define WORK_PROGRAM 5000               // of making a world
+#define WORK_RUN     50                 // of a run, beside its points
 
 // A program that is tried: some of the operations of the one that failed. It stays where it was
 // made: its world knows its strategist by address.
@@ -46,8 +51,13 @@ struct shrinking {
     bool *kept;
     struct program *best; // fails when played by `guide`
     struct replay_guide guide;
-    uint64_t runs;
+    uint64_t runs, work;
+    uint32_t tries;
 };
+
+static bool has_work_left(const struct shrinking *shrinking) {
+    return shrinking->work < WORK_MAX;
+}
 
 // ---------------------------------------------------------------- the same failure
 
@@ -260,7 +270,8 @@ static bool prepare_program(const struct shrinking *shrinking, const bool *kept,
 }
 
 // NULL: it is no program, or there is no memory.
-static struct program *open_program(const struct shrinking *shrinking, const bool *kept) {
+static struct program *open_program(struct shrinking *shrinking, const bool *kept) {
+    shrinking->work += WORK_PROGRAM;
     struct program *program = calloc(1, sizeof *program);
     if (program == NULL || prepare_program(shrinking, kept, program))
         return program;
@@ -270,14 +281,22 @@ static struct program *open_program(const struct shrinking *shrinking, const boo
 
 // ---------------------------------------------------------------- runs
 
+static bool run_once(struct shrinking *shrinking, struct program *program, uint64_t seed,
+                     struct replay_outcome *outcome) {
+    uint64_t points = program->trial.points;
+    bool ran = replay_trial_run(&program->trial, seed, NULL, outcome);
+    shrinking->runs++;
+    shrinking->work += WORK_RUN + program->trial.points - points;
+    return ran;
+}
+
 static bool fails(struct shrinking *shrinking, struct program *program,
                   struct replay_guide *guide) {
     struct replay_outcome outcome;
     struct replay_strategist *strategist = &program->trial.strategist;
     guide->names = program->names;
     strategist->guide = guide;
-    shrinking->runs++;
-    bool ran = replay_trial_run(&program->trial, 0, NULL, &outcome);
+    bool ran = run_once(shrinking, program, 0, &outcome);
     strategist->guide = NULL;
     return ran && is_failure(shrinking, &outcome);
 }
@@ -290,8 +309,7 @@ static bool note_run(struct shrinking *shrinking, struct program *program, uint6
         return false;
     notes->names = program->names;
     program->trial.strategist.notes = notes;
-    shrinking->runs++;
-    bool ran = replay_trial_run(&program->trial, seed, NULL, &outcome);
+    bool ran = run_once(shrinking, program, seed, &outcome);
     program->trial.strategist.notes = NULL;
     return ran && !notes->incomplete && is_failure(shrinking, &outcome) &&
            fails(shrinking, program, notes);
@@ -300,11 +318,10 @@ static bool note_run(struct shrinking *shrinking, struct program *program, uint6
 // Some schedules; with the first that fails its guide takes the place of the one before.
 static bool search(struct shrinking *shrinking, struct program *program, uint32_t tries,
                    struct replay_guide *guide) {
-    for (uint64_t seed = 1; seed <= tries && shrinking->runs < RUNS_MAX; seed++) {
+    for (uint64_t seed = 1; seed <= tries && has_work_left(shrinking); seed++) {
         struct replay_outcome outcome;
         struct replay_guide notes = {0};
-        shrinking->runs++;
-        if (!replay_trial_run(&program->trial, seed, NULL, &outcome))
+        if (!run_once(shrinking, program, seed, &outcome))
             return false;
         if (!is_failure(shrinking, &outcome))
             continue;
@@ -345,14 +362,14 @@ static void shrink_guide(struct shrinking *shrinking, struct program *program,
                          struct replay_guide *guide) {
     for (uint32_t size = (guide->part_count + 1) / 2; size > 0;) {
         bool any = false;
-        for (uint32_t first = 0; first < guide->part_count && shrinking->runs < RUNS_MAX;) {
+        for (uint32_t first = 0; first < guide->part_count && has_work_left(shrinking);) {
             uint32_t left = guide->part_count - first;
             uint32_t count = size < left ? size : left;
             bool gone = try_without_parts(shrinking, program, guide, first, count);
             any |= gone;
             first += gone ? 0 : count;
         }
-        size = size > 1 ? (size + 1) / 2 : any && shrinking->runs < RUNS_MAX ? 1 : 0;
+        size = size > 1 ? (size + 1) / 2 : any && has_work_left(shrinking) ? 1 : 0;
     }
     fails(shrinking, program, guide); // its figures are those of this run
 }
@@ -379,8 +396,9 @@ static bool try_program(struct shrinking *shrinking, const bool *kept) {
     if (program == NULL)
         return false;
     struct replay_guide guide = copy_of(&shrinking->guide, program);
-    bool smaller = guide.last_operation != NULL && guide.points != NULL &&
-                   (fails(shrinking, program, &guide) || search(shrinking, program, TRIES, &guide));
+    bool smaller =
+        guide.last_operation != NULL && guide.points != NULL &&
+        (fails(shrinking, program, &guide) || search(shrinking, program, shrinking->tries, &guide));
     if (!smaller) {
         replay_guide_free(&guide);
         close_program(program);
@@ -434,61 +452,93 @@ static void shrink_program(struct shrinking *shrinking, bool *kept) {
         try_without_thread(shrinking, t, kept);
     for (uint32_t size = (operations_left(shrinking) + 1) / 2; size > 0;) {
         bool any = false;
-        for (uint32_t first = 0;
-             first < operations_left(shrinking) && shrinking->runs < RUNS_MAX;) {
+        for (uint32_t first = 0; first < operations_left(shrinking) && has_work_left(shrinking);) {
             bool gone = try_without_operations(shrinking, first, size, kept);
             any |= gone;
             first += gone ? 0 : size;
         }
-        size = size > 1 ? (size + 1) / 2 : any && shrinking->runs < RUNS_MAX ? 1 : 0;
+        size = size > 1 ? (size + 1) / 2 : any && has_work_left(shrinking) ? 1 : 0;
     }
 }
 
+// A block that nobody gives up or asks about does nothing but fill a page.
+static bool only_fills(const struct shrinking *shrinking, const bool *kept, uint32_t maker) {
+    const struct program_operation *made = &shrinking->operations[maker];
+    if (!makes(made->op))
+        return false;
+    for (uint32_t i = maker + 1; i < shrinking->count; i++)
+        if (kept[i] && uses(shrinking->operations[i].op) &&
+            shrinking->operations[i].object == made->object)
+            return false;
+    return true;
+}
+
+// The last ones: after what others free, they fill its page and ask for the next one.
+static void keep_fillers(const struct shrinking *shrinking, bool *kept, uint32_t most) {
+    for (uint32_t i = shrinking->count; i-- > 0;)
+        if (kept[i] && only_fills(shrinking, kept, i)) {
+            kept[i] = most > 0;
+            most -= most > 0;
+        }
+}
+
 // Larger blocks: fewer of them fill a page. The operations keep the sizes if the program fails.
-static bool try_sizes(struct shrinking *shrinking, uint64_t size, bool *kept) {
+static bool try_sizes(struct shrinking *shrinking, uint64_t size, uint32_t fillers, bool *kept) {
     uint64_t *sizes = calloc(shrinking->count, sizeof *sizes);
-    bool any = false;
+    memcpy(kept, shrinking->kept, shrinking->count);
+    keep_fillers(shrinking, kept, fillers);
+    drop_dependents(shrinking, kept);
+    bool any = memcmp(kept, shrinking->kept, shrinking->count) != 0;
     for (uint32_t i = 0; sizes != NULL && i < shrinking->count; i++) {
         struct program_operation *operation = &shrinking->operations[i];
         sizes[i] = operation->size;
-        if (shrinking->kept[i] && operation->size > 0 && operation->size < size) {
+        if (kept[i] && operation->size > 0 && operation->size < size) {
             operation->size = size;
             any = true;
         }
     }
-    memcpy(kept, shrinking->kept, shrinking->count);
-    bool fine = any && try_program(shrinking, kept);
+    bool fine = sizes != NULL && any && try_program(shrinking, kept);
     for (uint32_t i = 0; sizes != NULL && !fine && i < shrinking->count; i++)
         shrinking->operations[i].size = sizes[i];
     free(sizes);
     return fine;
 }
 
+// From few blocks that only fill to many.
+static bool try_size(struct shrinking *shrinking, uint64_t size, bool *kept) {
+    static const uint32_t fillers[] = {0, 1, 2, 3, 4, 5, 6, 8, UINT32_MAX};
+    for (size_t i = 0; i < sizeof fillers / sizeof *fillers && has_work_left(shrinking); i++)
+        if (try_sizes(shrinking, size, fillers[i], kept))
+            return true;
+    return false;
+}
+
 static void shrink_by_sizes(struct shrinking *shrinking, bool *kept) {
     const struct mf2_geometry *geometry = shrinking->original->geometry;
-    for (uint32_t k = geometry->class_count; k-- > 0 && shrinking->runs < RUNS_MAX;) {
+    bool any = false;
+    shrinking->tries = TRIES_SIZES;
+    for (uint32_t k = geometry->class_count; k-- > 0 && !any && has_work_left(shrinking);) {
         uint32_t capacity = mf2_geometry_capacity(geometry, k);
-        bool few = capacity == 2 || capacity == 4;
-        if (few && try_sizes(shrinking, geometry->block_bytes[k], kept)) {
-            shrink_program(shrinking, kept);
-            return;
-        }
+        bool few = capacity >= 2 && capacity <= 8;
+        any = few && try_size(shrinking, geometry->block_bytes[k], kept);
     }
+    shrinking->tries = TRIES;
+    if (any)
+        shrink_program(shrinking, kept);
 }
 
 // ---------------------------------------------------------------- fewer changes of threads
 
-// Schedules that have few from the beginning, while those left are too many.
+// Schedules that have few from the beginning, while those left are too many: while there is work
+// left, because few of them fail.
 static void search_for_few(struct shrinking *shrinking) {
     struct program *best = shrinking->best;
     best->trial.strategist.chosen = replay_strategy_find("bounded");
-    for (uint64_t seed = 1; seed <= BOUNDED_TRIES && shrinking->runs < RUNS_MAX &&
-                            shrinking->guide.preemptions > PREEMPTIONS_FEW;
-         seed++) {
+    for (uint64_t seed = 1;
+         has_work_left(shrinking) && shrinking->guide.preemptions > PREEMPTIONS_FEW; seed++) {
         struct replay_outcome outcome;
         struct replay_guide notes = {0};
-        shrinking->runs++;
-        if (!replay_trial_run(&best->trial, seed, NULL, &outcome))
+        if (!run_once(shrinking, best, seed, &outcome))
             return;
         if (!is_failure(shrinking, &outcome))
             continue;
@@ -577,7 +627,8 @@ bool replay_shrink(struct replay_trial *trial, const char *route, enum world_mem
                                   .route = route,
                                   .memory = memory,
                                   .environment = trial->strategist.environment,
-                                  .failure = *failure};
+                                  .failure = *failure,
+                                  .tries = TRIES};
     *small = (struct replay_small){0};
     uint64_t operations = trial->input->source->operations;
     bool fine = operations > 0 && operations <= OPERATIONS_MAX && read_operations(&shrinking) &&
@@ -587,6 +638,10 @@ bool replay_shrink(struct replay_trial *trial, const char *route, enum world_mem
         shrink_program(&shrinking, kept);
         if (operations_left(&shrinking) > OPERATIONS_FEW)
             shrink_by_sizes(&shrinking, kept);
+        while (operations_left(&shrinking) > OPERATIONS_FEW && has_work_left(&shrinking)) {
+            shrinking.tries *= TRIES_MORE;
+            shrink_program(&shrinking, kept);
+        }
         search_for_few(&shrinking);
         fine = record(&shrinking, small);
     }

@@ -6,8 +6,8 @@
 // A planted bug is linked in; this program knows nothing of it. SUITE names scenarios and routes,
 // pair by pair; of each pair a few schedules are tried in turn, round after round, so that no pair
 // is favoured. Prints one line: how many schedules it took, or that there was nothing; with
-// --shrink another one, how small the failure became and how long that took. Exit status 0:
-// nothing; 1: an oracle fired; 2: usage.
+// --shrink two more, how small the failure became and how long that took, and what program it is.
+// Exit status 0: nothing; 1: an oracle fired; 2: usage.
 #include "replayer.h"
 
 #include "replayer_os.h"
@@ -79,8 +79,10 @@ static void shrink(const struct finding *finding, struct pair *pair, uint64_t se
     uint64_t begun_ns = replay_os_processor_ns();
     bool fine = replay_shrink(&pair->trial, pair->route, finding->memory, seed, outcome, &small);
     if (fine)
-        printf("small: %u operations, %u preemptions, %" PRIu64 " runs, %.2f s\n", small.operations,
-               small.preemptions, small.runs, (double)(replay_os_processor_ns() - begun_ns) / 1e9);
+        printf("small: %u operations, %u preemptions, %" PRIu64 " runs, %.2f s\nsmall:%s\n",
+               small.operations, small.preemptions, small.runs,
+               (double)(replay_os_processor_ns() - begun_ns) / 1e9,
+               replay_scenario_line(small.input.scenario));
     else
         printf("small: none\n");
     replay_small_free(&small);

@@ -1,6 +1,6 @@
 """Every planted bug is found by the portfolio over the suite, and MF2 without one is not accused.
 
-    test_mutants.py CC FIND_OBJECT ALLOC SUITE SCENARIOS LIBRARY... [-- NAME...]
+    test_mutants.py CC FIND_OBJECT ALLOC SUITE SCENARIOS LIBRARY... [-- [--doc=FILE] [NAME...]]
 
 A bug is a patch against alloc/, NAME.patch; order_*.patch weaken a memory order. Of each, the files
 that it changes (or that include a header which it changes) are compiled, and stand before the
@@ -8,7 +8,9 @@ others when the search is linked. Bugs of memory orders must be found with --mem
 not be found with --memory=sc in as many schedules: a search that accuses whatever it is given would
 find them there, too.
 
-Those of not_found.txt need not be found. Without names all are tried, and a table is printed: how many schedules it took with several seeds.
+Those of not_found.txt need not be found. Without names all are tried, and a table is printed: how
+many schedules it took with several seeds, and how small the failures became. --doc writes it to FILE
+as doc/planted-bugs.md has it (target planted_bugs).
 """
 
 import os
@@ -21,7 +23,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 WORDS = sys.argv[1:]
-NAMES = WORDS[WORDS.index("--") + 1:] if "--" in WORDS else []
+ASKED = WORDS[WORDS.index("--") + 1:] if "--" in WORDS else []
+NAMES = [word for word in ASKED if not word.startswith("--")]
+DOC = next((word.partition("=")[2] for word in ASKED if word.startswith("--doc=")), None)
 CC, FIND_OBJECT, ALLOC, SUITE, SCENARIOS, *LIBRARIES = WORDS[:WORDS.index("--")] if "--" in WORDS else WORDS
 FLAGS = ("-std=c11 -O2 -g -w -D_GNU_SOURCE -DMF2_VIRTUAL -fno-strict-aliasing -fno-omit-frame-pointer "
          "-fPIE").split()
@@ -78,43 +82,109 @@ def build(folder, name):
     return (f"{folder}/{name}/find", None) if linked.returncode == 0 else (None, linked.stderr)
 
 
-SMALL = []  # (operations, preemptions, seconds) of failures made smaller, or None
+SMALL = re.compile(r"^small: (\d+) operations, (\d+) preemptions, \d+ runs, ([\d.]+) s", re.M)
+FOUND = re.compile(r"found in (\d+) schedules: (\S+), route (\S+), seed (\d+): ([\w-]+): (.*)")
 
 
-def note_small(text):
-    small = re.search(r"^small: (\d+) operations, (\d+) preemptions, \d+ runs, ([\d.]+) s", text, re.M)
-    SMALL.append((int(small.group(1)), int(small.group(2)), float(small.group(3))) if small else None)
+class Find:
+    """One search: schedules until something was found, and what; None where nothing was."""
+
+    def __init__(self, program, *options):
+        done = run(program, *options, SUITE, SCENARIOS)
+        found = FOUND.match(done.stdout)
+        assert (done.returncode == 1 and found) or \
+            (done.returncode == 0 and done.stdout.startswith("nothing in ")), done.stdout + done.stderr
+        self.schedules = int(found.group(1)) if found else None
+        self.scenario, self.route, self.oracle = found.group(2, 3, 5) if found else ("", "", "")
+        small = SMALL.search(done.stdout)
+        self.small = (int(small.group(1)), int(small.group(2)), float(small.group(3))) if small else None
+
+    def is_small(self):
+        return self.small is not None and self.small[0] <= 10 and self.small[1] <= 3
 
 
-def search(program, *options):
-    """(schedules, line); schedules is None where nothing was found."""
-    done = run(program, *options, SUITE, SCENARIOS)
-    found = re.match(r"found in (\d+) schedules: (.*)", done.stdout)
-    if done.returncode == 1 and found:
-        if "--shrink" in options:
-            note_small(done.stdout)
-        return int(found.group(1)), found.group(2)
-    assert done.returncode == 0 and done.stdout.startswith("nothing in "), done.stdout + done.stderr
-    return None, done.stdout.strip()
+class Bug:
+    def __init__(self, folder, name):
+        self.name, self.finds, self.wrong = name, [], None
+        program, self.wrong = build(folder, name)
+        if program is None:
+            self.wrong = f"{name}: {self.wrong}"
+            return
+        memory = ["--memory=c11"] if is_order(name) else []
+        self.finds = [Find(program, *memory, "--shrink", f"--schedules={LIMIT}", f"--seed={seed}")
+                      for seed in SEEDS]
+        if not self.is_found():
+            if name not in BEYOND:
+                self.wrong = f"{name}: not found in {LIMIT} schedules"
+        elif is_order(name):
+            control = Find(program, f"--schedules={CONTROL}")
+            if control.schedules is not None:
+                self.wrong = f"{name}: found without weak memory as well, in {control.scenario}"
+
+    def is_found(self):
+        return bool(self.finds) and all(find.schedules is not None for find in self.finds)
+
+    def counts(self):
+        return [find.schedules for find in self.finds]
+
+    def median(self):
+        return statistics.median(self.counts())
+
+    def smallness(self):
+        """Operations/preemptions of each failure."""
+        return " ".join(f"{f.small[0]}/{f.small[1]}" if f.small else "-" for f in self.finds)
 
 
-def examine(folder, name):
-    """A row of the table, and what is wrong."""
-    program, why = build(folder, name)
-    if program is None:
-        return [], f"{name}: {why}"
-    memory = ["--memory=c11"] if is_order(name) else []
-    results = [search(program, *memory, "--shrink", f"--schedules={LIMIT}", f"--seed={seed}") for seed in SEEDS]
-    counts = [count for count, _ in results]
-    if None in counts:
-        wrong = f"{name}: not found in {LIMIT} schedules" if name not in BEYOND else None
-        return [name, None, None, results[0][1]], wrong
-    wrong = None
-    if is_order(name):
-        count, line = search(program, f"--schedules={CONTROL}")
-        if count is not None:
-            wrong = f"{name}: found without weak memory as well: {line}"
-    return [name, statistics.median(counts), max(counts), results[0][1]], wrong
+def summary(bugs):
+    """Lines that say what came of it."""
+    found = [bug for bug in bugs if bug.is_found() and not bug.wrong]
+    finds = [find for bug in bugs for find in bug.finds if find.schedules is not None]
+    few = [find for find in finds if find.is_small()]
+    seconds = sorted(find.small[2] if find.small else 99 for find in finds)
+    orders = sum(is_order(bug.name) for bug in found)
+    if found:
+        yield (f"{len(found) - orders} bugs and {orders} of memory orders found; median of medians "
+               f"{statistics.median(bug.median() for bug in found):.0f} schedules, worst "
+               f"{max(max(bug.counts()) for bug in found)}")
+    if finds:
+        yield (f"{len(finds)} failures, {len(few)} ({100 * len(few) / len(finds):.0f} %) of them made "
+               f"smaller to at most 10 operations and 3 preemptions; processor time of the slowest "
+               f"{seconds[-1]:.1f} s, of 19 in 20 at most {seconds[len(seconds) * 19 // 20 - 1]:.1f} s")
+
+
+def noticed():
+    """Name to who noticed it, as check_unnoticed.py has found."""
+    with open(f"{HERE}/noticed.txt", encoding="utf-8") as file:
+        return dict(line.rstrip("\n").split(": ", 1) for line in file if not line.startswith("#"))
+
+
+def write_doc(bugs):
+    with open(f"{HERE}/planted-bugs.md.in", encoding="utf-8") as file:
+        text = file.read()
+    others = noticed()
+    rows = []
+    for bug in bugs:
+        first = next((find for find in bug.finds if find.schedules is not None), None)
+        said = others.get(bug.name, "not checked")
+        seen = "no" if said.startswith("unnoticed") else said.removeprefix("noticed ").split(":")[0]
+        rows.append(f"| {bug.name} | " + (f"{bug.median():.0f} | {max(bug.counts())}" if bug.is_found() else "- | -")
+                    + (f" | {first.scenario} | `{first.route}` | {first.oracle}" if first else " |  |  | ")
+                    + f" | {bug.smallness()} | {seen} |")
+    counted = [bug for bug in bugs if bug.is_found() and not bug.wrong
+               and others.get(bug.name, "").startswith("unnoticed")]
+    orders = sum(is_order(bug.name) for bug in counted)
+    values = {
+        "SC": sum(not is_order(bug.name) for bug in bugs), "ORDERS": sum(is_order(bug.name) for bug in bugs),
+        "LIMIT": f"{LIMIT:,}", "CONTROL": f"{CONTROL:,}", "SEEDS": len(SEEDS),
+        "SUMMARY": "\n".join(f"- {line}." for line in summary(bugs)),
+        "BEYOND": ", ".join(f"`{bug.name}`" for bug in bugs if not bug.is_found()) or "none",
+        "COUNTED": f"{len(counted) - orders} and {orders} of memory orders",
+        "NOTICED": ", ".join(f"`{bug.name}`" for bug in bugs if others.get(bug.name, "").startswith("noticed")) or "none",
+        "UNCHECKED": sum(bug.name not in others for bug in bugs), "ROWS": "\n".join(rows)}
+    for key, value in values.items():
+        text = text.replace(f"@{key}@", str(value))
+    with open(DOC, "w", encoding="utf-8") as file:
+        file.write(text)
 
 
 def main():
@@ -125,24 +195,17 @@ def main():
     with tempfile.TemporaryDirectory(dir=".") as folder:
         folder = os.path.abspath(folder)
         with ThreadPoolExecutor(1 if NAMES else 2) as pool:
-            rows = list(pool.map(lambda name: examine(folder, name), names))
-    print(f"{'bug':<40} {'median':>9} {'worst':>9}  first found as")
-    for row, _ in rows:
-        if row:
-            print(f"{row[0]:<40} {row[1] if row[1] is not None else '-':>9} "
-                  f"{row[2] if row[2] is not None else '-':>9}  {row[3]}")
-    found = [row for row, wrong in rows if row and row[1] is not None and not wrong]
-    if found:
-        orders = sum(is_order(row[0]) for row in found)
-        print(f"{len(found) - orders} bugs and {orders} of memory orders found; median of medians "
-              f"{statistics.median(row[1] for row in found):.0f}, worst {max(row[2] for row in found)}")
-    if SMALL:
-        few = [small for small in SMALL if small and small[0] <= 10 and small[1] <= 3]
-        print(f"{len(SMALL)} failures, {len(few)} of them made smaller to at most 10 operations and 3 "
-              f"preemptions ({100 * len(few) / len(SMALL):.0f} %); processor time of the slowest "
-              f"{max((small[2] for small in SMALL if small), default=0):.1f} s, of 19 in 20 at most "
-              f"{sorted(small[2] if small else 99 for small in SMALL)[len(SMALL) * 19 // 20 - 1]:.1f} s")
-    failures = [wrong for _, wrong in rows if wrong]
+            bugs = list(pool.map(lambda name: Bug(folder, name), names))
+    print(f"{'bug':<40} {'median':>9} {'worst':>9}  {'oracle':<14} {'scenario':<16} smaller")
+    for bug in bugs:
+        counts = (f"{bug.median():>9.0f} {max(bug.counts()):>9}" if bug.is_found() else f"{'-':>9} {'-':>9}")
+        first = next((find for find in bug.finds if find.schedules is not None), None)
+        print(f"{bug.name:<40} {counts}  {first.oracle if first else '':<14} "
+              f"{first.scenario if first else '':<16} {bug.smallness()}")
+    print("\n".join(summary(bugs)))
+    if DOC:
+        write_doc(bugs)
+    failures = [bug.wrong for bug in bugs if bug.wrong]
     print("\n".join(failures))
     return 1 if failures else 0
 
