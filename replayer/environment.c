@@ -41,21 +41,28 @@ static MF2_NOINLINE bool find_waiter(struct replay_strategist *strategist,
 static MF2_NOINLINE uint64_t clock_jump_ns(struct replay_strategist *strategist,
                                            struct world *world) {
     const struct mf2_route *route = &world_mf2(world)->route;
-    const uint64_t jumps[] = {1, route->rfr_ns, route->rfr_ns + 1, route->idle_ns + 1};
+    const uint64_t jumps[] = {1, route->rfr_ns, route->rfr_ns + 1, route->idle_ns + 1,
+                              route->purge_ns + 1};
     return jumps[replay_random_below(strategist, sizeof jumps / sizeof jumps[0])];
 }
 
 static bool has_deadlines(struct world *world) {
     const struct mf2_route *route = &world_mf2(world)->route;
-    return route->rfr_ns != 0 || route->idle_ns != 0;
+    return route->rfr_ns != 0 || route->idle_ns != 0 || route->purge_ns != 0;
 }
 
 static bool comes(uint64_t drawn, uint32_t once_in) {
     return (drawn & (once_in - 1)) == 0;
 }
 
-static uint32_t outcome_of(uint64_t drawn, uint8_t kind) {
-    switch (kind) {
+// A wait that has a time-out comes to it as often as it ends for no reason.
+static uint32_t end_of_wait(uint64_t drawn, const struct world_point *wait) {
+    bool timed = wait->operand != MF2_WAIT_FOREVER;
+    return timed && (drawn & 1) != 0 ? WORLD_OUTCOME_TIMEOUT : WORLD_OUTCOME_SPURIOUS;
+}
+
+static uint32_t outcome_of(uint64_t drawn, const struct world_point *access) {
+    switch (access->site->kind) {
     case MF2_POINT_CAS:
         return comes(drawn, CAS_FAILS) ? WORLD_OUTCOME_FAIL : WORLD_OUTCOME_NORMAL;
     case MF2_POINT_COMMIT:
@@ -63,7 +70,7 @@ static uint32_t outcome_of(uint64_t drawn, uint8_t kind) {
     case MF2_POINT_HELPER_START:
         return comes(drawn, HELPER_FAILS) ? WORLD_OUTCOME_FAIL : WORLD_OUTCOME_NORMAL;
     case MF2_POINT_FUTEX_WAIT:
-        return comes(drawn, WAIT_ENDS) ? WORLD_OUTCOME_SPURIOUS : WORLD_OUTCOME_NORMAL;
+        return comes(drawn, WAIT_ENDS) ? end_of_wait(drawn >> 8, access) : WORLD_OUTCOME_NORMAL;
     default:
         return WORLD_OUTCOME_NORMAL;
     }
@@ -75,11 +82,12 @@ void replay_environment_choose(struct replay_strategist *strategist, struct worl
     uint64_t drawn = replay_random(strategist); // one draw a point, different bits for each chance
     if (MF2_UNLIKELY(comes(drawn, WAITER_WAKES)) && find_waiter(strategist, world, &waiter)) {
         choice->fiber = waiter;
-        choice->outcome = WORLD_OUTCOME_SPURIOUS;
+        choice->outcome = end_of_wait(drawn >> 8, world_point_of(world, waiter));
         return;
     }
-    uint8_t kind = world_point_of(world, choice->fiber)->site->kind;
-    choice->outcome = outcome_of(drawn >> 16, kind);
-    if (kind == MF2_POINT_CLOCK && has_deadlines(world) && replay_once_in(strategist, CLOCK_JUMPS))
+    const struct world_point *access = world_point_of(world, choice->fiber);
+    choice->outcome = outcome_of(drawn >> 16, access);
+    if (access->site->kind == MF2_POINT_CLOCK && has_deadlines(world) &&
+        replay_once_in(strategist, CLOCK_JUMPS))
         choice->clock_ns += clock_jump_ns(strategist, world);
 }

@@ -19,14 +19,14 @@
 enum {
     OPERATIONS_MAX = 2000, // longer programs are left as they are
     TRIES = 200,           // schedules of a smaller program, where its guide does not fail
-    TRIES_SIZES = 1500,    // of one with larger blocks, whose guide cannot fit
+    TRIES_SIZES = 2500,    // of one with larger blocks, whose guide cannot fit
     TRIES_MORE = 4,        // times as many in each round that it is still not small
     BOUNDED_TRIES = 4000,  // schedules with few changes of threads, at the end
     PREEMPTIONS_FEW = 3,
     OPERATIONS_FEW = 10,
 };
 
-#define WORK_MAX     UINT64_C(30000000) // points of all runs, and what else is as much work
+#define WORK_MAX     UINT64_C(36000000) // points of all runs, and what else is as much work
 #define WORK_PROGRAM 5000               // of making a world
 #define WORK_RUN     50                 // of a run, beside its points
 
@@ -533,11 +533,13 @@ static void shrink_by_sizes(struct shrinking *shrinking, bool *kept) {
 // left, because few of them fail.
 static void search_for_few(struct shrinking *shrinking) {
     struct program *best = shrinking->best;
-    best->trial.strategist.chosen = replay_strategy_find("bounded");
+    const struct replay_strategy *strategies[] = {replay_strategy_find("bounded"),
+                                                  replay_strategy_find("pct")};
     for (uint64_t seed = 1;
          has_work_left(shrinking) && shrinking->guide.preemptions > PREEMPTIONS_FEW; seed++) {
         struct replay_outcome outcome;
         struct replay_guide notes = {0};
+        best->trial.strategist.chosen = strategies[seed % 2];
         if (!run_once(shrinking, best, seed, &outcome))
             return;
         if (!is_failure(shrinking, &outcome))

@@ -126,7 +126,7 @@ def results_so_far():
     if not RESULTS or not os.path.exists(RESULTS):
         return {}
     with open(RESULTS, encoding="utf-8") as file:
-        return dict(line.rstrip("\n").split(": ", 1) for line in file)
+        return dict(line.rstrip("\n").split(": ", 1) for line in file if not line.startswith("#"))
 
 
 def main():
@@ -135,7 +135,7 @@ def main():
         if name in lines:
             continue
         with tempfile.TemporaryDirectory() as folder:
-            lines[name] = " ".join(who_notices(folder, name).split())
+            lines[name] = " ".join(who_notices(folder, name).split())[:200]
         print(f"{name}: {lines[name]}", flush=True)
         if RESULTS:
             with open(RESULTS, "a", encoding="utf-8") as file:

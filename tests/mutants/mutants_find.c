@@ -2,6 +2,7 @@
 //
 //     mutants_find [--memory=c11] [--schedules=N] [--seed=N] [--only=ROUTE] [--shrink]
 //                  SUITE SCENARIO_DIR
+//     mutants_find --sources      the hash of MF2's sources, and nothing else
 //
 // A planted bug is linked in; this program knows nothing of it. SUITE names scenarios and routes,
 // pair by pair; of each pair a few schedules are tried in turn, round after round, so that no pair
@@ -127,7 +128,9 @@ int replay_fail(const char *format, ...) {
 }
 
 static bool take_option(struct finding *finding, const char *word) {
-    if (strcmp(word, "--memory=c11") == 0)
+    if (strcmp(word, "--memory=sc") == 0)
+        finding->memory = WORLD_MEMORY_SC;
+    else if (strcmp(word, "--memory=c11") == 0)
         finding->memory = WORLD_MEMORY_C11;
     else if (strncmp(word, "--schedules=", 12) == 0)
         finding->schedules = strtoull(word + 12, NULL, 10);
@@ -145,6 +148,10 @@ static bool take_option(struct finding *finding, const char *word) {
 int main(int argc, char **argv) {
     static struct finding finding = {.schedules = 100000, .first_seed = 1};
     int next = 1;
+    if (argc == 2 && strcmp(argv[1], "--sources") == 0) {
+        printf("%s\n", world_source_hash());
+        return 0;
+    }
     while (next < argc && argv[next][0] == '-' && take_option(&finding, argv[next]))
         next++;
     if (argc - next != 2 || !read_suite(&finding, argv[next], argv[next + 1])) {
