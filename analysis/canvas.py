@@ -121,10 +121,10 @@ def label_axes(place, across, up):
     place.set_ylabel(up, fontsize=SMALL, color=style.color("muted"), labelpad=3)
 
 
-def short_numbers(*axes):
-    """A few round numbers an axis, in the short form."""
+def short_numbers(*axes, whole=False):
+    """A few round numbers an axis, in the short form; `whole`: of things that are counted, no parts."""
     for axis in axes:
-        axis.set_major_locator(MaxNLocator(4))
+        axis.set_major_locator(MaxNLocator(4, integer=whole))
         axis.set_major_formatter(FuncFormatter(lambda value, _: short_count(value)))
 
 

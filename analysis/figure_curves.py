@@ -32,7 +32,7 @@ class HistogramBlock(Panels):
         place.set_xlim(-0.6, max(count, 1) - 0.4)
         place.set_ylim(0, max(below, default=0) * 1.05 or 1)
         place.grid(axis="y", color=style.color("rule"), linewidth=0.8)
-        short_numbers(place.yaxis)
+        short_numbers(place.yaxis, whole=True)
         every = max(1, -(-count // max(int(width / 62), 1)))
         place.set_xticks(range(0, count, every), [panel.bins[at] for at in range(0, count, every)])
         label_axes(place, panel.x_title, panel.y_title)

@@ -44,7 +44,7 @@ h3{font-size:1rem;margin:1.1rem 0 .15rem}
 p{margin:.2rem 0 .6rem;max-width:44rem}
 nav{margin:1.6rem 0 0;font-size:.9rem}
 nav ul{margin:0;padding:0;list-style:none;columns:2;column-gap:2rem}
-nav li{margin:.15rem 0;break-inside:avoid}
+nav li{margin:0;padding:.15rem 0;break-inside:avoid}
 a{color:var(--blue);text-underline-offset:.15em}
 .muted,figcaption{color:var(--muted);font-size:.9rem}
 .verdict{background:var(--shade);border-left:3px solid var(--blue);padding:.5rem 1.3rem .8rem;margin:1.6rem 0 0;max-width:50rem}

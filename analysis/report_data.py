@@ -108,7 +108,8 @@ def phases(report):
     if not kinds:
         return None
     shown = list(kinds.items())[:KINDS_MAX]
-    won = {kind: _winners(report, cells, figure) for kind, cells in shown}
+    across, up = report.axes[0], report.axes[1] if len(report.axes) > 1 else None
+    won = {kind: report.winners(figure, cells, across, up) for kind, cells in shown}
     names = sorted({name for winners in won.values() for name, _ in winners.values()})
     colours = {name: CELL_COLOURS[min(place, len(CELL_COLOURS) - 1)] for place, name in enumerate(names)}
     legend = {}
@@ -121,21 +122,6 @@ def phases(report):
                   + ". A question mark: the interval of another route meets its own. Modelled."
                   + (f" {plural(len(kinds) - len(shown), 'more program')} in the file only." if len(kinds) > len(shown) else ""),
                   [_phase_panel(report, kind, cells, won[kind], colours) for kind, cells in shown], legend, "grid")
-
-
-def _winners(report, cells, figure):
-    """{(row, column): (route, whether undecided)}"""
-    across, up = report.axes[0], report.axes[1] if len(report.axes) > 1 else None
-    found = {}
-    for cell in cells:
-        place = (cell.get(up) if up else "", cell[across])
-        found.setdefault(place, {}).setdefault(str(cell.get("route")), []).append((report.value(cell, figure), *report.interval(cell, figure)))
-    winners = {}
-    for place, by_route in found.items():
-        means = {route: [sum(part) / len(part) for part in zip(*values)] for route, values in by_route.items()}
-        best = min(means, key=lambda route: means[route][0])
-        winners[place] = (best, any(means[other][1] <= means[best][2] for other in means if other != best))
-    return winners
 
 
 def _phase_panel(report, kind, cells, winners, colours):
@@ -216,16 +202,26 @@ def resident(report):
     lines = []
     for subject in report.subjects:
         series = report.series(subject)
-        if not {"time_ns", "resident_bytes", "live_bytes"} <= set(series):
-            continue
-        enough = max(series["live_bytes"], default=0) * LIVE_SHARE_MIN
-        points = [(time / 1e9, held / live) for time, held, live in zip(series["time_ns"], series["resident_bytes"], series["live_bytes"]) if live > enough]
-        points = thinned(points)
-        if points:
-            lines.append((report.label(subject), [x for x, _ in points], [y for _, y in points]))
+        if {"time_ns", "resident_bytes", "live_bytes"} <= set(series):
+            points = thinned(_ratios(*(series[name] for name in ("time_ns", "resident_bytes", "live_bytes"))))
+            if points:
+                lines.append((report.label(subject), [x for x, _ in points], [y for _, y in points]))
+    # half of each line at least is to be seen
+    top = math.ceil(max([RATIO_TOP, *(1.1 * sorted(ratios)[len(ratios) // 2] for _, _, ratios in lines)]))
     return Figure("resident", f"Allocators: resident ÷ live bytes over time ({report.name})",
-                  f"1 is as little as can be. Not drawn while less than {LIVE_SHARE_MIN:.0%} of the most live bytes lives; the axis ends at {RATIO_TOP}.",
-                  [SeriesPanel("", "first repetition", lines, "seconds", "resident ÷ live", RATIO_TOP)], {}, "series") if lines else None
+                  f"1 is as little as can be. While the program plays; not drawn while less than {LIVE_SHARE_MIN:.0%} of the most live bytes lives. "
+                  f"The axis ends at {top}.", [SeriesPanel("", "first repetition", lines, "seconds", "resident ÷ live", top)], {}, "series") if lines else None
+
+
+def _ratios(times_ns, resident_bytes, live_bytes):
+    """[(seconds, resident ÷ live)] until the program rests: from then on its live bytes do not change."""
+    enough = max(live_bytes, default=0) * LIVE_SHARE_MIN
+    rests = len(live_bytes) - 1
+    while rests > 0 and live_bytes[rests - 1] == live_bytes[-1]:
+        rests -= 1
+    if rests < 2:  # constant from the start
+        rests = len(live_bytes) - 1
+    return [(time / 1e9, held / live) for time, held, live in zip(times_ns[:rests + 1], resident_bytes, live_bytes) if live > enough and held > 0]
 
 
 def thinned(points, limit=POINTS_MAX):

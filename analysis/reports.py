@@ -132,6 +132,29 @@ class Sweep(Report):
                                and not name.endswith(("_max", "_mean", "_pages"))][:2] or varied[:1]
         self.kinds = [name for name in varied if name not in self.axes and any(isinstance(cell.get(name), str) for cell in self.cells)]
 
+    def winners(self, figure, cells=None, across=None, up=None):
+        """{place: (route with the least, whether another's interval meets its own)}. A place: the values of `up` and `across`, or of all that is varied."""
+        found = {}
+        for cell in self.cells if cells is None else cells:
+            if self.value(cell, figure) is None:
+                continue
+            place = tuple(cell.get(name) for name in self.axes + self.kinds) if across is None else (cell.get(up) if up else "", cell[across])
+            found.setdefault(place, {}).setdefault(str(cell.get("route")), []).append((self.value(cell, figure), *self.interval(cell, figure)))
+        least = {}
+        for place, by_route in found.items():
+            means = {route: [sum(part) / len(part) for part in zip(*values)] for route, values in by_route.items()}
+            best = min(means, key=lambda route: means[route][0])
+            least[place] = (best, any(means[other][1] <= means[best][2] for other in means if other != best))
+        return least
+
+    def means(self, figure):
+        """{route: mean over the sweep}"""
+        found = {}
+        for cell in self.cells:
+            if self.value(cell, figure) is not None:
+                found.setdefault(str(cell.get("route")), []).append(self.value(cell, figure))
+        return {route: sum(values) / len(values) for route, values in found.items()}
+
     @staticmethod
     def interval(cell, figure):
         """(low, high) of a figure; without an interval the number itself, twice."""

@@ -286,6 +286,6 @@ def figures(run, path, symbol_folders):
     """Of one trace: (figures of the trace alone, figures of the sites of `run`'s stranded pages)."""
     wanted = [row[0] for row in run.stranded_objects["rows"]] if run.stranded_objects else []
     facts = Facts(path, wanted)
-    symbols = Symbols(facts.trace.modules, symbol_folders)
+    symbols = Symbols(facts.trace.modules, [*symbol_folders, os.path.dirname(path) or ".", "."])
     found = [histograms(facts, run.subject_name), hand_overs(facts, run.subject_name)]
     return [figure for figure in found if figure], site_figures(run, facts, symbols) if run.stranded_objects else []

@@ -7,9 +7,9 @@ figure a model's, and runs of different programs or conditions are not ranked.
 import math
 from collections import namedtuple
 
-from reports import Ablation, Domino, Measured
+from reports import Ablation, Domino, Measured, Sweep
 from results import CAUSES, CERTAINTIES
-from wording import NOTHING, count, listing, percent, plural, ratio, size
+from wording import NOTHING, count, listing, percent, plural, ratio, size, words_of
 
 Paragraph = namedtuple("Paragraph", "title sentences")
 
@@ -37,6 +37,7 @@ def paragraphs(runs, reports=(), sites=()):
         Paragraph("What holds the pages", (_holdings_of_many(groups) if many else _holdings(groups)) + _code(sites)),
         Paragraph("Which route holds fewer", (_comparisons_of_many(groups) if many else _comparisons(groups)) if runs else []),
         Paragraph("Which allocator", [sentence for report in reports for sentence in _allocators(report)]),
+        Paragraph("Which route where", [sentence for report in reports for sentence in _sweeps(report)]),
         Paragraph("What the flaws cost", [sentence for report in reports for sentence in _flaws(report)]),
         Paragraph("Dominoes", [sentence for report in reports for sentence in _dominoes(report)]),
         Paragraph("What is uncertain", uncertainties(runs, groups) if runs else []),
@@ -57,7 +58,38 @@ def _code(sites):
 
 
 def _allocators(report):
-    return [str(text).rstrip(".") + "." for text in report.document.get("verdicts") or []] if isinstance(report, Measured) else []
+    """The verdicts of a measurement; those that show nothing for the same reason are one sentence."""
+    text, nothing = [], {}
+    for verdict in report.document.get("verdicts") or [] if isinstance(report, Measured) else []:
+        figure, found, reason = str(verdict).partition(": no difference shown")
+        if found:
+            nothing.setdefault(reason.strip(" ."), []).append(figure)
+        else:
+            text.append(str(verdict).rstrip(".") + ".")
+    for reason, figures in nothing.items():
+        text.append(f"No difference is shown in {listing(figures)}" + (f" {reason}." if reason else "."))
+    return text
+
+
+def _sweeps(report):
+    """Who has the least of the first figure where, and on the whole; and who is fastest."""
+    if not isinstance(report, Sweep) or not report.figures:
+        return []
+    figure, means = report.figures[0], report.means(report.figures[0])
+    winners = list(report.winners(figure).values())
+    if len(means) < 2 or not winners:
+        return []
+    won = {route: [undecided for name, undecided in winners if name == route] for route in means}
+    ranked = sorted((route for route in won if won[route]), key=lambda route: -len(won[route]))
+    places = [f"{route} at {count(len(won[route]))}" + (f" ({count(sum(won[route]))} undecided)" if any(won[route]) else "") for route in ranked[:GROUPS_MAX]]
+    text = [f"In the model{f' ({report.name})' if report.document.get('workload') else ''}, of {plural(len(winners), 'point')} of the grid the least {words_of(figure)} is that of {listing(places)}."]
+    text.append(f"The mean over the grid: {listing([f'{route} {means[route]:,.3g}' for route in sorted(means, key=means.get)[:NAMED_MAX]])}.")
+    times = report.means("time_per_operation_ns")
+    if len(times) > 1:
+        fastest, least = min(times, key=times.get), min(means, key=means.get)
+        text.append(f"The fastest on the mean is {fastest}, {times[fastest]:,.3g} ns per operation" +
+                    (f"; {least}, with the least {words_of(figure)}, takes {times[least]:,.3g}." if least in times and least != fastest else "."))
+    return text
 
 
 def _flaws(report):

@@ -71,6 +71,15 @@ class Allocators(unittest.TestCase):
         self.assertLessEqual(len(times), report_data.POINTS_MAX)
         self.assertEqual((max(ratios), min(ratios)), (16 / 8, 10 / 8))
 
+    def test_resident_over_live_ends_where_the_program_rests(self):
+        document = measure(subjects=1)
+        rows = document["subjects"][1]["series"]["rows"] = [[time * 10**6, 2**20 * 30, 2**20 * (time + 1)] for time in range(20)]
+        rows += [[time * 10**6, 2**20 * 5, 2**20] for time in range(20, 1000)] + [[10**9, 0, 2**20]]
+        panel = figure("resident", document).panels[0]
+        self.assertEqual((panel.lines[0][1][-1], panel.top), (0.019, 6))
+        rows[:] = [[time, 2**20 * 30, 2**20 + time] for time in range(20)]
+        self.assertEqual(figure("resident", document).panels[0].top, 33)  # half of the line at least is seen
+
     def test_thinning_keeps_extremes_and_the_end(self):
         points = [(at, 1.0) for at in range(10_000)]
         points[4321] = (4321, 99.0)

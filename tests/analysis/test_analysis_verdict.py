@@ -212,6 +212,18 @@ class OtherResults(unittest.TestCase):
         from made_reports import measure
         self.assertEqual(self.words(measure()), {"Which allocator": "mf2 is faster than glibc."})
 
+    def test_what_allocators_do_not_differ_in_is_one_sentence(self):
+        from made_reports import measure
+        document = measure() | {"verdicts": ["time: no difference shown (few)", "peak memory: mf2 is least", "memory after idling: no difference shown (few)"]}
+        self.assertEqual(self.words(document)["Which allocator"], "peak memory: mf2 is least. No difference is shown in time and memory after idling (few).")
+
+    def test_sweeps(self):
+        from made_reports import sweep
+        text = self.words(sweep())["Which route where"]  # cda grows by 7 with the threads, best by 3; by 1 and by 4 with the handed
+        self.assertIn("of 12 points of the grid the least pages held at most is that of", text)
+        self.assertIn("best at 8 (8 undecided) and cda at 4 (4 undecided)", text)
+        self.assertIn("The mean over the grid: best 108 and cda 112.", text)
+
     def test_flaws(self):
         from made_reports import ablation
         self.assertEqual(self.words(ablation()), {"What the flaws cost": "In the model (stop) the flaw that adds most to pages held / fewest is adoption: 100.0 %."})
