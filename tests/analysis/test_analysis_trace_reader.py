@@ -24,7 +24,20 @@ def read(content):
     return opened, list(opened.events())
 
 
-class Reading(unittest.TestCase):
+class Refusing(unittest.TestCase):
+    def refused(self, content, *words):
+        with self.assertRaises(reader().TraceError) as caught:
+            read(content)
+        text = str(caught.exception)
+        self.assertNotIn("\n", text)
+        for word in ("made.zst", "offset ", "expected") + words:
+            self.assertIn(word, text)
+
+    def chunks_refused(self, middle, *words, events_read=1, objects=1):
+        self.refused(trace([meta(), *middle, end(events_read, objects)]), *words)
+
+
+class Reading(Refusing):
     def test_every_op(self):
         _, found = read(trace(every_op()))
         self.assertEqual([event.number for event in found], list(range(20)))
@@ -149,18 +162,7 @@ class Cut(unittest.TestCase):
         self.assertGreater(refused, len(whole) * 9 // 10)
 
 
-class Refusals(unittest.TestCase):
-    def refused(self, content, *words):
-        with self.assertRaises(reader().TraceError) as caught:
-            read(content)
-        text = str(caught.exception)
-        self.assertNotIn("\n", text)
-        for word in ("made.zst", "offset ", "expected") + words:
-            self.assertIn(word, text)
-
-    def chunks_refused(self, middle, *words, events_read=1, objects=1):
-        self.refused(trace([meta(), *middle, end(events_read, objects)]), *words)
-
+class Refusals(Refusing):
     def test_no_trace(self):
         for content in (b"", b"#!/bin/sh\n", os.urandom(100), frame(meta()), identity()[:31], identity(name=b"HAKTRASH") + frame(meta())):
             self.refused(content, "offset 0")
