@@ -7,6 +7,7 @@ Names are those of ELF's symbol tables, C++ ones demangled by c++filt where it i
 """
 import bisect
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -14,6 +15,8 @@ import subprocess
 FOLDERS = ("/usr/bin", "/usr/sbin", "/usr/local/bin", "/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/local/lib", "/usr/lib",
            "/usr/lib/gcc/x86_64-linux-gnu/12", "/usr/lib/git-core")
 DEBUG_FOLDER = "/usr/lib/debug/.build-id"
+NAME_MAX = 80  # letters of a C++ name; from there on template arguments are left out
+STRING = re.compile(r"std::(?:__cxx11::)?basic_string<char, std::char_traits<char>, std::allocator<char> ?>")
 SHT_SYMTAB, SHT_DYNSYM, SHT_NOTE, STT_FUNC, STT_GNU_IFUNC, NT_GNU_BUILD_ID = 2, 11, 7, 2, 10, 3
 
 
@@ -71,6 +74,43 @@ class Elf:
         return name if address < self._starts[place] + max(length, 1) else None
 
 
+def readable(name):
+    """A demangled name as one would say it: std::string by its name, without parameters, template arguments cut where they are long."""
+    name = STRING.sub("std::string", name)
+    name = _without_parameters(name)
+    while len(name) > NAME_MAX:
+        at, end = _longest_arguments(name)
+        if end - at <= len("<…>"):
+            break
+        name = f"{name[:at]}<…>{name[end:]}"
+    return name
+
+
+def _without_parameters(name):
+    """Up to the list of parameters that ends it."""
+    end = len(name) - len(" const") if name.endswith(") const") else len(name)
+    depth = 0
+    for at in range(end - 1, -1, -1) if name[:end].endswith(")") else ():
+        depth += (name[at] == ")") - (name[at] == "(")
+        if depth == 0:
+            return name[:at] if at and not name[:at].endswith("operator") else name
+    return name
+
+
+def _longest_arguments(name):
+    """(start, end) of the longest outermost <...> that is not cut yet."""
+    depth, start, found = 0, 0, (0, 0)
+    for at, letter in enumerate(name):
+        if letter == "<" and not name[:at].endswith("operator"):
+            start = at if depth == 0 else start
+            depth += 1
+        elif letter == ">" and depth:
+            depth -= 1
+            if depth == 0 and at + 1 - start > found[1] - found[0]:
+                found = (start, at + 1)
+    return found
+
+
 class Symbols:
     """Names for (module, offset) of one trace; `modules` as trace_reader.Trace has them."""
 
@@ -120,5 +160,5 @@ class Symbols:
         if name not in self._plain:
             tool = shutil.which("c++filt")
             done = subprocess.run([tool, name], capture_output=True, text=True) if tool else None
-            self._plain[name] = done.stdout.strip() if done and done.returncode == 0 and done.stdout.strip() else name
+            self._plain[name] = readable(done.stdout.strip()) if done and done.returncode == 0 and done.stdout.strip() else name
         return self._plain[name]

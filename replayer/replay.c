@@ -202,10 +202,10 @@ static char *whole_result(const struct session *session) {
 static void print_head(const struct session *session) {
     const struct replay_options *options = session->options;
     const struct program_source *source = session->input.source;
-    printf("%s: %llu operations, %llu objects, %u threads%s; order %s, strategy %s, seed %llu, "
+    printf("%s: %llu operations, %llu objects, %u thread%s%s; order %s, strategy %s, seed %llu, "
            "geometry %s\n",
            session->input.name, (unsigned long long)source->operations,
-           (unsigned long long)source->objects, source->threads,
+           (unsigned long long)source->objects, source->threads, source->threads == 1 ? "" : "s",
            source->trace.complete ? "" : " (the trace is incomplete)",
            replay_order_name(options->order), strategy_name(options),
            (unsigned long long)options->seed, session->input.geometry->name);

@@ -28,7 +28,7 @@ static const struct haktrace_command commands[] = {
     {"dump", "jsfcM", 1, "[--json] [--stacks] [--memory] [--from N] [--count N] FILE",
      "one event a line", "dump --from 1000 --count 20 --stacks trace.zst", haktrace_dump},
     {"top", "cy", 1, "[--count N] [--symbols[=ROOT]] FILE", "which stacks allocate most",
-     "top --symbols --count 10 trace.zst", haktrace_top},
+     "top --symbols --count 10 trace.zst | c++filt", haktrace_top},
     {"window", "oFj", 2, "[-o OUT] [--force] [--json] FROM..TO FILE",
      "a part as a trace of its own, with the heap as it was",
      "window -o part.zst 1.5s..2s trace.zst", haktrace_window},

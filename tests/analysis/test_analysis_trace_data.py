@@ -162,6 +162,15 @@ class Names(unittest.TestCase):
         self.assertEqual(other.name(1, self.address + 2), f"libx.so+{self.address + 2:#x}")
         self.assertEqual(other.unresolved, ["libx.so"])
 
+    def test_long_names_are_shortened(self):
+        string = "std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char> >"
+        for whole, short in ((f"void std::vector<{string}, std::allocator<{string} > >::_M_realloc_insert<{string} const&>(int*, {string} const&)",
+                              "void std::vector<…>::_M_realloc_insert<std::string const&>"),
+                             ("std::basic_filebuf<char, std::char_traits<char> >::open(char const*, std::_Ios_Openmode)", "std::basic_filebuf<char, std::char_traits<char> >::open"),
+                             ("a::b() const", "a::b"), ("operator new(unsigned long)", "operator new"), ("a::operator()", "a::operator()"),
+                             ("main", "main"), ("(anonymous namespace)::f(int)", "(anonymous namespace)::f")):
+            self.assertEqual(self.symbols.readable(whole), short)
+
     def test_odd_modules(self):
         for module in ({}, {"name": 5, "build_id": None}, {"name": "../../etc/passwd", "build_id": "zz"}):
             self.assertTrue(self.symbols.Symbols([module], ["."]).name(1, 16).endswith("+0x10"))
