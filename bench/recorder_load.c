@@ -1,8 +1,8 @@
-// recorder_load.c: what bench/recorder measures in one process: `hakrecload calls|storm N`.
+// recorder_load.c: what bench/recorder measures in one process: `hakrecload calls|storm|live N`.
 //
-// Owns: two loads. `calls` prints processor time per malloc and per free apart, below a stack of
-// 12 frames; `storm` is 8 threads that allocate and free below stacks of 8 to 24 frames.
-// Threads: as each says.
+// Owns: three loads. `calls` prints processor time per malloc and per free apart, below a stack of
+// 12 frames; `storm` is 8 threads that allocate and free below stacks of 8 to 24 frames; `live`
+// replaces blocks of a million at random, N times. Threads: as each says.
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -70,6 +70,18 @@ static void *storm_thread(void *seed) {
     return NULL;
 }
 
+static void live_blocks(void) {
+    enum { LIVE = 1000000 };
+    static void *live[LIVE];
+    uint64_t random = 88172645463325252u;
+    for (long i = 0; i < LIVE + rounds; i++) {
+        random ^= random << 13, random ^= random >> 7, random ^= random << 17;
+        void **slot = &live[i < LIVE ? (uint64_t)i : random % LIVE];
+        free(*slot);
+        *slot = malloc(16 + (random >> 32 & 255));
+    }
+}
+
 int main(int count, char **arguments) {
     if (count != 3)
         return 2;
@@ -78,6 +90,10 @@ int main(int count, char **arguments) {
         calls_below(10);
         printf("%.2f %.2f\n", malloc_ns / (double)(rounds * BLOCKS),
                free_ns / (double)(rounds * BLOCKS));
+        return 0;
+    }
+    if (strcmp(arguments[1], "live") == 0) {
+        live_blocks();
         return 0;
     }
     pthread_t threads[THREADS];
