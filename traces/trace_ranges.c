@@ -113,6 +113,8 @@ static bool make_room(struct trace_ranges *ranges, uint64_t start) {
             struct ranges_node *upper = split(child, level + 1 == ranges->height);
             if (!upper)
                 return false;
+            if (place == 0) // it counts as 0, and may be more than the first child has by now
+                node->keys[0] = 0;
             put_in(node, place + 1, upper->keys[0], (uint64_t)(uintptr_t)upper);
             if (start >= upper->keys[0])
                 child = upper;

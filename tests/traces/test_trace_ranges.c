@@ -83,10 +83,33 @@ START_TEST(the_ends_of_the_address_space_are_no_edge) {
 }
 END_TEST
 
+// Once the first leaves are gone, what is less than every key left is put before them, and splits.
+START_TEST(the_low_end_may_go_and_come_back) {
+    enum { MANY = 3000, GONE = 1200, STEP = 100, LENGTH = 10 };
+    struct trace_ranges ranges = {0};
+    for (uint64_t i = 1000; i < MANY; i++)
+        ck_assert_int_eq(trace_ranges_add(&ranges, i * STEP, i * STEP + LENGTH),
+                         TRACE_RANGES_ADDED);
+    for (uint64_t i = 1000; i < GONE; i++)
+        ck_assert(trace_ranges_remove(&ranges, i * STEP));
+    for (uint64_t i = 0; i < GONE; i++) { // in no order
+        uint64_t start = i * 7 % GONE * STEP;
+        ck_assert_int_eq(trace_ranges_add(&ranges, start, start + LENGTH), TRACE_RANGES_ADDED);
+    }
+    for (uint64_t i = 0; i < MANY; i++)
+        ck_assert_int_eq(trace_ranges_add(&ranges, i * STEP + 5, i * STEP + 6),
+                         TRACE_RANGES_OVERLAP);
+    for (uint64_t i = 0; i < MANY; i++)
+        ck_assert(trace_ranges_remove(&ranges, i * STEP));
+    trace_ranges_free(&ranges);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("trace_ranges");
     TCase *tests = tcase_create("all");
     tcase_add_loop_test(tests, it_is_what_a_table_is, 0, 5);
+    tcase_add_test(tests, the_low_end_may_go_and_come_back);
     tcase_add_test(tests, the_ends_of_the_address_space_are_no_edge);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
