@@ -241,28 +241,37 @@ static uint32_t aligned_class(const struct mf2_state *state, size_t bytes, size_
     return k < state->geometry->class_count ? k + 1 : 0;
 }
 
-static void *alloc_once(struct mf2_state *state, size_t bytes, size_t alignment, bool *zeroed) {
+static void *alloc_once(struct mf2_state *state, struct MF2_ThreadPages *self, size_t bytes,
+                        size_t alignment, bool *zeroed) {
     uint32_t class_plus_one = aligned_class(state, bytes, alignment);
     if (class_plus_one == 0)
-        return mf2_large_alloc(state, bytes, alignment, zeroed);
-    struct MF2_ThreadPages *self = mf2_thread_ensure(state);
-    if (!self) // every slot is taken: pages of its own for this block
-        return mf2_large_alloc(state, bytes, alignment, zeroed);
-    return alloc_of_class(state, self, class_plus_one - 1, zeroed);
+        return mf2_large_alloc(state, self, bytes, alignment, zeroed);
+    struct MF2_ThreadPages *pages = mf2_thread_ensure(state, self);
+    if (!pages) // every slot is taken: pages of its own for this block
+        return mf2_large_alloc(state, self, bytes, alignment, zeroed);
+    return alloc_of_class(state, pages, class_plus_one - 1, zeroed);
 }
 
-// Everything but a pop of a front. Before it says that there is no memory, what nobody uses but
-// somebody keeps makes room.
+// Before it says that there is no memory, what nobody uses but somebody keeps makes room.
+static void *alloc_insistently(struct mf2_state *state, struct MF2_ThreadPages *self, size_t bytes,
+                               size_t alignment, bool *zeroed) {
+    void *block = alloc_once(state, self, bytes, alignment, zeroed);
+    if (MF2_LIKELY(block != NULL) || bytes > state->arena_bytes)
+        return block;
+    mf2_helper_wait(state);
+    mf2_give_all(state, self);
+    return alloc_once(state, self, bytes, alignment, zeroed);
+}
+
+// Everything but a pop of a front.
 static void *alloc_uncommon(size_t bytes, size_t alignment, bool *zeroed) {
     struct mf2_state *state = mf2_state_ensure();
     if (!state)
         return NULL;
-    void *block = alloc_once(state, bytes, alignment, zeroed);
-    if (MF2_LIKELY(block != NULL) || bytes > state->arena_bytes)
-        return block;
-    mf2_helper_wait(state);
-    mf2_trim();
-    return alloc_once(state, bytes, alignment, zeroed);
+    struct MF2_ThreadPages *self = mf2_enter(state);
+    void *block = alloc_insistently(state, self, bytes, alignment, zeroed);
+    mf2_leave();
+    return block;
 }
 
 MF2_NOINLINE void *mf2_malloc_uncommon(size_t bytes) {

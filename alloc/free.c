@@ -238,11 +238,11 @@ static bool is_large_block(struct mf2_state *state, uint64_t offset) {
     return starts && is_known(state, number) && state->pages[number].state == MF2_PAGE_LARGE;
 }
 
-static void free_large(struct mf2_state *state, void *block) {
+static void free_large(struct mf2_state *state, struct MF2_ThreadPages *self, void *block) {
     uint64_t offset = (uint64_t)((uintptr_t)block - (uintptr_t)state);
     if (!is_large_block(state, offset))
         mf2_fail_at(state, "free of a place where no block is", block);
-    mf2_large_free(state, &state->pages[offset >> state->page_shift]);
+    mf2_large_free(state, self, &state->pages[offset >> state->page_shift]);
 }
 
 static void free_of_class(struct mf2_state *state, struct MF2_ThreadPages *self,
@@ -269,10 +269,12 @@ MF2_NOINLINE void mf2_free_uncommon(void *block) {
     if (offset >= state->arena_bytes)
         mf2_fail_at(state, "free of a pointer that malloc did not return", block);
     uint32_t class_plus_one = state->page_class[offset >> state->page_shift];
+    struct MF2_ThreadPages *self = mf2_enter(state);
     if (class_plus_one == 0)
-        free_large(state, block);
+        free_large(state, self, block);
     else
-        free_of_class(state, mf2_thread_for_free(state), class_plus_one - 1, block);
+        free_of_class(state, mf2_thread_for_free(state, self), class_plus_one - 1, block);
+    mf2_leave();
 }
 
 void mf2_free(void *block) {

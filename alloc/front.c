@@ -1,6 +1,7 @@
 // front.c: the fronts: what a thread keeps of each class before its pages, so that most calls of
-// malloc and free are a pop and a push of its own memory. Owned by their thread alone; nothing here
-// is shared, but what comes in and goes out (pages, depot) is.
+// malloc and free are a pop and a push of its own memory. Owned by their thread alone, or by the
+// helper while that thread sleeps (watch.c); nothing here is shared, but what comes in and goes out
+// (pages, depot) is.
 //
 // A front begins small and doubles each time it runs empty or full, up to its class's capacity and
 // as long as the thread's fronts together stay below the route's front_total, and all threads'
@@ -164,6 +165,17 @@ void mf2_front_end(struct mf2_state *state, struct MF2_ThreadPages *self) {
         }
         front->end = front->top; // nothing comes in any more
     }
+}
+
+void mf2_front_empty(struct mf2_state *state, struct MF2_ThreadPages *thread) {
+    for (uint32_t k = 0; k < state->geometry->class_count; k++) {
+        struct mf2_front *front = &thread->fronts[k + 1];
+        uint32_t count = (uint32_t)(front->top - thread->bins[k].bottom);
+        front->top = thread->bins[k].bottom;
+        if (count)
+            mf2_free_to_pages(state, thread, k, front->top, count);
+    }
+    mf2_front_begin(state, thread);
 }
 
 // ---------------------------------------------------------------- looking in

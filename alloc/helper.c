@@ -2,10 +2,10 @@
 // memory that nobody needs back to the OS.
 //
 // Purging: while there is dirty memory, or something that would become dirty, the helper looks
-// every purge_ns. What lay unused since it looked last goes: first batches of the depot, then pages
-// emptied by other threads, then dirty pages. When nothing is left it sleeps until it is told of
-// more; what it does not do costs no time. Where there is no helper, the threads that leave such
-// things look themselves, every so many times.
+// every purge_ns. What lay unused since it looked last goes: first the fronts of threads that sleep
+// (watch.c), then batches of the depot, then pages emptied by other threads, then dirty pages. When
+// nothing is left it sleeps until it is told of more; what it does not do costs no time. Where
+// there is no helper, the threads that leave such things look themselves, every so many times.
 //
 // Idle owners: a futex cannot wake an owner that sleeps in the program's own code. So the thread
 // that makes the 0→1 edge on an idle owner's page wakes the helper, which claims the page, drains
@@ -102,7 +102,7 @@ static void tend_owner(struct mf2_state *state, struct MF2_ThreadPages *owner) {
 // ---------------------------------------------------------------- purging
 
 static bool anything_left(struct mf2_state *state, uint32_t dirty) {
-    if (dirty)
+    if (dirty || mf2_watch_wanted(state))
         return true;
     for (uint32_t k = 0; k < state->geometry->class_count; k++) {
         uint32_t batches = mf2_load_relaxed(&state->depot_count[k]);
@@ -116,6 +116,7 @@ static bool anything_left(struct mf2_state *state, uint32_t dirty) {
 // One look at everything that may be given back. Returns whether there is more to look for.
 static bool tick(struct mf2_state *state) {
     struct MF2_ThreadPages *counts = (struct MF2_ThreadPages *)(uintptr_t)&mf2_no_thread;
+    mf2_watch_tick(state);
     for (uint32_t k = 0; k < state->geometry->class_count; k++) {
         mf2_depot_tick(state, counts, k);
         uint32_t empties = mf2_load_relaxed(&state->orphan_empties[k]);
@@ -144,6 +145,20 @@ void mf2_helper_look_instead(struct mf2_state *state) {
         look(state);
 }
 
+void mf2_helper_stop(struct mf2_state *state) {
+    for (;;) {
+        uint32_t nobody = 0;
+        bool stopped = mf2_cas_acq_rel(&state->helper_looking, &nobody, 1);
+        if (stopped)
+            return;
+        mf2_futex_wait(&state->helper_looking, 1, LOOK_WAIT_NS);
+    }
+}
+
+void mf2_helper_go_on(struct mf2_state *state) {
+    mf2_store_release(&state->helper_looking, 0);
+}
+
 void mf2_helper_wait(struct mf2_state *state) {
     for (;;) {
         uint32_t looking = mf2_load_acquire(&state->helper_looking);
@@ -161,11 +176,7 @@ void mf2_gather_free(struct mf2_state *state, struct MF2_ThreadPages *self) {
     }
 }
 
-bool mf2_trim(void) {
-    struct mf2_state *state = mf2_state();
-    struct MF2_ThreadPages *self = mf2_self();
-    if (!state->geometry) // nothing was ever allocated
-        return false;
+bool mf2_give_all(struct mf2_state *state, struct MF2_ThreadPages *self) {
     if (self->slot != MF2_SLOT_NONE)
         mf2_front_end(state, self);
     mf2_gather_free(state, self);
@@ -174,6 +185,16 @@ bool mf2_trim(void) {
         mf2_front_begin(state, self);
     }
     return mf2_heap_purge(state, UINT32_MAX) > 0;
+}
+
+bool mf2_trim(void) {
+    struct mf2_state *state = mf2_state();
+    if (!state->geometry) // nothing was ever allocated
+        return false;
+    struct MF2_ThreadPages *self = mf2_enter(state);
+    bool gone = mf2_give_all(state, self);
+    mf2_leave();
+    return gone;
 }
 
 // The helper will not look again by itself. True: somebody has left something just before that was

@@ -179,14 +179,29 @@ enum mf2_gate mf2_gate(const struct mf2_route *route, const struct mf2_gate_fact
 
 // ---------------------------------------------------------------- thread.c: slots
 
-// The calling thread's pages, with a slot taken if it has none; NULL if all are taken.
-struct MF2_ThreadPages *mf2_thread_ensure(struct mf2_state *state);
+// The pages of the calling thread, which has entered as `self`, with a slot taken if it has none;
+// NULL if all are taken.
+struct MF2_ThreadPages *mf2_thread_ensure(struct mf2_state *state, struct MF2_ThreadPages *self);
 // Active pages without a live block go where the route says.
 void mf2_thread_give_up_empty(struct mf2_state *state, struct MF2_ThreadPages *self);
 // The same for a free, which can do without: mf2_no_thread where there is no slot to be had, or the
 // thread has ended.
-struct MF2_ThreadPages *mf2_thread_for_free(struct mf2_state *state);
+struct MF2_ThreadPages *mf2_thread_for_free(struct mf2_state *state, struct MF2_ThreadPages *self);
 bool mf2_thread_is_idle(struct mf2_state *state, struct MF2_ThreadPages *thread, uint64_t now_ns);
+
+// ---------------------------------------------------------------- watch.c: threads that sleep
+
+// A slow path begins: wakes the calling thread, if it was watched, and returns its pages; nobody
+// else touches its fronts until mf2_leave. Not nested.
+struct MF2_ThreadPages *mf2_enter(struct mf2_state *state);
+void mf2_leave(void);
+// The calling thread has got its slot, or is about to give it back.
+void mf2_watch_begin(struct MF2_ThreadPages *self);
+void mf2_watch_end(struct MF2_ThreadPages *self);
+// One look at all threads: empties the fronts of those that have made no call since the last one.
+void mf2_watch_tick(struct mf2_state *state);
+// Whether there are others, whose fronts a later look may empty.
+bool mf2_watch_wanted(struct mf2_state *state);
 
 // ---------------------------------------------------------------- front.c, depot.c
 
@@ -204,6 +219,9 @@ void mf2_front_spill(struct mf2_state *state, struct MF2_ThreadPages *self, uint
                      void *block);
 // The thread gives all blocks of its fronts away.
 void mf2_front_end(struct mf2_state *state, struct MF2_ThreadPages *self);
+// All blocks of the fronts go back to their pages, on behalf of a thread that does not run; its
+// fronts are as at first.
+void mf2_front_empty(struct mf2_state *state, struct MF2_ThreadPages *thread);
 
 // Batches of a class that may wait: at least two, if the route has a depot and the class a front.
 uint32_t mf2_depot_batches(const struct mf2_geometry *geometry, const struct mf2_route *route,
@@ -235,8 +253,9 @@ uint32_t mf2_alloc_from_pages(struct mf2_state *state, struct MF2_ThreadPages *s
 // ---------------------------------------------------------------- large.c: runs of pages
 
 // *zeroed: the block reads as zero.
-void *mf2_large_alloc(struct mf2_state *state, size_t bytes, size_t alignment, bool *zeroed);
-void mf2_large_free(struct mf2_state *state, struct MidPage *page);
+void *mf2_large_alloc(struct mf2_state *state, struct MF2_ThreadPages *self, size_t bytes,
+                      size_t alignment, bool *zeroed);
+void mf2_large_free(struct mf2_state *state, struct MF2_ThreadPages *self, struct MidPage *page);
 // Shrinks or grows in place within its run; false: it must move.
 bool mf2_large_resize(struct mf2_state *state, struct MidPage *page, size_t bytes);
 
@@ -246,11 +265,16 @@ bool mf2_large_resize(struct mf2_state *state, struct MidPage *page, size_t byte
 void mf2_helper_wake(struct mf2_state *state, struct MF2_ThreadPages *self);
 // Blocks that wait in the depot go back to their pages, pages that are empty to the free runs.
 void mf2_gather_free(struct mf2_state *state, struct MF2_ThreadPages *self);
+// The same, what the calling thread keeps, and all dirty pages to the OS. True: something went.
+bool mf2_give_all(struct mf2_state *state, struct MF2_ThreadPages *self);
 // There is memory that the helper should purge unless it is used soon. False: there is no helper,
 // and none can be started.
 bool mf2_helper_tick_wanted(struct mf2_state *state);
 // Waits until nobody is about to give memory back: it is in nobody's reach meanwhile.
 void mf2_helper_wait(struct mf2_state *state);
+// Nobody looks from here on, until it goes on: a fork would leave the child what a look had taken.
+void mf2_helper_stop(struct mf2_state *state);
+void mf2_helper_go_on(struct mf2_state *state);
 // Without a helper, this does its work now and then. Nothing of MF2 may be half done.
 void mf2_helper_look_instead(struct mf2_state *state);
 

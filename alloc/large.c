@@ -32,8 +32,8 @@ static uint32_t take_aligned(struct mf2_state *state, uint32_t count, size_t ali
     return first + skip;
 }
 
-void *mf2_large_alloc(struct mf2_state *state, size_t bytes, size_t alignment, bool *zeroed) {
-    struct MF2_ThreadPages *self = mf2_self();
+void *mf2_large_alloc(struct mf2_state *state, struct MF2_ThreadPages *self, size_t bytes,
+                      size_t alignment, bool *zeroed) {
     if (bytes > state->arena_bytes || alignment > state->arena_bytes)
         return NULL;
     size_t count = pages_for(state, bytes ? bytes : 1);
@@ -61,8 +61,7 @@ void *mf2_large_alloc(struct mf2_state *state, size_t bytes, size_t alignment, b
     return mf2_page_base(state, first);
 }
 
-void mf2_large_free(struct mf2_state *state, struct MidPage *page) {
-    struct MF2_ThreadPages *self = mf2_self();
+void mf2_large_free(struct mf2_state *state, struct MF2_ThreadPages *self, struct MidPage *page) {
     uint32_t count = page->run_pages;
     mf2_works_on(page);
     page->state = MF2_PAGE_NONE;

@@ -34,6 +34,16 @@
 //   mf2_state_ensure()       the same, made if it does not exist yet; NULL: no memory for it
 //   mf2_self()               the calling thread's MF2_ThreadPages, mf2_no_thread if it has none
 //   mf2_self_set(t)          makes t the calling thread's
+//   mf2_own()                what the calling thread has last set, also while mf2_self() is hidden
+//   mf2_self_restore(t)      t, which is the calling thread's own, is mf2_self() again
+//   mf2_busy_begin(), mf2_busy_end()  around what the calling thread does with its fronts; the fast
+//                            path has names of its own, as it has no points
+//   mf2_seat_watch(t)        hides mf2_self() of t's thread behind mf2_watched_thread; false: it is
+//                            gone
+//   mf2_seat_busy(t)         whether t's thread is between begin and end. Acquires what it did
+//   before
+//                            an end
+//   mf2_fence_all()          every thread of the process makes a full fence; false: the OS has none
 //   mf2_clock_ns()           monotonic nanoseconds
 //   mf2_commit(s, page, n)   pages become usable memory; false: the OS has none
 //   mf2_back(s, offset, n)   the same for n bytes of metadata, whole pages of them

@@ -80,6 +80,7 @@ MF2_NORETURN void mf2_helper_abort(void) {
     ALLOW(futex)                                                                                   \
     ALLOW(madvise)                                                                                 \
     ALLOW(clock_gettime)                                                                           \
+    ALLOW(membarrier)                                                                              \
     ALLOW(write) ALLOW(rt_sigprocmask) ALLOW(getpid) ALLOW(gettid) ALLOW(tgkill) ALLOW(exit_group)
 #define ALLOW(name)                                                                                \
     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_##name, 0, 1),                                         \

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,8 +31,8 @@
 // the slow path.
 static const struct mf2_state no_state;
 _Atomic(struct mf2_state *) mf2_real_state = (struct mf2_state *)(uintptr_t)&no_state;
-_Thread_local struct MF2_ThreadPages *mf2_real_self =
-    (struct MF2_ThreadPages *)(uintptr_t)&mf2_no_thread;
+#define NO_THREAD ((struct MF2_ThreadPages *)(uintptr_t)&mf2_no_thread)
+_Thread_local struct mf2_seat mf2_real_seat = {.self = NO_THREAD, .own = NO_THREAD};
 
 // A resolver of the program (GNU's ifunc) may allocate before thread-local variables have their
 // first values: they read as zero. ld.so relocates this library before the program, and then calls
@@ -40,7 +41,8 @@ _Thread_local struct MF2_ThreadPages *mf2_real_self =
 #if !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
 static void nothing(void) {}
 __attribute__((used)) static void (*resolve_nothing(void))(void) {
-    mf2_real_self = (struct MF2_ThreadPages *)(uintptr_t)&mf2_no_thread;
+    mf2_real_seat.self = NO_THREAD;
+    mf2_real_seat.own = NO_THREAD;
     return nothing;
 }
 static void resolved(void) __attribute__((ifunc("resolve_nothing")));
@@ -155,6 +157,8 @@ static void configure(struct mf2_config *config) {
 static void after_fork_child(void) {
     mf2_helper_prepare();
     mf2_after_fork_child();
+    if (mf2_own()->slot != MF2_SLOT_NONE)
+        mf2_own()->os_thread = (uint32_t)MF2_CALL(gettid, 0);
 }
 
 static void start(void) {
@@ -188,9 +192,34 @@ struct mf2_state *mf2_state_ensure(void) {
 // The key's destructor runs when the thread ends; a thread that allocates in a later destructor
 // gets pages anew, and with them another turn.
 void mf2_self_set(struct MF2_ThreadPages *thread) {
-    mf2_real_self = thread;
-    if (thread->slot != MF2_SLOT_NONE)
-        pthread_setspecific(exit_key, thread);
+    mf2_self_restore(thread);
+    mf2_real_seat.own = thread;
+    if (thread->slot == MF2_SLOT_NONE)
+        return;
+    thread->seat = &mf2_real_seat;
+    thread->os_thread = (uint32_t)MF2_CALL(gettid, 0);
+    pthread_setspecific(exit_key, thread);
+}
+
+// A thread that has ended without its destructors (the bare exit call) has left its seat, which may
+// be no memory any more.
+bool mf2_seat_watch(struct MF2_ThreadPages *thread) {
+    struct mf2_seat *seat = thread->seat;
+    if (MF2_CALL(tgkill, MF2_CALL(getpid, 0), thread->os_thread, 0) != 0)
+        return false;
+    atomic_store_explicit(&seat->self, (struct MF2_ThreadPages *)(uintptr_t)&mf2_watched_thread,
+                          memory_order_relaxed);
+    return true;
+}
+
+bool mf2_seat_busy(struct MF2_ThreadPages *thread) {
+    const struct mf2_seat *seat = thread->seat;
+    return atomic_load_explicit(&seat->busy, memory_order_acquire);
+}
+
+bool mf2_fence_all(void) {
+    MF2_CALL(membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
+    return MF2_CALL(membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
 }
 
 // ---------------------------------------------------------------- clock, memory, futex

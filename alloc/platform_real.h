@@ -50,7 +50,12 @@ static inline void mf2_fence_seq_cst(void) {
 
 // The two roots of the real world, owned by platform_real.c: the only mutable variables of alloc/.
 extern _Atomic(struct mf2_state *) mf2_real_state __attribute__((visibility("hidden")));
-extern _Thread_local struct MF2_ThreadPages *mf2_real_self
+struct mf2_seat {
+    _Atomic(struct MF2_ThreadPages *) self; // written by the helper too
+    _Atomic(uint32_t) busy;
+    struct MF2_ThreadPages *own;
+};
+extern _Thread_local struct mf2_seat mf2_real_seat
     __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 // Acquires the instance as mf2_state_ensure has made it, perhaps on another thread.
@@ -58,14 +63,34 @@ static inline struct mf2_state *mf2_state(void) {
     return atomic_load_explicit(&mf2_real_state, memory_order_acquire);
 }
 static inline struct MF2_ThreadPages *mf2_self(void) {
-    return mf2_real_self;
+    return atomic_load_explicit(&mf2_real_seat.self, memory_order_relaxed);
 }
+static inline struct MF2_ThreadPages *mf2_own(void) {
+    return mf2_real_seat.own;
+}
+static inline void mf2_self_restore(struct MF2_ThreadPages *own) {
+    atomic_store_explicit(&mf2_real_seat.self, own, memory_order_relaxed);
+}
+// Nothing moves before the begin or behind the end: for the processor, mf2_fence_all sees to the
+// first, and the second is a release.
+static inline void mf2_busy_begin(void) {
+    atomic_store_explicit(&mf2_real_seat.busy, 1, memory_order_relaxed);
+    atomic_signal_fence(memory_order_seq_cst);
+}
+static inline void mf2_busy_end(void) {
+    atomic_store_explicit(&mf2_real_seat.busy, 0, memory_order_release);
+}
+#define mf2_busy_begin_fast mf2_busy_begin
+#define mf2_busy_end_fast   mf2_busy_end
 static inline void mf2_pause(void) {
     __builtin_ia32_pause();
 }
 
 struct mf2_state *mf2_state_ensure(void);
 void mf2_self_set(struct MF2_ThreadPages *thread);
+bool mf2_seat_watch(struct MF2_ThreadPages *thread);
+bool mf2_seat_busy(struct MF2_ThreadPages *thread);
+bool mf2_fence_all(void);
 uint64_t mf2_clock_ns(void);
 bool mf2_commit(struct mf2_state *state, uint32_t page, uint32_t count);
 bool mf2_back(struct mf2_state *state, uint64_t offset, uint64_t bytes);

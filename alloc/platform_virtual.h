@@ -68,6 +68,7 @@ uint64_t mf2_virtual_rmw(void *address, unsigned bytes, uint64_t operand,
 bool mf2_virtual_cas(void *address, unsigned bytes, void *expected, uint64_t value,
                      const struct mf2_site *site);
 void mf2_virtual_fence(const struct mf2_site *site);
+bool mf2_virtual_fence_all(const struct mf2_site *site);
 
 #define MF2_AS(p) __typeof__((p)->value)
 #define mf2_load_relaxed(p)                                                                        \
@@ -99,6 +100,9 @@ void mf2_virtual_fence(const struct mf2_site *site);
                     MF2_SITE(MF2_POINT_CAS, MF2_ACQ_REL, #p))
 #define mf2_fence_seq_cst() mf2_virtual_fence(MF2_SITE(MF2_POINT_FENCE, MF2_SEQ_CST, "fence"))
 
+#define mf2_fence_all()                                                                            \
+    mf2_virtual_fence_all(MF2_SITE(MF2_POINT_FENCE, MF2_SEQ_CST, "fence of all threads"))
+
 #define MF2_PAGE_SHIFT(state)   ((state)->page_shift)
 #define MF2_SHOWN(state, place) ((uint64_t)((uintptr_t)(place) - (uintptr_t)(state)))
 
@@ -117,7 +121,16 @@ static inline struct mf2_state *mf2_state_ensure(void) {
     return mf2_state();
 }
 struct MF2_ThreadPages *mf2_self(void);
+struct MF2_ThreadPages *mf2_own(void);
 void mf2_self_set(struct MF2_ThreadPages *thread);
+void mf2_self_restore(struct MF2_ThreadPages *own);
+// Between two points nobody else runs: what the fast path says could not be seen.
+#define mf2_busy_begin_fast() ((void)0)
+#define mf2_busy_end_fast()   ((void)0)
+void mf2_busy_begin(void);
+void mf2_busy_end(void);
+bool mf2_seat_watch(struct MF2_ThreadPages *thread);
+bool mf2_seat_busy(struct MF2_ThreadPages *thread);
 
 // All metadata is memory from the start, for a copy of it is a snapshot.
 static inline bool mf2_back(struct mf2_state *state, uint64_t offset, uint64_t bytes) {

@@ -52,7 +52,8 @@ enum mf2_scan { MF2_SCAN_ALL, MF2_SCAN_MASK };
 //   depot           bytes of one class that may wait in batches for any thread's front, a 16th of
 //   it
 //                   where blocks have 1 KiB or more (depot.c); 0: none
-//   purge_ns        memory of free pages that was not needed for so long goes back to the OS, by
+//   purge_ns        memory of free pages that was not needed for so long goes back to the OS, and
+//                   the fronts of threads that made no call for so long to their pages, by
 //                   the helper; 0: `recycle` keeps it, large blocks give it back when freed
 //   scan            adoption looks at the pending queues of `all` threads in turn, or asks the
 //                   ready `mask`

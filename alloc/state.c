@@ -115,6 +115,7 @@ struct mf2_state *mf2_init(void *arena, const struct mf2_config *config) {
     state->batch_limit = layout.batch_limit;
     state->helper_wanted =
         (config->route.helper || config->route.purge_ns) && !config->without_helper;
+    state->watching = config->route.front != 0;
     state->count_owner_states = config->count_owner_states;
     state->clock_wanted =
         config->count_owner_states || config->route.gate_idle || config->route.helper;

@@ -53,6 +53,16 @@
 #define MF2_SLOT_HELPER  (UINT32_MAX - 1)
 #define MF2_SLOT_NOBODY  (UINT32_MAX - 2) // holder of a page that is not formatted: not claimable
 
+// Whether the helper may empty a thread's fronts: watch.c.
+enum mf2_watch {
+    MF2_WATCH_NONE, // the slot's thread is gone, or cannot be watched
+    MF2_WATCH_AWAKE,
+    MF2_WATCH_WATCHED, // it has made no call since a look
+    MF2_WATCH_TAKEN,   // a look is at it
+    MF2_WATCH_ASLEEP,  // its fronts are empty
+    MF2_WATCH_WAKING   // its thread has made a call, and goes back to AWAKE
+};
+
 // What the pages from a head on are, for run_pages of them. The states of pages that are no heads
 // are stale, but never LARGE.
 enum mf2_page_state {
@@ -164,8 +174,16 @@ struct MF2_ThreadPages {
     struct mf2_bin bins[MF2_CLASS_MAX];
     struct mf2_class_counters classes[MF2_CLASS_MAX];
 
+    // What the helper must know of its thread; the platform's, see mf2_seat_watch. In the real
+    // world where the thread keeps mf2_self(), and who it is to the OS; in the others the seat
+    // itself.
+    void *seat;
+    uint32_t os_thread;
+    bool hidden, busy;
+
     // Pages whose home it was until another thread took them over; counted by that one.
     _Alignas(MF2_LINE) mf2_atomic_u32 adopted_from;
+    mf2_atomic_u32 watch; // enum mf2_watch
 
     // Heads of the pending queues: {tag:32 | page:32}. Pushed by anyone, popped by who may drain.
     // The tag changes with every push and pop, so that a popped page coming back is not mistaken.
@@ -251,6 +269,7 @@ struct mf2_state {
     mf2_atomic_u32 helper_ticking;                 // 1: it will look for memory to purge by itself
     mf2_atomic_u32 helper_looking;                 // 1: it, or a thread in its place, looks now
     mf2_atomic_u32 leavings;                       // how often there was something to look for
+    bool watching; // the OS can make every thread's fence; written by who looks
 
     // -- threads without pages of their own count here
     _Alignas(MF2_LINE) mf2_atomic_u64 shared_counters[MF2_COUNTER_COUNT];
@@ -272,6 +291,8 @@ struct mf2_state {
 
 // The thread that has no pages: every bin empty. Constant; mf2_self() starts as this.
 extern const struct MF2_ThreadPages mf2_no_thread;
+// What a thread that the helper watches finds in place of its own: every front empty and full.
+extern const struct MF2_ThreadPages mf2_watched_thread;
 // The page that has no blocks.
 extern const struct MidPage mf2_no_page;
 

@@ -25,6 +25,7 @@ static void *const no_blocks[2];
     }
 const struct MF2_ThreadPages mf2_no_thread = NO_THREAD(MF2_THREAD_UNUSED);
 static const struct MF2_ThreadPages ended_thread = NO_THREAD(MF2_THREAD_EXITED);
+const struct MF2_ThreadPages mf2_watched_thread = NO_THREAD(MF2_THREAD_LIVE);
 const struct MidPage mf2_no_page = {.free = MF2_UNIT_NONE};
 
 static struct MidPage *no_page(void) {
@@ -63,8 +64,8 @@ static uint32_t slot_take(struct mf2_state *state) {
     return slot;
 }
 
-struct MF2_ThreadPages *mf2_thread_ensure(struct mf2_state *state) {
-    struct MF2_ThreadPages *self = mf2_self();
+struct MF2_ThreadPages *mf2_thread_ensure(struct mf2_state *state, struct MF2_ThreadPages *self) {
+    bool again = self == &ended_thread;
     if (self->slot != MF2_SLOT_NONE)
         return self;
     uint32_t slot = slot_take(state);
@@ -83,17 +84,20 @@ struct MF2_ThreadPages *mf2_thread_ensure(struct mf2_state *state) {
     mf2_front_begin(state, self);
     mf2_store_release(&self->status, MF2_THREAD_LIVE);
     mf2_self_set(self);
+    // After its last destructor nobody would say that it has ended: its memory could be gone while
+    // it is watched.
+    if (!again)
+        mf2_watch_begin(self);
     return self;
 }
 
 // A thread that only frees needs fronts as well: what it frees then goes to others in batches, not
 // block by block to shared pages. But a thread that has given its slot back gets none for a free:
 // the C library frees when the last destructor has run, and nobody would give that slot back.
-struct MF2_ThreadPages *mf2_thread_for_free(struct mf2_state *state) {
-    struct MF2_ThreadPages *self = mf2_self();
+struct MF2_ThreadPages *mf2_thread_for_free(struct mf2_state *state, struct MF2_ThreadPages *self) {
     if (self->slot != MF2_SLOT_NONE || self == &ended_thread || !state->route.front)
         return self;
-    struct MF2_ThreadPages *taken = mf2_thread_ensure(state);
+    struct MF2_ThreadPages *taken = mf2_thread_ensure(state, self);
     return taken ? taken : self;
 }
 
@@ -121,11 +125,8 @@ static void give_up_bin(struct mf2_state *state, struct MF2_ThreadPages *self,
     }
 }
 
-void mf2_thread_exit(void) {
-    struct mf2_state *state = mf2_state();
-    struct MF2_ThreadPages *self = mf2_self();
-    if (self->slot == MF2_SLOT_NONE)
-        return;
+static void end_thread(struct mf2_state *state, struct MF2_ThreadPages *self) {
+    mf2_watch_end(self);
     mf2_front_end(state, self);
     for (uint32_t k = 0; k < state->geometry->class_count; k++)
         give_up_bin(state, self, k);
@@ -143,6 +144,14 @@ void mf2_thread_exit(void) {
     mf2_unlock(&state->thread_lock);
 }
 
+void mf2_thread_exit(void) {
+    struct mf2_state *state = mf2_state();
+    struct MF2_ThreadPages *self = mf2_enter(state);
+    if (self->slot != MF2_SLOT_NONE)
+        end_thread(state, self);
+    mf2_leave();
+}
+
 void mf2_thread_give_up_empty(struct mf2_state *state, struct MF2_ThreadPages *self) {
     for (uint32_t k = 0; k < state->geometry->class_count; k++) {
         struct MidPage *active = self->bins[k].active;
@@ -158,6 +167,7 @@ void mf2_thread_give_up_empty(struct mf2_state *state, struct MF2_ThreadPages *s
 
 void mf2_before_fork(void) {
     struct mf2_state *state = mf2_state();
+    mf2_helper_stop(state);
     mf2_lock(&state->thread_lock);
     mf2_lock(&state->heap_lock);
 }
@@ -166,12 +176,13 @@ void mf2_after_fork_parent(void) {
     struct mf2_state *state = mf2_state();
     mf2_unlock(&state->heap_lock);
     mf2_unlock(&state->thread_lock);
+    mf2_helper_go_on(state);
 }
 
 void mf2_after_fork_child(void) {
     struct mf2_state *state = mf2_state();
     mf2_after_fork_parent();
-    uint32_t self = mf2_self()->slot;
+    uint32_t self = mf2_own()->slot;
     uint32_t high = mf2_load_relaxed(&state->thread_high);
     // The other threads are gone in the middle of whatever they did. Their held pages stay held:
     // nobody may trust their owner's line. Their slots are not given out again; what
@@ -182,6 +193,7 @@ void mf2_after_fork_child(void) {
         if (slot == self || status != MF2_THREAD_LIVE)
             continue;
         mf2_store_relaxed(&thread->status, MF2_THREAD_EXITED);
+        mf2_store_relaxed(&thread->watch, MF2_WATCH_NONE);
         mf2_store_relaxed(&thread->lost, 1);
         if (state->route.orphans != MF2_ORPHANS_STRAND)
             for (uint32_t k = 0; k < state->geometry->class_count; k++)
@@ -189,5 +201,4 @@ void mf2_after_fork_child(void) {
     }
     mf2_store_relaxed(&state->helper_running, 0);
     mf2_store_relaxed(&state->helper_ticking, 0);
-    mf2_store_relaxed(&state->helper_looking, 0);
 }

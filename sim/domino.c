@@ -287,7 +287,7 @@ static void look_at_free(struct sim_domino *domino, uint32_t page, uint32_t thre
     struct page_life *life = page_of(domino, page);
     if (!life || life->owner == NOBODY || life->owner == thread)
         return;
-    if (facts->home.value == mf2_self()->slot) { // reclaimed by who freed
+    if (facts->home.value == mf2_own()->slot) { // reclaimed by who freed
         note_theft(domino, life, page, thread, facts->class_index, now_ns);
         return;
     }
@@ -308,9 +308,9 @@ void sim_domino_on_done(void *self, struct world *world, const struct program_do
         return;
     uint32_t page = mf2_page_number(domino->state, head_of(domino, done->result));
     bool in_class = domino->state->page_class[page] != 0;
-    bool has_slot = mf2_self()->slot != MF2_SLOT_NONE;
+    bool has_slot = mf2_own()->slot != MF2_SLOT_NONE;
     if (done->made && has_slot && in_class)
-        look_at_class(domino, mf2_self(), done->thread, page, world_clock_ns(world));
+        look_at_class(domino, mf2_own(), done->thread, page, world_clock_ns(world));
     else if (!done->made)
         look_at_free(domino, page, done->thread, world_clock_ns(world));
 }

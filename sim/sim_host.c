@@ -77,7 +77,7 @@ static bool is_stopped(const struct sim_host *host) {
 }
 
 static void note_slot(struct sim_host *host, uint32_t thread) {
-    uint32_t slot = mf2_self()->slot;
+    uint32_t slot = mf2_own()->slot;
     if (slot != MF2_SLOT_NONE && slot <= SLOTS_PER_THREAD * host->options.threads + 1)
         host->thread_of_slot[slot] = thread;
 }

@@ -520,6 +520,17 @@ void mf2_virtual_fence(const struct mf2_site *site) {
     }
 }
 
+// Every other fiber makes a fence now, wherever it stands: what it has done is ordered before what
+// the caller does next, and the other way round.
+bool mf2_virtual_fence_all(const struct mf2_site *site) {
+    struct world *world = world_here;
+    arrive(world, NULL, 0, 0, site);
+    if (MF2_UNLIKELY(world->has_views)) {
+        world_views_fence_all(world, site);
+    }
+    return true;
+}
+
 void mf2_virtual_works_on(const void *place, const struct mf2_site *site) {
     struct world *world = world_here;
     if (MF2_UNLIKELY(world->has_views)) {
@@ -562,11 +573,43 @@ void world_touch(struct world *world, const void *place, bool writes) {
 struct mf2_state *mf2_state(void) {
     return world_here->mf2;
 }
-struct MF2_ThreadPages *mf2_self(void) {
+struct MF2_ThreadPages *mf2_own(void) {
     return world_here->self;
+}
+struct MF2_ThreadPages *mf2_self(void) {
+    struct MF2_ThreadPages *own = world_here->self;
+    return own->hidden ? (struct MF2_ThreadPages *)(uintptr_t)&mf2_watched_thread : own;
 }
 void mf2_self_set(struct MF2_ThreadPages *thread) {
     world_here->self = thread;
+    mf2_busy_begin(); // a thread gets its pages in the middle of a call
+}
+void mf2_self_restore(struct MF2_ThreadPages *own) {
+    own->hidden = false;
+}
+
+// A thread without pages of its own has no seat, and needs none.
+void mf2_busy_begin(void) {
+    struct MF2_ThreadPages *own = world_here->self;
+    if (own->slot != MF2_SLOT_NONE) {
+        own->busy = true;
+    }
+}
+void mf2_busy_end(void) {
+    struct MF2_ThreadPages *own = world_here->self;
+    if (own->slot != MF2_SLOT_NONE) {
+        own->busy = false;
+    }
+}
+bool mf2_seat_watch(struct MF2_ThreadPages *thread) {
+    thread->hidden = true;
+    return true;
+}
+
+// The end of a call is a release, and this acquires it. Which fiber has these pages does not
+// matter: mf2_fence_all has ordered what all have done, and nobody has run since.
+bool mf2_seat_busy(struct MF2_ThreadPages *thread) {
+    return thread->busy;
 }
 
 // ---------------------------------------------------------------- services

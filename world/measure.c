@@ -209,7 +209,7 @@ static struct program_slot_counts counts_of_slot(struct program_result *result, 
 }
 
 static void note_slot(struct program_result *result, struct program_thread_row *thread) {
-    uint32_t slot = mf2_self()->slot;
+    uint32_t slot = mf2_own()->slot;
     if (slot == MF2_SLOT_NONE)
         return;
     uint32_t number = (uint32_t)(thread - result->threads);

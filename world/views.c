@@ -327,9 +327,9 @@ void world_views_rmw(struct world *world, void *address, unsigned bytes, uint64_
 }
 
 // Stores that an earlier fence has seen are seen by a later one; that alone orders no plain access.
-void world_views_fence(struct world *world, const struct mf2_site *site) {
+static void fence_of(struct world *world, uint32_t fiber, const struct mf2_site *site) {
     struct world_views *views = world->views;
-    struct seen *seen = seen_by_runner(world);
+    struct seen *seen = &views->seen[fiber];
     if (acquires(site) && seen->has_to_acquire) {
         join_all(views, seen->now, seen->to_acquire);
         seen->has_to_acquire = false;
@@ -341,8 +341,27 @@ void world_views_fence(struct world *world, const struct mf2_site *site) {
     if (releases(site)) {
         copy(views, seen->released, seen->now);
         seen->has_released = true;
-        next_clock(world);
+        seen->now[fiber]++;
     }
+}
+
+void world_views_fence(struct world *world, const struct mf2_site *site) {
+    fence_of(world, world->running->number, site);
+}
+
+// The caller waits until every other one has made its fence: what it did before is ordered before
+// what the caller does next.
+void world_views_fence_all(struct world *world, const struct mf2_site *site) {
+    struct world_views *views = world->views;
+    uint32_t caller = world->running->number;
+    for (uint32_t i = 0; i < views->fibers; i++) {
+        if (i != caller) {
+            world_views_order(world, caller, i);
+            fence_of(world, i, site);
+            world_views_order(world, i, caller);
+        }
+    }
+    fence_of(world, caller, site);
 }
 
 // ---------------------------------------------------------------- plain places

@@ -41,6 +41,8 @@ void world_views_store(struct world *world, void *address, unsigned bytes, uint6
 void world_views_rmw(struct world *world, void *address, unsigned bytes, uint64_t after,
                      const struct mf2_site *site);
 void world_views_fence(struct world *world, const struct mf2_site *site);
+// A seq_cst fence of every fiber.
+void world_views_fence_all(struct world *world, const struct mf2_site *site);
 void world_views_plain(struct world *world, const void *address, bool writes,
                        const struct mf2_site *site);
 

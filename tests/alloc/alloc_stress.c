@@ -5,7 +5,10 @@
 // their allocating thread has ended. A round ends with all its threads; the next round's threads
 // find what is left. At the end everything is freed and MF2's own check walks every page.
 //
-//   alloc_stress [--operations=N per round] [--threads=N] [--rounds=N] [--seed=N]
+// With --naps threads stop now and then, long enough to be taken for asleep where the route's
+// purge_ns is short; their fronts are then emptied under their hands, and they wake in the middle.
+//
+//   alloc_stress [--operations=N per round] [--threads=N] [--rounds=N] [--seed=N] [--naps=us]
 #include "mf2.h"
 #include "platform.h"
 #include "state.h"
@@ -127,7 +130,7 @@ static unsigned char *resize(unsigned char *block, uint64_t *random) {
 }
 
 struct work {
-    uint64_t seed, operations;
+    uint64_t seed, operations, nap_us;
 };
 
 static void *worker(void *argument) {
@@ -136,6 +139,8 @@ static void *worker(void *argument) {
     unsigned char *own[OWN_SLOTS] = {0};
     for (uint64_t i = 0; i < work->operations; i++) {
         uint64_t pick = next_random(&random);
+        if (work->nap_us && pick % 128 == 127)
+            usleep((useconds_t)(pick / 128 % work->nap_us));
         unsigned char **slot = &own[pick % OWN_SLOTS];
         if (!*slot)
             *slot = allocate(&random);
@@ -169,11 +174,12 @@ int main(int argc, char **argv) {
     uint64_t threads = option(argc, argv, "--threads", 4);
     uint64_t rounds = option(argc, argv, "--rounds", 4);
     uint64_t seed = option(argc, argv, "--seed", 1);
+    uint64_t nap_us = option(argc, argv, "--naps", 0);
     for (uint64_t round = 0; round < rounds; round++) {
         pthread_t ids[64];
         struct work work[64];
         for (uint64_t t = 0; t < threads; t++) {
-            work[t] = (struct work){seed * 1000003 + round * 64 + t, operations / threads};
+            work[t] = (struct work){seed * 1000003 + round * 64 + t, operations / threads, nap_us};
             if (pthread_create(&ids[t], NULL, worker, &work[t]) != 0)
                 fail("pthread_create failed", NULL);
         }
@@ -192,6 +198,8 @@ int main(int argc, char **argv) {
         fail(wrong, NULL);
     if (sum.remote_frees == 0 && sum.orphans_reclaimed == 0)
         fail("no block was freed by another thread: the test tests nothing", NULL);
+    if (nap_us && sum.fronts_emptied < threads)
+        fail("no thread was taken for asleep: the test tests nothing", NULL);
     printf("new pages %llu, held %u, remote frees %llu, owner changes %llu\n",
            (unsigned long long)sum.new_page_count, mf2_load_relaxed(&mf2_state()->held_pages),
            (unsigned long long)sum.remote_frees, (unsigned long long)sum.owner_changes);

@@ -17,7 +17,7 @@ import project_tree as tree
 # (source, symbol): why it may be static and mutable. Only the real platform owns any.
 ALLOWED = {
     ("alloc/platform_real.c", "mf2_real_state"): "the process's one instance",
-    ("alloc/platform_real.c", "mf2_real_self"): "the calling thread's pages, thread-local",
+    ("alloc/platform_real.c", "mf2_real_seat"): "where the calling thread finds its pages, thread-local",
     ("alloc/platform_real.c", "exit_key"): "tells the platform that a thread ends; set once",
     ("alloc/platform_real.c", "start_lock"): "makes the one instance once",
     ("alloc/platform_helper.c", "room"): "the one helper's stack, and the process it may run in",
