@@ -268,7 +268,7 @@ static void *alloc_uncommon(size_t bytes, size_t alignment, bool *zeroed) {
     struct mf2_state *state = mf2_state_ensure();
     if (!state)
         return NULL;
-    struct MF2_ThreadPages *self = mf2_enter(state);
+    struct MF2_ThreadPages *self = mf2_enter();
     void *block = alloc_insistently(state, self, bytes, alignment, zeroed);
     mf2_leave();
     return block;

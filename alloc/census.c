@@ -15,9 +15,9 @@ static uint32_t chain_length(struct mf2_state *state, const struct MidPage *page
     uint32_t count = 0;
     while (unit != MF2_UNIT_NONE && count <= page->capacity) {
         count++;
-        unit = page->links_inside
-                   ? *(const uint16_t *)(const void *)mf2_page_block(state, page, unit)
-                   : page->links[unit / MF2_LINK_UNITS];
+        const void *block = mf2_page_block(state, page, unit);
+        unit = page->links_inside ? (uint16_t)(*(const uint16_t *)block + mf2_link_base(page, unit))
+                                  : page->links[unit / MF2_LINK_UNITS];
     }
     return count;
 }

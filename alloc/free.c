@@ -269,7 +269,7 @@ MF2_NOINLINE void mf2_free_uncommon(void *block) {
     if (offset >= state->arena_bytes)
         mf2_fail_at(state, "free of a pointer that malloc did not return", block);
     uint32_t class_plus_one = state->page_class[offset >> state->page_shift];
-    struct MF2_ThreadPages *self = mf2_enter(state);
+    struct MF2_ThreadPages *self = mf2_enter();
     if (class_plus_one == 0)
         free_large(state, self, block);
     else

@@ -16,6 +16,7 @@
 #define FRONT_BLOCKS (2 * MF2_BATCH_BLOCKS) // and at most: half of them are a batch
 #define FRONTS_PART  8          // of the held pages, all threads' fronts together may hold 1/8,
 #define FRONTS_LEAST (1u << 19) // but those of a thread at least so many bytes
+#define MUCH_PART    64 // of front_total: what is worth a look in fronts of a thread that sleeps
 
 // ---------------------------------------------------------------- layout
 
@@ -47,6 +48,7 @@ void mf2_front_begin(struct mf2_state *state, struct MF2_ThreadPages *self) {
     const struct mf2_geometry *geometry = state->geometry;
     void **place = (void **)(void *)((char *)self + fronts_bytes(geometry));
     self->front_bytes = 0;
+    self->filled_bytes = 0;
     self->fronts[0] = (struct mf2_front){place + 1, place + 1, 0, 0};
     for (uint32_t k = 0; k < geometry->class_count; k++) {
         uint32_t capacity = mf2_front_capacity(geometry, &state->route, k);
@@ -137,9 +139,22 @@ static void give_away(struct mf2_state *state, struct MF2_ThreadPages *self, uin
         mf2_free_to_pages(state, self, class_index, blocks, count);
 }
 
+// A front is full. Once much has gone into the fronts of its thread in all, looks begin.
+static void note_filled(struct mf2_state *state, struct MF2_ThreadPages *self,
+                        uint32_t class_index) {
+    uint64_t much = state->route.front_total / MUCH_PART;
+    if (self->filled_bytes > much)
+        return;
+    self->filled_bytes +=
+        (uint64_t)room_of(self, class_index) * state->geometry->block_bytes[class_index];
+    if (self->filled_bytes > much)
+        mf2_watch_laden(state, self);
+}
+
 void mf2_front_spill(struct mf2_state *state, struct MF2_ThreadPages *self, uint32_t class_index,
                      void *block) {
     struct mf2_front *front = &self->fronts[class_index + 1];
+    note_filled(state, self, class_index);
     bool grown = grow(state, self, class_index);
     if (!grown) {
         void **bottom = self->bins[class_index].bottom;

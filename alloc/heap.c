@@ -281,7 +281,7 @@ void mf2_heap_keep(struct mf2_state *state, uint32_t page, uint32_t count) {
 }
 
 void mf2_heap_give(struct mf2_state *state, uint32_t page, uint32_t count) {
-    mf2_purge(state, page, count);
+    mf2_purge(state, (uint64_t)page << state->page_shift, (uint64_t)count << state->page_shift);
     mf2_lock(&state->heap_lock);
     mf2_works_on(&state->fresh_page);
     mf2_fetch_sub_relaxed(&state->held_pages, count);

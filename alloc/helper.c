@@ -3,9 +3,10 @@
 //
 // Purging: while there is dirty memory, or something that would become dirty, the helper looks
 // every purge_ns. What lay unused since it looked last goes: first the fronts of threads that sleep
-// (watch.c), then batches of the depot, then pages emptied by other threads, then dirty pages. When
-// nothing is left it sleeps until it is told of more; what it does not do costs no time. Where
-// there is no helper, the threads that leave such things look themselves, every so many times.
+// (watch.c), then batches of the depot, then pages emptied by other threads, then dirty pages, and
+// the memory of free blocks in pages that cannot go (hollow.c). When nothing is left it sleeps
+// until it is told of more; what it does not do costs no time. Where there is no helper, the
+// threads that leave such things look themselves, every so many times.
 //
 // Idle owners: a futex cannot wake an owner that sleeps in the program's own code. So the thread
 // that makes the 0→1 edge on an idle owner's page wakes the helper, which claims the page, drains
@@ -101,8 +102,16 @@ static void tend_owner(struct mf2_state *state, struct MF2_ThreadPages *owner) {
 
 // ---------------------------------------------------------------- purging
 
+// Pages that nobody owns, of a protocol that knows whether they are left alone; and the helper
+// alone has the time for them.
+static bool hollows(const struct mf2_state *state) {
+    return state->route.full == MF2_FULL_SHARED && state->helper_wanted;
+}
+
 static bool anything_left(struct mf2_state *state, uint32_t dirty) {
     if (dirty || mf2_watch_wanted(state))
+        return true;
+    if (hollows(state) && mf2_hollow_wanted(state))
         return true;
     for (uint32_t k = 0; k < state->geometry->class_count; k++) {
         uint32_t batches = mf2_load_relaxed(&state->depot_count[k]);
@@ -122,6 +131,8 @@ static bool tick(struct mf2_state *state) {
         uint32_t empties = mf2_load_relaxed(&state->orphan_empties[k]);
         if (empties)
             mf2_orphan_reap(state, counts, k);
+        if (hollows(state))
+            mf2_hollow_tick(state, k);
     }
     uint32_t dirty = mf2_heap_tick(state);
     return anything_left(state, dirty);
@@ -191,7 +202,7 @@ bool mf2_trim(void) {
     struct mf2_state *state = mf2_state();
     if (!state->geometry) // nothing was ever allocated
         return false;
-    struct MF2_ThreadPages *self = mf2_enter(state);
+    struct MF2_ThreadPages *self = mf2_enter();
     bool gone = mf2_give_all(state, self);
     mf2_leave();
     return gone;

@@ -74,16 +74,20 @@ static inline void mf2_page_not_emptied(struct mf2_state *state, const struct Mi
 }
 // The holder puts a chain that it has taken on the free list.
 void mf2_page_merge(struct mf2_state *state, struct MidPage *page, struct mf2_chain chain);
-// Links are plain: the stack or list that a block is on orders them.
+// Links are plain: the stack or list that a block is on orders them. Inside a block stands how far
+// the next one is from the place behind it (mf2_link_base).
 static inline uint16_t mf2_page_link(struct mf2_state *state, struct MidPage *page, uint16_t unit) {
-    if (page->links_inside)
-        return mf2_plain_read((uint16_t *)(void *)mf2_page_block(state, page, unit));
+    if (page->links_inside) {
+        uint16_t far = mf2_plain_read((uint16_t *)(void *)mf2_page_block(state, page, unit));
+        return (uint16_t)(mf2_link_base(page, unit) + far);
+    }
     return mf2_plain_read(&page->links[unit / MF2_LINK_UNITS]);
 }
 static inline void mf2_page_set_link(struct mf2_state *state, struct MidPage *page, uint16_t unit,
                                      uint16_t next) {
     if (page->links_inside)
-        mf2_plain_write((uint16_t *)(void *)mf2_page_block(state, page, unit), next);
+        mf2_plain_write((uint16_t *)(void *)mf2_page_block(state, page, unit),
+                        (uint16_t)(next - mf2_link_base(page, unit)));
     else
         mf2_plain_write(&page->links[unit / MF2_LINK_UNITS], next);
 }
@@ -143,6 +147,14 @@ uint32_t mf2_orphan_reap(struct mf2_state *state, struct MF2_ThreadPages *self,
 void mf2_orphan_rescue(struct mf2_state *state, struct MF2_ThreadPages *owner,
                        uint32_t class_index);
 
+// ---------------------------------------------------------------- hollow.c: pages with few blocks
+
+// One look at the orphans of a class, by the helper: of those that were left alone since the last
+// one, the free blocks' memory goes back to the OS.
+void mf2_hollow_tick(struct mf2_state *state, uint32_t class_index);
+// Whether there are orphans whose memory has not gone.
+bool mf2_hollow_wanted(struct mf2_state *state);
+
 // ---------------------------------------------------------------- activate.c: pages to work
 
 // Makes a held page the bin's active one; the one before is put away as full.
@@ -193,11 +205,13 @@ bool mf2_thread_is_idle(struct mf2_state *state, struct MF2_ThreadPages *thread,
 
 // A slow path begins: wakes the calling thread, if it was watched, and returns its pages; nobody
 // else touches its fronts until mf2_leave. Not nested.
-struct MF2_ThreadPages *mf2_enter(struct mf2_state *state);
+struct MF2_ThreadPages *mf2_enter(void);
 void mf2_leave(void);
 // The calling thread has got its slot, or is about to give it back.
 void mf2_watch_begin(struct MF2_ThreadPages *self);
 void mf2_watch_end(struct MF2_ThreadPages *self);
+// Its fronts may hold much: looks are worth their while.
+void mf2_watch_laden(struct mf2_state *state, struct MF2_ThreadPages *self);
 // One look at all threads: empties the fronts of those that have made no call since the last one.
 void mf2_watch_tick(struct mf2_state *state);
 // Whether there are others, whose fronts a later look may empty.

@@ -47,7 +47,8 @@
 //   mf2_clock_ns()           monotonic nanoseconds
 //   mf2_commit(s, page, n)   pages become usable memory; false: the OS has none
 //   mf2_back(s, offset, n)   the same for n bytes of metadata, whole pages of them
-//   mf2_purge(s, page, n)    their memory goes back to the OS; it reads as zero afterwards
+//   mf2_purge(s, offset, n)  n bytes of the arena, whole pages of the OS: their memory goes back to
+//                            the OS; it reads as zero afterwards
 //   mf2_futex_wait(p, expected, timeout_ns)  returns after a wake, a time-out or spuriously
 //   mf2_futex_wake(p, count)
 //   mf2_pause()              the calling thread waits for another one's progress

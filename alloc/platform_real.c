@@ -244,9 +244,8 @@ bool mf2_back(struct mf2_state *state, uint64_t offset, uint64_t bytes) {
     return usable;
 }
 
-void mf2_purge(struct mf2_state *state, uint32_t page, uint32_t count) {
-    char *base = mf2_page_base(state, page);
-    size_t bytes = (size_t)count << state->page_shift;
+void mf2_purge(struct mf2_state *state, uint64_t offset, uint64_t bytes) {
+    char *base = (char *)state + offset;
     // Locked memory refuses MADV_DONTNEED; what is called zero must be zero all the same.
     if (MF2_CALL(madvise, base, bytes, MADV_DONTNEED) != 0)
         memset(base, 0, bytes);

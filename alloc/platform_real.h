@@ -94,7 +94,7 @@ bool mf2_fence_all(void);
 uint64_t mf2_clock_ns(void);
 bool mf2_commit(struct mf2_state *state, uint32_t page, uint32_t count);
 bool mf2_back(struct mf2_state *state, uint64_t offset, uint64_t bytes);
-void mf2_purge(struct mf2_state *state, uint32_t page, uint32_t count);
+void mf2_purge(struct mf2_state *state, uint64_t offset, uint64_t bytes);
 void mf2_futex_wait(mf2_atomic_u32 *word, uint32_t expected, uint64_t timeout_ns);
 void mf2_futex_wake(mf2_atomic_u32 *word, uint32_t count);
 

@@ -143,7 +143,7 @@ static inline bool mf2_back(struct mf2_state *state, uint64_t offset, uint64_t b
 uint64_t mf2_virtual_clock_ns(const struct mf2_site *site);
 bool mf2_virtual_commit(struct mf2_state *state, uint32_t page, uint32_t count,
                         const struct mf2_site *site);
-void mf2_virtual_purge(struct mf2_state *state, uint32_t page, uint32_t count,
+void mf2_virtual_purge(struct mf2_state *state, uint64_t offset, uint64_t bytes,
                        const struct mf2_site *site);
 void mf2_virtual_futex_wait(mf2_atomic_u32 *word, uint32_t expected, uint64_t timeout_ns,
                             const struct mf2_site *site);
@@ -155,8 +155,8 @@ MF2_NORETURN void mf2_fail(const char *text, uint64_t value);
 #define mf2_clock_ns() mf2_virtual_clock_ns(MF2_SITE(MF2_POINT_CLOCK, MF2_PLAIN, "clock"))
 #define mf2_commit(state, page, count)                                                             \
     mf2_virtual_commit(state, page, count, MF2_SITE(MF2_POINT_COMMIT, MF2_PLAIN, "commit"))
-#define mf2_purge(state, page, count)                                                              \
-    mf2_virtual_purge(state, page, count, MF2_SITE(MF2_POINT_PURGE, MF2_PLAIN, "purge"))
+#define mf2_purge(state, offset, bytes)                                                            \
+    mf2_virtual_purge(state, offset, bytes, MF2_SITE(MF2_POINT_PURGE, MF2_PLAIN, "purge"))
 #define mf2_futex_wait(word, expected, timeout_ns)                                                 \
     mf2_virtual_futex_wait(word, expected, timeout_ns,                                             \
                            MF2_SITE(MF2_POINT_FUTEX_WAIT, MF2_PLAIN, #word))

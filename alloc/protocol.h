@@ -45,6 +45,17 @@ MF2_PROTOCOL_FUNCTIONS(mf2_word)
 // Whether a shared page's blocks are all free; a hint. Protocol `word` alone knows.
 bool mf2_word_emptied(struct MidPage *page);
 
+// What the helper finds when it looks at a page; protocol `word` alone knows.
+enum mf2_alone {
+    MF2_IN_USE,     // held, or claimed or freed into since the last look
+    MF2_LEFT_ALONE, // neither
+    MF2_HOLLOW      // its free blocks have no memory, and none was freed since
+};
+enum mf2_alone mf2_word_look(struct MidPage *page);
+bool mf2_word_is_hollow(struct MidPage *page);
+// Said by the holder.
+void mf2_word_set_hollow(struct MidPage *page);
+
 #define MF2_BY_PROTOCOL(state, call)                                                               \
     ((state)->route.protocol == MF2_PROTOCOL_WORD ? mf2_word_##call : mf2_counted_##call)
 

@@ -1,12 +1,15 @@
 // protocol_word.c: everything that several threads may change of a page is one word:
 //
-//    63    48 47   35  34       33       32     31      16 15       0
-//   | in use | 0      | emptied | pending | held | count   | head unit |
+//    63    48 47 37   36      35     34        33       32     31    16 15       0
+//   | in use | 0   | hollow | seen | emptied | pending | held | count | head unit |
 //
 // With full=shared a page that is put away says here how many of its blocks were in use, those on
 // its remote stack among them; the free that makes `count` as many sets `emptied`, and who takes
 // the stack clears it. orphan_empties counts the pages that bear it. While a page is held, and on
 // other routes, the two fields mean nothing.
+//
+// A look of the helper leaves `seen` on pages that nobody holds; a free takes it away, and so does
+// a claim, which ends `hollow` as well.
 //
 // A free sees in the same step whether the page is held or pending, so that no order of steps has
 // to be argued. `holder` mirrors who holds it, for the fast path of free: only a thread itself
@@ -17,6 +20,8 @@
 #define WORD_HELD      (1ull << 32)
 #define WORD_PENDING   (1ull << 33)
 #define WORD_EMPTIED   (1ull << 34)
+#define WORD_SEEN      (1ull << 35)
+#define WORD_HOLLOW    (1ull << 36)
 #define WORD_USED_ONE  (1ull << 48)
 #define WORD_EMPTY     ((uint64_t)MF2_UNIT_NONE)
 #define WORD_STACK     0xFFFFFFFFull // count and head
@@ -70,7 +75,8 @@ unsigned mf2_word_push(struct mf2_state *state, struct MidPage *page, struct mf2
         mf2_page_set_link(state, page, chain.last, word_head(word));
         uint32_t count = word_count(word) + chain.count;
         bool announce = !quiet && !(word & silent) && count >= enough;
-        uint64_t next = (word & ~WORD_STACK) | ((uint64_t)count * WORD_COUNT_ONE) | chain.first;
+        uint64_t next =
+            (word & ~(WORD_STACK | WORD_SEEN)) | ((uint64_t)count * WORD_COUNT_ONE) | chain.first;
         if (announce)
             next |= WORD_PENDING;
         if (shared && !(word & WORD_HELD))
@@ -109,7 +115,8 @@ bool mf2_word_claim(struct MidPage *page, uint32_t slot) {
     uint64_t word = mf2_load_relaxed(&page->word);
     while (!(word & WORD_HELD)) {
         // Acquires the owner's line from the last holder's release.
-        bool claimed = mf2_cas_acq_rel(&page->word, &word, word | WORD_HELD);
+        uint64_t next = (word | WORD_HELD) & ~(WORD_SEEN | WORD_HOLLOW);
+        bool claimed = mf2_cas_acq_rel(&page->word, &word, next);
         if (claimed) {
             mf2_store_relaxed(&page->holder, slot);
             return true;
@@ -159,6 +166,32 @@ uint32_t mf2_word_remotes(struct MidPage *page) {
 bool mf2_word_emptied(struct MidPage *page) {
     uint64_t word = mf2_load_relaxed(&page->word);
     return (word & WORD_EMPTIED) != 0;
+}
+
+static bool is_hollow(uint64_t word) {
+    return (word & WORD_HOLLOW) && word_count(word) == 0;
+}
+
+bool mf2_word_is_hollow(struct MidPage *page) {
+    uint64_t word = mf2_load_relaxed(&page->word);
+    return is_hollow(word);
+}
+
+enum mf2_alone mf2_word_look(struct MidPage *page) {
+    uint64_t word = mf2_load_relaxed(&page->word);
+    if (is_hollow(word))
+        return MF2_HOLLOW;
+    if (word & WORD_HELD)
+        return MF2_IN_USE;
+    if (word & WORD_SEEN)
+        return MF2_LEFT_ALONE;
+    // If it fails, somebody has changed the page just now.
+    mf2_cas_acq_rel(&page->word, &word, word | WORD_SEEN);
+    return MF2_IN_USE;
+}
+
+void mf2_word_set_hollow(struct MidPage *page) {
+    mf2_fetch_or_acq_rel(&page->word, WORD_HOLLOW);
 }
 
 uint32_t mf2_word_remotes_unmarked(struct MidPage *page) {

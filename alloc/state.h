@@ -55,12 +55,13 @@
 
 // Whether the helper may empty a thread's fronts: watch.c.
 enum mf2_watch {
-    MF2_WATCH_NONE, // the slot's thread is gone, or cannot be watched
-    MF2_WATCH_AWAKE,
+    MF2_WATCH_NONE,    // the slot's thread is gone, or cannot be watched
+    MF2_WATCH_AWAKE,   // little is in its fronts: no look is at it
+    MF2_WATCH_LADEN,   // there may be much
     MF2_WATCH_WATCHED, // it has made no call since a look
     MF2_WATCH_TAKEN,   // a look is at it
     MF2_WATCH_ASLEEP,  // its fronts are empty
-    MF2_WATCH_WAKING   // its thread has made a call, and goes back to AWAKE
+    MF2_WATCH_WAKING   // its thread has made a call
 };
 
 // What the pages from a head on are, for run_pages of them. The states of pages that are no heads
@@ -170,6 +171,8 @@ struct MF2_ThreadPages {
     mf2_atomic_u64 last_slow_ns; // clock at its last slow path: "idle" is measured from here
     uint32_t next_free_slot;     // while EXITED and given back
     uint64_t front_bytes;        // bytes of blocks by which its fronts have grown
+    uint64_t filled_bytes;       // of fronts that were full, since they were made; as far as is
+                                 // worth a look
     struct mf2_counters counters;
     struct mf2_bin bins[MF2_CLASS_MAX];
     struct mf2_class_counters classes[MF2_CLASS_MAX];
@@ -252,6 +255,7 @@ struct mf2_state {
     // -- shared between owners (pending.c)
     _Alignas(MF2_LINE) mf2_atomic_u64 orphans[MF2_CLASS_MAX]; // stacks {tag:32 | page:32}
     mf2_atomic_u32 adoptable_count[MF2_CLASS_MAX];            // pages on pending queues
+    uint64_t orphans_seen[MF2_CLASS_MAX];         // heads at the last look; the helper's
     mf2_atomic_u32 orphan_empties[MF2_CLASS_MAX]; // shared pages without a live block; a hint
     mf2_atomic_u32 orphan_empties_sum;
     mf2_atomic_u32 large_pages; // pages of large blocks, in H too
@@ -331,6 +335,12 @@ static inline char *mf2_page_base(struct mf2_state *state, uint32_t page) {
 static inline uint32_t mf2_page_after(const struct mf2_state *state, uint32_t page) {
     uint32_t count = state->pages[page].run_pages;
     return page + (count ? count : 1); // 0: seen in the making, from another thread
+}
+
+// What a link inside the block at this place is counted from: the place behind it. So memory that
+// reads as zero leads to the next block, hollow.c.
+static inline uint16_t mf2_link_base(const struct MidPage *page, uint16_t unit) {
+    return (uint16_t)(unit + page->stride_units);
 }
 
 // The block at this place of the page.

@@ -146,7 +146,7 @@ static void end_thread(struct mf2_state *state, struct MF2_ThreadPages *self) {
 
 void mf2_thread_exit(void) {
     struct mf2_state *state = mf2_state();
-    struct MF2_ThreadPages *self = mf2_enter(state);
+    struct MF2_ThreadPages *self = mf2_enter();
     if (self->slot != MF2_SLOT_NONE)
         end_thread(state, self);
     mf2_leave();

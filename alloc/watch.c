@@ -1,11 +1,14 @@
 // watch.c: the fronts of threads that sleep. A thread that makes no call cannot empty its fronts;
 // what lies in them pins pages that are otherwise free. So the helper does it, at its looks.
 //
-//   NONE ── thread gets its slot ──► AWAKE ◄── the owner's next call ──┐
-//                                      │ a look                        │
-//                                      ▼                               │
-//                                   WATCHED ── next look, no call ──► ASLEEP (fronts are empty)
-//   TAKEN    the helper is at it, between any two of these; an owner that wakes waits
+//   NONE ── gets its slot ──► AWAKE ── frees many blocks ──► LADEN ◄── makes a call ──┐
+//                               ▲                              │ a look               │
+//                               │                              ▼                      │
+//                               │                           WATCHED ──────────────────┘
+//                               │                              │ next look, no call
+//                               │                              ▼
+//                               └────────── makes a call ── ASLEEP (fronts are empty)
+//   TAKEN    the helper is at it, between any two of these; an owner that makes a call waits
 //   WAKING   the owner is at it
 //
 // A watched thread finds, as its own pages, the constant mf2_watched_thread, whose fronts are empty
@@ -26,9 +29,10 @@
 
 // ---------------------------------------------------------------- the owner's side
 
-static void wake(struct mf2_state *state, struct MF2_ThreadPages *own) {
+static void wake(struct MF2_ThreadPages *own) {
+    uint32_t seen;
     for (;;) {
-        uint32_t seen = mf2_load_acquire(&own->watch);
+        seen = mf2_load_acquire(&own->watch);
         if (seen == MF2_WATCH_TAKEN) {
             mf2_futex_wait(&own->watch, MF2_WATCH_TAKEN, TAKEN_WAIT_NS);
             continue;
@@ -39,19 +43,17 @@ static void wake(struct mf2_state *state, struct MF2_ThreadPages *own) {
             break;
     }
     mf2_self_restore(own); // before a look can hide it again
-    mf2_store_release(&own->watch, MF2_WATCH_AWAKE);
-    if (state->route.purge_ns)
-        mf2_helper_tick_wanted(state);
+    mf2_store_release(&own->watch, seen == MF2_WATCH_ASLEEP ? MF2_WATCH_AWAKE : MF2_WATCH_LADEN);
 }
 
-struct MF2_ThreadPages *mf2_enter(struct mf2_state *state) {
+struct MF2_ThreadPages *mf2_enter(void) {
     for (;;) {
         mf2_busy_begin();
         struct MF2_ThreadPages *self = mf2_self();
         if (MF2_LIKELY(self != &mf2_watched_thread))
             return self;
         mf2_busy_end();
-        wake(state, mf2_own());
+        wake(mf2_own());
     }
 }
 
@@ -61,6 +63,15 @@ void mf2_leave(void) {
 
 void mf2_watch_begin(struct MF2_ThreadPages *self) {
     mf2_store_release(&self->watch, MF2_WATCH_AWAKE);
+}
+
+void mf2_watch_laden(struct mf2_state *state, struct MF2_ThreadPages *self) {
+    uint32_t seen = mf2_load_relaxed(&self->watch);
+    if (seen != MF2_WATCH_AWAKE) // which nobody else changes
+        return;
+    mf2_store_release(&self->watch, MF2_WATCH_LADEN);
+    if (state->route.purge_ns)
+        mf2_helper_tick_wanted(state);
 }
 
 void mf2_watch_end(struct MF2_ThreadPages *self) {
@@ -82,8 +93,8 @@ static bool take(struct MF2_ThreadPages *thread, uint32_t expected) {
     return mf2_cas_acq_rel(&thread->watch, &expected, MF2_WATCH_TAKEN);
 }
 
-// Begins to watch the threads that are awake, and takes those that have been watched since the last
-// look. Returns how many it took.
+// Begins to watch the threads that may keep much, and takes those that have been watched since the
+// last look. Returns how many it took.
 static uint32_t look_at_threads(struct mf2_state *state, uint32_t high) {
     uint32_t taken = 0;
     for (uint32_t slot = 1; slot <= high; slot++) {
@@ -91,7 +102,7 @@ static uint32_t look_at_threads(struct mf2_state *state, uint32_t high) {
         uint32_t seen = mf2_load_relaxed(&thread->watch);
         if (seen == MF2_WATCH_WATCHED) {
             taken += take(thread, seen);
-        } else if (seen == MF2_WATCH_AWAKE) {
+        } else if (seen == MF2_WATCH_LADEN) {
             bool ours = take(thread, seen);
             bool there = ours && mf2_seat_watch(thread);
             if (ours)
@@ -136,7 +147,7 @@ bool mf2_watch_wanted(struct mf2_state *state) {
     for (uint32_t slot = 1; slot <= high && state->watching; slot++) {
         struct MF2_ThreadPages *thread = mf2_thread_of_slot(state, slot);
         uint32_t seen = mf2_load_relaxed(&thread->watch);
-        if (seen == MF2_WATCH_AWAKE || seen == MF2_WATCH_WATCHED)
+        if (seen == MF2_WATCH_LADEN || seen == MF2_WATCH_WATCHED || seen == MF2_WATCH_WAKING)
             return true;
     }
     return false;

@@ -420,11 +420,10 @@ static uint64_t access(struct sim_time *time, const struct virtual_fiber *fiber,
     return fault_ps + sim_lines_access(time->lines, costs, offset, fiber->core, kind, begin_ps);
 }
 
-// Makes the touched ones of these pages of MF2 untouched; their number, in pages of the OS.
-static uint64_t forget_pages(struct sim_time *time, const struct world *world, uint64_t offset,
-                             uint64_t pages) {
+// Makes the touched ones of the OS's pages there untouched; their number.
+static uint64_t forget_pages(struct sim_time *time, uint64_t offset, uint64_t bytes) {
     uint64_t first = offset / OS_PAGE_BYTES, touched = 0;
-    uint64_t end = first + (pages << world_mf2(world)->page_shift) / OS_PAGE_BYTES;
+    uint64_t end = first + bytes / OS_PAGE_BYTES;
     reach_resident(time, end / 64);
     for (uint64_t page = first; page < end; page++) {
         uint64_t bit = UINT64_C(1) << page % 64;
@@ -443,18 +442,17 @@ static uint64_t change_mapping(struct sim_time *time, uint64_t begin_ps) {
 }
 
 // Giving memory back waits for that, and holds up nobody.
-static uint64_t purge(struct sim_time *time, const struct world *world, uint64_t begin_ps,
-                      const struct world_point *point) {
+static uint64_t purge(struct sim_time *time, uint64_t begin_ps, const struct world_point *point) {
     const struct sim_costs *costs = &time->machine.costs;
-    uint64_t touched = forget_pages(time, world, point->offset, point->operand);
+    uint64_t touched = forget_pages(time, point->offset, point->operand);
     if (begin_ps < time->memory_busy_ps)
         begin_ps = time->memory_busy_ps;
     return begin_ps + costs->purge_call_ps + costs->purge_page_ps * touched;
 }
 
 // When the fiber has done what it stands before.
-static uint64_t charge(struct sim_time *time, const struct world *world,
-                       const struct virtual_fiber *fiber, const struct world_point *point) {
+static uint64_t charge(struct sim_time *time, const struct virtual_fiber *fiber,
+                       const struct world_point *point) {
     const struct sim_costs *costs = &time->machine.costs;
     switch ((enum mf2_point_kind)point->site->kind) {
     case MF2_POINT_LOAD:
@@ -477,7 +475,7 @@ static uint64_t charge(struct sim_time *time, const struct world *world,
     case MF2_POINT_COMMIT:
         return change_mapping(time, fiber->time_ps);
     case MF2_POINT_PURGE:
-        return purge(time, world, fiber->time_ps, point);
+        return purge(time, fiber->time_ps, point);
     case MF2_POINT_FUTEX_WAIT:
         return fiber->time_ps + costs->futex_wait_ps;
     case MF2_POINT_FUTEX_WAKE:
@@ -509,7 +507,7 @@ static void run_point(struct sim_time *time, const struct world *world, uint32_t
     bool begins = point->site->kind == MF2_POINT_OPERATION;
     if (fiber->begins && !begins) // on the fast path no point stands
         fiber->time_ps += time->machine.costs.slow_operation_ps;
-    fiber->time_ps = charge(time, world, fiber, point);
+    fiber->time_ps = charge(time, fiber, point);
     fiber->begins = begins;
     fiber->owes = false;
     if (begins)

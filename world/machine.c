@@ -626,10 +626,10 @@ bool mf2_virtual_commit(struct mf2_state *state, uint32_t page, uint32_t count,
     return world_here->running->outcome != WORLD_OUTCOME_FAIL; // the arena is memory already
 }
 
-void mf2_virtual_purge(struct mf2_state *state, uint32_t page, uint32_t count,
+void mf2_virtual_purge(struct mf2_state *state, uint64_t offset, uint64_t bytes,
                        const struct mf2_site *site) {
-    arrive(world_here, mf2_page_base(state, page), 0, count, site);
-    world_memory_purge(world_here, page, count);
+    arrive(world_here, (char *)state + offset, 0, bytes, site);
+    world_memory_purge(world_here, offset, bytes);
 }
 
 static uint64_t deadline_after(const struct world *world, uint64_t timeout_ns) {

@@ -60,8 +60,8 @@ void world_memory_destroy(struct world *world) {
     }
 }
 
-void world_memory_purge(struct world *world, uint32_t page, uint32_t count) {
-    zero(page_memory(world, page), (uint64_t)count << world->mf2->page_shift);
+void world_memory_purge(struct world *world, uint64_t offset, uint64_t bytes) {
+    zero((char *)world->mf2 + offset, bytes);
 }
 
 // ---------------------------------------------------------------- snapshot and reset

@@ -139,7 +139,7 @@ static uint16_t link_of(const struct world *world, uint32_t number, uint16_t uni
     }
     uint16_t next;
     memcpy(&next, mf2_page_block(world->mf2, page, unit), sizeof next);
-    return next;
+    return (uint16_t)(next + mf2_link_base(page, unit));
 }
 
 // Whether a block that has been given out once starts at this unit of the page.

@@ -178,7 +178,7 @@ bool world_jump_clock(struct world *world);
 
 bool world_memory_create(struct world *world, char *message, size_t message_size);
 void world_memory_destroy(struct world *world);
-void world_memory_purge(struct world *world, uint32_t page, uint32_t count);
+void world_memory_purge(struct world *world, uint64_t offset, uint64_t bytes);
 bool world_memory_snapshot(struct world *world);
 void world_memory_reset(struct world *world);
 

@@ -152,7 +152,7 @@ static void touch_and_purge(void *unused) {
         sim_time_touch(virtual_time, world_fiber(world), offset + (uint64_t)(i % 2) * 4096);
         world_operation_point(world);
     }
-    mf2_purge(state, first, 3);
+    mf2_purge(state, (uint64_t)first << state->page_shift, 3ull << state->page_shift);
     sim_time_touch(virtual_time, world_fiber(world), offset);
     world_operation_point(world);
     world_operation_point(world);
