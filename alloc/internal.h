@@ -58,6 +58,11 @@ uint32_t mf2_heap_dirty(struct mf2_state *state);
 // needed; returns how many others there are.
 uint32_t mf2_heap_tick(struct mf2_state *state);
 
+// ---------------------------------------------------------------- free.c: misuse
+
+// Ends the process with one line: what was done wrong, and what is at the block's place.
+MF2_NORETURN void mf2_fail_at(struct mf2_state *state, const char *text, const void *block);
+
 // ---------------------------------------------------------------- page.c: one page
 
 void mf2_page_format(struct mf2_state *state, struct MidPage *page, uint32_t class_index,
@@ -75,11 +80,15 @@ static inline void mf2_page_not_emptied(struct mf2_state *state, const struct Mi
 // The holder puts a chain that it has taken on the free list.
 void mf2_page_merge(struct mf2_state *state, struct MidPage *page, struct mf2_chain chain);
 // Links are plain: the stack or list that a block is on orders them. Inside a block stands how far
-// the next one is from the place behind it (mf2_link_base).
+// the next one is from the place behind it (mf2_link_base). The process ends if that leads out of
+// the page: somebody has written to the free block.
 static inline uint16_t mf2_page_link(struct mf2_state *state, struct MidPage *page, uint16_t unit) {
     if (page->links_inside) {
         uint16_t far = mf2_plain_read((uint16_t *)(void *)mf2_page_block(state, page, unit));
-        return (uint16_t)(mf2_link_base(page, unit) + far);
+        uint16_t next = (uint16_t)(mf2_link_base(page, unit) + far);
+        if (MF2_UNLIKELY((uint16_t)(next + 1) > page->end_unit)) // MF2_UNIT_NONE + 1 is 0
+            mf2_fail_at(state, "write to a free block", mf2_page_block(state, page, unit));
+        return next;
     }
     return mf2_plain_read(&page->links[unit / MF2_LINK_UNITS]);
 }
@@ -253,9 +262,6 @@ void mf2_depot_tick(struct mf2_state *state, struct MF2_ThreadPages *self, uint3
 // Blocks of one class go back to their pages.
 void mf2_free_to_pages(struct mf2_state *state, struct MF2_ThreadPages *self, uint32_t class_index,
                        void *const *blocks, uint32_t count);
-
-// Ends the process with one line: what was done wrong, and what is at the block's place.
-MF2_NORETURN void mf2_fail_at(struct mf2_state *state, const char *text, const void *block);
 
 // ---------------------------------------------------------------- alloc.c
 

@@ -2,6 +2,9 @@
 // SIGABRT, after one line on stderr with the address and what is there. Each mistake is made by a
 // child process.
 //
+// A write to a block of less than 1 KiB after its free is seen once its page gives it out again,
+// if what was written leads out of the page.
+//
 // What may go unseen: a block that is freed again after other frees, and a pointer to another block
 // of the same page. Both look like what is right.
 #include "real_test.h"
@@ -123,6 +126,20 @@ static void twice_on_a_thread_that_only_frees(size_t bytes) {
     run_thread(free_twice, bytes);
 }
 
+// As many as lie in pages again once they are freed, not only in what threads keep before pages.
+static void writes_to_free_blocks(size_t bytes) {
+    enum { MANY = 400000 };
+    static unsigned char *blocks[MANY];
+    for (size_t i = 0; i < MANY; i++)
+        blocks[i] = malloc(bytes);
+    for (size_t i = 0; i < MANY; i++)
+        free(blocks[i]);
+    for (size_t i = 0; i < MANY; i++)
+        memset(blocks[i], 0x5a, bytes);
+    for (size_t i = 0; i < MANY; i++)
+        moved = malloc(bytes);
+}
+
 // ---------------------------------------------------------------- one child
 
 static char line[1000];
@@ -208,5 +225,11 @@ int main(void) {
         for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++)
             check(mistakes[m].name, sizes[s],
                   run_child(mistakes[m].find, mistakes[m].mistake, mistakes[m].alone, sizes[s]));
+    for (size_t bytes = 24; bytes < 700; bytes *= 5) {
+        int status = run_child(NULL, NULL, writes_to_free_blocks, bytes);
+        FACT(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+        FACT(strncmp(line, "mf2: write to a free block, ", 28) == 0);
+        FACT(names_a_state());
+    }
     return failures != 0;
 }
