@@ -128,7 +128,7 @@ static void twice_on_a_thread_that_only_frees(size_t bytes) {
 
 // As many as lie in pages again once they are freed, not only in what threads keep before pages.
 static void writes_to_free_blocks(size_t bytes) {
-    enum { MANY = 400000 };
+    enum { MANY = 200000 };
     static unsigned char *blocks[MANY];
     for (size_t i = 0; i < MANY; i++)
         blocks[i] = malloc(bytes);
