@@ -13,6 +13,14 @@ INSIDE = ("at", "parameters", "settings", "figures", "measures", "machine", "wor
 PERCENTILES = ("p50", "p99", "p999")
 
 
+def _objects(check, holder, where, key):
+    """(what stands before its keys in errors, object) of each item of a list that must hold objects."""
+    for number, item in enumerate(check.get(holder, where, key, list)):
+        inside = f"{where}{key}[{number}]."
+        check.that(isinstance(item, dict), inside[:-1], "an object")
+        yield inside, item
+
+
 class Report:
     """One file. `kind` and `identity` as of results.Run."""
 
@@ -48,16 +56,13 @@ class Measured(Report):
         for key in ("path", "program", "hash"):
             check.get(self.trace, "trace.", key, str)
         self.calls = check.get(check.get(document, "", "settings", dict), "settings.", "calls", int)
-        subjects = check.get(document, "", "subjects", list)
-        for number, subject in enumerate(subjects):
-            where = f"subjects[{number}]."
-            check.that(isinstance(subject, dict), where[:-1], "an object")
+        for where, subject in _objects(check, document, "", "subjects"):
             check.get(subject, where, "name", str)
             for name, metric in check.get(subject, where, "metrics", dict).items():
                 fits = metric is None or isinstance(metric, dict) and all(isinstance(metric.get(key), (int, float)) for key in ("median", "low", "high"))
                 check.that(fits, f"{where}metrics.{name}", "null, or median, low and high")
             self._check_series(check, subject, where)
-        self.subjects = [subject for subject in subjects if subject["name"] != "null"]
+        self.subjects = [subject for subject in document["subjects"] if subject["name"] != "null"]
 
     @staticmethod
     def _check_series(check, subject, where):
@@ -101,16 +106,14 @@ class Domino(Report):
     def __init__(self, check, document):
         super().__init__(check, document)
         self.routes = check.get(document, "", "routes", list)
-        for number, route in enumerate(self.routes):
-            where = f"routes[{number}]."
-            check.that(isinstance(route, dict), where[:-1], "an object")
+        for where, route in _objects(check, document, "", "routes"):
             check.get(route, where, "route", str)
             for key in ("links", "chains", "longest", "thefts_running", "thefts_exited", "new_pages", "recycled_pages"):
                 check.get(route, where, key, int)
-            for place, chain in enumerate(check.get(route, where, "longest_chains", list)):
-                for at, link in enumerate(check.get(chain, f"{where}longest_chains[{place}].", "links", list)):
+            for inside, chain in _objects(check, route, where, "longest_chains"):
+                for place, link in _objects(check, chain, inside, "links"):
                     for key in ("stolen_page", "fresh_page", "victim", "thief", "mapped_ns", "stolen_ns", "fresh_ns"):
-                        check.get(link, f"{where}longest_chains[{place}].links[{at}].", key, int)
+                        check.get(link, place, key, int)
 
 
 class Sweep(Report):
@@ -187,9 +190,7 @@ class Ablation(Report):
     def __init__(self, check, document):
         super().__init__(check, document)
         self.workloads = check.get(document, "", "workloads", list)
-        for number, workload in enumerate(self.workloads):
-            where = f"workloads[{number}]."
-            check.that(isinstance(workload, dict), where[:-1], "an object")
+        for where, workload in _objects(check, document, "", "workloads"):
             check.get(workload, where, "workload", str)
             for name, figure in check.get(workload, where, "figures", dict).items():
                 inside = f"{where}figures.{name}."
