@@ -147,7 +147,7 @@ def summary(bugs):
                f"{statistics.median(bug.median() for bug in found):.0f} schedules, worst "
                f"{max(max(bug.counts()) for bug in found)}")
     if finds:
-        yield (f"{len(finds)} failures, {len(few)} ({100 * len(few) / len(finds):.0f} %) of them made "
+        yield (f"{len(finds)} failures, {len(few)} ({100 * len(few) / len(finds):.1f} %) of them made "
                f"smaller to at most 10 operations and 3 preemptions; processor time of the slowest "
                f"{seconds[-1]:.1f} s, of 19 in 20 at most {seconds[len(seconds) * 19 // 20 - 1]:.1f} s")
 
