@@ -14,10 +14,10 @@ for trace in "good", "git-grep", "mailbox":
     for form in "small", "core":
         name = f"{trace}.{form}"
         budget = json.load(open(name + ".json"))
-        parts = ("META", "MODULES", "STACKS", "EVENTS", "END", "INFO", "index", "core", "file")
+        parts = ("META", "MODULES", "STACKS", "EVENTS", "END", "INFO", "RESIDENT", "PROCESS", "MAPS", "index", "core", "file")
         columns = {key: value for key, value in budget.items() if key not in parts}
         assert abs(sum(c["bytes"] for c in columns.values()) - budget["EVENTS"]["bytes"]) < 1
-        whole = sum(budget[p]["bytes"] for p in parts[:7] if p in budget)
+        whole = sum(budget[p]["bytes"] for p in parts[:-2] if p in budget)
         assert whole == budget["file"]["bytes"] == os.path.getsize(name + ".zst"), (whole, budget["file"])
         core = sum(c["bytes"] for key, c in columns.items() if key not in ("address", "entry", "other-entry"))
         assert abs(core + budget["index"]["bytes"] - budget["core"]["bytes"]) < 1

@@ -1,16 +1,7 @@
 #!/bin/sh
 # haktrace from outside: outputs, exit statuses, and one clear line for whatever is wrong.
 # Usage: test_haktrace.sh TRACE_SAMPLE
-set -u
-sample=$1
-haktrace=$HAK_BIN_DIR/haktrace
-golden=$HAK_SOURCE_DIR/tests/traces/golden
-failures=0
-
-fail() {
-    echo "FAILED: $*"
-    failures=$((failures + 1))
-}
+. "$(dirname "$0")/haktrace_prelude.sh"
 
 # expect STATUS WORDS COMMAND...: its exit status, and words on its output or errors.
 expect() {

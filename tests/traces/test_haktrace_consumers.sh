@@ -1,15 +1,7 @@
 #!/bin/sh
 # The programs for which haktrace exports, on traces of the corpus: heaptrack_print, go tool pprof
 # and jq say what haktrace info says. And haktrace imports what heaptrack records.
-set -u
-haktrace=$HAK_BIN_DIR/haktrace
-corpus=$HAK_SOURCE_DIR/traces/corpus
-failures=0
-
-fail() {
-    echo "FAILED: $*"
-    failures=$((failures + 1))
-}
+. "$(dirname "$0")/haktrace_prelude.sh"
 
 for tool in heaptrack_print go jq; do
     command -v $tool >/dev/null || {

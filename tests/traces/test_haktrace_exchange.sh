@@ -2,16 +2,7 @@
 # haktrace export, import and anonymise: what comes out is what the trace holds, and what cannot be
 # read is refused with its place. The real consumers: test_haktrace_consumers.sh.
 # Usage: test_haktrace_exchange.sh TRACE_SAMPLE
-set -u
-sample=$1
-haktrace=$HAK_BIN_DIR/haktrace
-corpus=$HAK_SOURCE_DIR/traces/corpus
-failures=0
-
-fail() {
-    echo "FAILED: $*"
-    failures=$((failures + 1))
-}
+. "$(dirname "$0")/haktrace_prelude.sh"
 
 run() {
     "$@" >out 2>err || fail "$*: $(cat err)"

@@ -1,24 +1,17 @@
 #!/bin/sh
 # haktrace repack and info --columns: the same trace, smaller; and figures that add up.
 # Usage: test_haktrace_repack.sh TRACE_SAMPLE
-set -u
-sample=$1
-haktrace=$HAK_BIN_DIR/haktrace
-corpus=$HAK_SOURCE_DIR/traces/corpus
-failures=0
+. "$(dirname "$0")/haktrace_prelude.sh"
 
-fail() {
-    echo "FAILED: $*"
-    failures=$((failures + 1))
-}
-
-"$sample" good.zst 8 || fail "no sample"
+"$sample" good.zst 8 sides || fail "no sample"
 for trace in good git-grep mailbox; do
     source=$corpus/$trace.zst
     [ -e "$source" ] || source=$trace.zst
     "$haktrace" repack -o $trace.small.zst "$source" >out 2>&1 || fail "repack $trace: $(cat out)"
     "$haktrace" dump "$source" >want
     "$haktrace" dump $trace.small.zst | cmp - want || fail "$trace is not the same when repacked"
+    "$haktrace" dump --memory "$source" >rows
+    "$haktrace" dump --memory $trace.small.zst | cmp - rows || fail "$trace has other rows of memory"
     "$haktrace" verify $trace.small.zst >out || fail "$trace repacked: $(cat out)"
     # From the middle, too.
     sed -n '21,23p' want >three

@@ -2,15 +2,7 @@
 # haktrace export --symbols: names of functions from a file that has the recorded build-id, and from
 # no other.
 # Usage: test_haktrace_symbols.sh TRACE_SAMPLE
-set -u
-sample=$1
-haktrace=$HAK_BIN_DIR/haktrace
-failures=0
-
-fail() {
-    echo "FAILED: $*"
-    failures=$((failures + 1))
-}
+. "$(dirname "$0")/haktrace_prelude.sh"
 
 [ -z "$HAK_SANITIZE" ] || {
     echo "skipped: programs built with a sanitizer are not recorded"

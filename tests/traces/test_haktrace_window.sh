@@ -1,16 +1,7 @@
 #!/bin/sh
 # haktrace window from outside: ranges, outputs, and that a window of a real trace plays.
 # Usage: test_haktrace_window.sh TRACE_SAMPLE
-set -u
-sample=$1
-haktrace=$HAK_BIN_DIR/haktrace
-corpus=$HAK_SOURCE_DIR/traces/corpus
-failures=0
-
-fail() {
-    echo "FAILED: $*"
-    failures=$((failures + 1))
-}
+. "$(dirname "$0")/haktrace_prelude.sh"
 
 # window_of WORDS COMMAND...: exits 0 and says WORDS.
 window_of() {
