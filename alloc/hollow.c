@@ -18,7 +18,8 @@
 
 #define UNITS_MAX      (65536 / MF2_UNIT_BYTES) // of a page, whatever its span
 #define OS_PAGES_SHIFT 4                        // a page is 16 of the OS's
-#define HOLLOW_PART    8 // of the pages left alone: what a look takes where others are used
+#define STEPS_AT_WORK  2048                     // pages of a class in use that a look sees,
+#define PART_AT_WORK   8                        // 1/8 of those left alone is purged
 
 // The blocks of one page, by their unit ÷ stride.
 struct free_blocks {
@@ -126,55 +127,45 @@ static void purge_page(struct mf2_state *state, struct MidPage *page) {
     mf2_page_give_up(state, counts, page);
 }
 
-// Calls visit for the pages of a class's stack until it returns false. What stands there may leave
-// it meanwhile, and lead to another stack or in a circle: hence the bound.
-static bool each_orphan(struct mf2_state *state, uint32_t class_index,
-                        bool (*visit)(struct mf2_state *state, struct MidPage *page,
-                                      void *argument),
-                        void *argument) {
-    uint32_t steps = MF2_LOOK(&state->known_pages);
+// Looks at the pages of a class's stack, `part`-th of those left alone is purged. Returns whether
+// all were hollow already. What stands there may leave it meanwhile, and lead to another stack or
+// in a circle: hence the bound.
+static bool walk(struct mf2_state *state, uint32_t class_index, uint32_t steps, uint32_t part) {
     uint64_t head = mf2_load_acquire(&state->orphans[class_index]);
     uint32_t number = MF2_HEAD_NUMBER(head);
+    uint32_t left_alone = 0;
+    bool all_hollow = true;
     for (; number != 0 && steps > 0; steps--) {
         struct MidPage *page = &state->pages[number];
         number = mf2_load_relaxed(&page->pending_next);
-        if (!visit(state, page, argument))
-            return false;
+        enum mf2_alone alone = mf2_word_look(page);
+        if (alone == MF2_LEFT_ALONE && left_alone++ % part == 0)
+            purge_page(state, page);
+        all_hollow &= alone == MF2_HOLLOW;
     }
-    return true;
-}
-
-struct look {
-    uint32_t left_alone; // pages so far
-    uint32_t part;       // of them, 1/part is purged
-};
-
-static bool look_at(struct mf2_state *state, struct MidPage *page, void *argument) {
-    struct look *look = argument;
-    enum mf2_alone alone = mf2_word_look(page);
-    if (alone == MF2_LEFT_ALONE && look->left_alone++ % look->part == 0)
-        purge_page(state, page);
-    return true;
+    return all_hollow && number == 0;
 }
 
 void mf2_hollow_tick(struct mf2_state *state, uint32_t class_index) {
+    struct mf2_orphans_seen *seen = &state->orphans_seen[class_index];
     uint64_t head = mf2_load_relaxed(&state->orphans[class_index]);
-    // A program at work may need tomorrow what it left alone since yesterday: then little goes.
-    bool idle = head == state->orphans_seen[class_index];
-    struct look look = {0, idle ? 1 : HOLLOW_PART};
-    each_orphan(state, class_index, look_at, &look);
-    state->orphans_seen[class_index] = mf2_load_relaxed(&state->orphans[class_index]);
-}
-
-static bool is_hollow(struct mf2_state *state, struct MidPage *page, void *argument) {
-    (void)state;
-    (void)argument;
-    return mf2_word_is_hollow(page);
+    bool idle = head == seen->head;
+    if (idle && seen->all_hollow)
+        return;
+    // A program at work may need tomorrow what it left alone since yesterday: then little goes, and
+    // little time is spent.
+    seen->all_hollow = idle ? walk(state, class_index, MF2_LOOK(&state->known_pages), 1)
+                            : walk(state, class_index, STEPS_AT_WORK, PART_AT_WORK);
+    seen->head = mf2_load_relaxed(&state->orphans[class_index]);
 }
 
 bool mf2_hollow_wanted(struct mf2_state *state) {
-    for (uint32_t k = 0; k < state->geometry->class_count; k++)
-        if (!each_orphan(state, k, is_hollow, NULL))
+    for (uint32_t k = 0; k < state->geometry->class_count; k++) {
+        uint64_t head = mf2_load_relaxed(&state->orphans[k]);
+        const struct mf2_orphans_seen *seen = &state->orphans_seen[k];
+        bool done = seen->all_hollow && seen->head == head;
+        if (MF2_HEAD_NUMBER(head) != 0 && !done)
             return true;
+    }
     return false;
 }

@@ -38,8 +38,8 @@
 //   mf2_self_restore(t)      t, which is the calling thread's own, is mf2_self() again
 //   mf2_busy_begin(), mf2_busy_end()  around what the calling thread does with its fronts; the fast
 //                            path has names of its own, as it has no points
-//   mf2_seat_watch(t)        hides mf2_self() of t's thread behind mf2_watched_thread; false: it is
-//                            gone
+//   mf2_seat_is_there(t)     false: t's thread has ended without a word
+//   mf2_seat_watch(t)        hides mf2_self() of t's thread behind mf2_watched_thread
 //   mf2_seat_busy(t)         whether t's thread is between begin and end. Acquires what it did
 //   before
 //                            an end

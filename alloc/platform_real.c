@@ -203,13 +203,14 @@ void mf2_self_set(struct MF2_ThreadPages *thread) {
 
 // A thread that has ended without its destructors (the bare exit call) has left its seat, which may
 // be no memory any more.
-bool mf2_seat_watch(struct MF2_ThreadPages *thread) {
+bool mf2_seat_is_there(struct MF2_ThreadPages *thread) {
+    return MF2_CALL(tgkill, MF2_CALL(getpid, 0), thread->os_thread, 0) == 0;
+}
+
+void mf2_seat_watch(struct MF2_ThreadPages *thread) {
     struct mf2_seat *seat = thread->seat;
-    if (MF2_CALL(tgkill, MF2_CALL(getpid, 0), thread->os_thread, 0) != 0)
-        return false;
     atomic_store_explicit(&seat->self, (struct MF2_ThreadPages *)(uintptr_t)&mf2_watched_thread,
                           memory_order_relaxed);
-    return true;
 }
 
 bool mf2_seat_busy(struct MF2_ThreadPages *thread) {

@@ -88,7 +88,8 @@ static inline void mf2_pause(void) {
 
 struct mf2_state *mf2_state_ensure(void);
 void mf2_self_set(struct MF2_ThreadPages *thread);
-bool mf2_seat_watch(struct MF2_ThreadPages *thread);
+bool mf2_seat_is_there(struct MF2_ThreadPages *thread);
+void mf2_seat_watch(struct MF2_ThreadPages *thread);
 bool mf2_seat_busy(struct MF2_ThreadPages *thread);
 bool mf2_fence_all(void);
 uint64_t mf2_clock_ns(void);

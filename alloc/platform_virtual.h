@@ -129,7 +129,11 @@ void mf2_self_restore(struct MF2_ThreadPages *own);
 #define mf2_busy_end_fast()   ((void)0)
 void mf2_busy_begin(void);
 void mf2_busy_end(void);
-bool mf2_seat_watch(struct MF2_ThreadPages *thread);
+static inline bool mf2_seat_is_there(struct MF2_ThreadPages *thread) {
+    (void)thread;
+    return true;
+}
+void mf2_seat_watch(struct MF2_ThreadPages *thread);
 bool mf2_seat_busy(struct MF2_ThreadPages *thread);
 
 // All metadata is memory from the start, for a copy of it is a snapshot.

@@ -52,7 +52,6 @@ enum mf2_alone {
     MF2_HOLLOW      // its free blocks have no memory, and none was freed since
 };
 enum mf2_alone mf2_word_look(struct MidPage *page);
-bool mf2_word_is_hollow(struct MidPage *page);
 // Said by the holder.
 void mf2_word_set_hollow(struct MidPage *page);
 

@@ -172,11 +172,6 @@ static bool is_hollow(uint64_t word) {
     return (word & WORD_HOLLOW) && word_count(word) == 0;
 }
 
-bool mf2_word_is_hollow(struct MidPage *page) {
-    uint64_t word = mf2_load_relaxed(&page->word);
-    return is_hollow(word);
-}
-
 enum mf2_alone mf2_word_look(struct MidPage *page) {
     uint64_t word = mf2_load_relaxed(&page->word);
     if (is_hollow(word))

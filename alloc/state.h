@@ -206,6 +206,12 @@ struct mf2_batch {
 };
 _Static_assert(sizeof(struct mf2_batch) == 512, "eight lines");
 
+// What the last look left of a class's orphans; the helper's (hollow.c).
+struct mf2_orphans_seen {
+    uint64_t head;
+    bool all_hollow; // so far as none was freed into since
+};
+
 struct mf2_state {
     // -- read-mostly, set by mf2_init
     uint64_t arena_bytes;
@@ -255,7 +261,7 @@ struct mf2_state {
     // -- shared between owners (pending.c)
     _Alignas(MF2_LINE) mf2_atomic_u64 orphans[MF2_CLASS_MAX]; // stacks {tag:32 | page:32}
     mf2_atomic_u32 adoptable_count[MF2_CLASS_MAX];            // pages on pending queues
-    uint64_t orphans_seen[MF2_CLASS_MAX];         // heads at the last look; the helper's
+    struct mf2_orphans_seen orphans_seen[MF2_CLASS_MAX];
     mf2_atomic_u32 orphan_empties[MF2_CLASS_MAX]; // shared pages without a live block; a hint
     mf2_atomic_u32 orphan_empties_sum;
     mf2_atomic_u32 large_pages; // pages of large blocks, in H too

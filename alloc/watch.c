@@ -104,7 +104,9 @@ static uint32_t look_at_threads(struct mf2_state *state, uint32_t high) {
             taken += take(thread, seen);
         } else if (seen == MF2_WATCH_LADEN) {
             bool ours = take(thread, seen);
-            bool there = ours && mf2_seat_watch(thread);
+            bool there = ours && mf2_seat_is_there(thread);
+            if (there)
+                mf2_seat_watch(thread);
             if (ours)
                 mf2_store_release(&thread->watch, there ? MF2_WATCH_WATCHED : MF2_WATCH_NONE);
         }
@@ -114,12 +116,14 @@ static uint32_t look_at_threads(struct mf2_state *state, uint32_t high) {
 
 // A thread that was taken. Where it is in the middle of a call, it is watched on.
 static void put_to_sleep(struct mf2_state *state, struct MF2_ThreadPages *thread) {
-    bool busy = mf2_seat_busy(thread);
+    bool there = mf2_seat_is_there(thread);
+    bool busy = !there || mf2_seat_busy(thread);
     if (!busy) {
         mf2_front_empty(state, thread);
         thread->counters.fronts_emptied++;
     }
-    mf2_store_release(&thread->watch, busy ? MF2_WATCH_WATCHED : MF2_WATCH_ASLEEP);
+    uint32_t now = !there ? MF2_WATCH_NONE : busy ? MF2_WATCH_WATCHED : MF2_WATCH_ASLEEP;
+    mf2_store_release(&thread->watch, now);
 }
 
 void mf2_watch_tick(struct mf2_state *state) {

@@ -601,9 +601,8 @@ void mf2_busy_end(void) {
         own->busy = false;
     }
 }
-bool mf2_seat_watch(struct MF2_ThreadPages *thread) {
+void mf2_seat_watch(struct MF2_ThreadPages *thread) {
     thread->hidden = true;
-    return true;
 }
 
 // The end of a call is a release, and this acquires it. Which fiber has these pages does not
