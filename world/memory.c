@@ -16,6 +16,7 @@
 #include <string.h>
 
 #define ARENA_ALIGNMENT   (UINT64_C(1) << 30)
+#define OS_PAGE_BYTES     UINT64_C(4096)
 #define DISCARD_BYTES_MIN (UINT64_C(1) << 20) // less is zeroed sooner than it is mapped anew
 
 static char *page_memory(const struct world *world, uint32_t page) {
@@ -23,11 +24,16 @@ static char *page_memory(const struct world *world, uint32_t page) {
 }
 
 static void zero(char *memory, uint64_t bytes) {
-    if (bytes >= DISCARD_BYTES_MIN) {
-        world_os_discard(memory, bytes);
-    } else {
+    if (bytes < DISCARD_BYTES_MIN) {
         memset(memory, 0, bytes);
+        return;
     }
+    // Whole pages of the OS can be discarded; the ends may share theirs with what stays.
+    uint64_t before = -(uintptr_t)memory % OS_PAGE_BYTES;
+    uint64_t behind = ((uintptr_t)memory + bytes) % OS_PAGE_BYTES;
+    memset(memory, 0, before);
+    world_os_discard(memory + before, bytes - before - behind);
+    memset(memory + bytes - behind, 0, behind);
 }
 
 bool world_memory_create(struct world *world, char *message, size_t message_size) {

@@ -99,6 +99,29 @@ START_TEST(a_reset_brings_back_a_heap_in_use) {
 }
 END_TEST
 
+// More metadata than is zeroed byte by byte, and not from the beginning of one of the OS's pages.
+START_TEST(a_reset_brings_back_a_large_heap) {
+    struct world_options options = test_options("best", 1);
+    options.mf2.arena_bytes = UINT64_C(1) << 27;
+    struct world *world = test_world(&options);
+    world_act_as(world, 0);
+    void *first = mf2_malloc(9000);
+    ck_assert_ptr_nonnull(first);
+    world_snapshot(world);
+    char *copy = arena_copy(world);
+    world_act_as(world, 0);
+    for (uint32_t pages = 1; pages < 40; pages++) {
+        void *block = mf2_malloc((size_t)pages * 100000);
+        ck_assert_ptr_nonnull(block);
+        memset(block, 1, (size_t)pages * 100000);
+    }
+    world_reset(world, 1);
+    ck_assert_uint_eq(first_difference(world, copy), world_mf2(world)->arena_bytes);
+    free(copy);
+    world_destroy(world);
+}
+END_TEST
+
 START_TEST(a_seed_is_a_run) {
     struct world *world = begin("cda");
     world_snapshot(world);
@@ -156,6 +179,7 @@ int main(void) {
     TCase *cases = tcase_create("snapshot");
     tcase_add_loop_test(cases, a_reset_brings_back_every_byte, 0, 5);
     tcase_add_test(cases, a_reset_brings_back_a_heap_in_use);
+    tcase_add_test(cases, a_reset_brings_back_a_large_heap);
     tcase_add_test(cases, a_seed_is_a_run);
     tcase_add_test(cases, worlds_live_side_by_side);
     tcase_add_test(cases, a_reset_after_a_violation_is_whole);
