@@ -183,6 +183,9 @@ static const char *check_bin(struct mf2_state *state, const struct MF2_ThreadPag
         if (MF2_LOOK(&bin->active->holder) != thread->slot || bin->active->state != MF2_PAGE_ACTIVE)
             return "an active page is not held by its thread";
     }
+    const struct mf2_front *front = &thread->fronts[class_index + 1];
+    if (bin->bottom && (front->top < bin->bottom || front->top > front->end))
+        return "the newest block of a front is outside of it";
     uint32_t count = 0;
     uint32_t previous = 0;
     for (uint32_t number = bin->partial_head; number; number = state->pages[number].list_next) {

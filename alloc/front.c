@@ -198,7 +198,7 @@ void mf2_front_empty(struct mf2_state *state, struct MF2_ThreadPages *thread) {
 static void visit_fronts(struct mf2_state *state, struct MF2_ThreadPages *thread,
                          void (*visit)(void *argument, void *block), void *argument) {
     for (uint32_t k = 0; k < state->geometry->class_count; k++)
-        for (void **at = thread->bins[k].bottom; at != thread->fronts[k + 1].top; at++)
+        for (void **at = thread->bins[k].bottom; at < thread->fronts[k + 1].top; at++)
             visit(argument, *at);
 }
 

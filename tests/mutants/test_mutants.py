@@ -86,14 +86,19 @@ SMALL = re.compile(r"^small: (\d+) operations, (\d+) preemptions, \d+ runs, ([\d
 FOUND = re.compile(r"found in (\d+) schedules: (\S+), route (\S+), seed (\d+): ([\w-]+): (.*)")
 
 
+class SearchFailed(Exception):
+    """The search itself came to an end that it should not have."""
+
+
 class Find:
     """One search: schedules until something was found, and what; None where nothing was."""
 
     def __init__(self, program, *options):
         done = run(program, *options, SUITE, SCENARIOS)
         found = FOUND.match(done.stdout)
-        assert (done.returncode == 1 and found) or \
-            (done.returncode == 0 and done.stdout.startswith("nothing in ")), done.stdout + done.stderr
+        nothing = done.returncode == 0 and done.stdout.startswith("nothing in ")
+        if not nothing and not (done.returncode == 1 and found):
+            raise SearchFailed(f"{' '.join(options)} ended with {done.returncode}: {done.stdout}{done.stderr}")
         self.schedules = int(found.group(1)) if found else None
         self.scenario, self.route, self.oracle = found.group(2, 3, 5) if found else ("", "", "")
         small = SMALL.search(done.stdout)
@@ -111,8 +116,12 @@ class Bug:
             self.wrong = f"{name}: {self.wrong}"
             return
         memory = ["--memory=c11"] if is_order(name) else []
-        self.finds = [Find(program, *memory, "--shrink", f"--schedules={LIMIT}", f"--seed={seed}")
-                      for seed in SEEDS]
+        try:
+            self.finds = [Find(program, *memory, "--shrink", f"--schedules={LIMIT}", f"--seed={seed}")
+                          for seed in SEEDS]
+        except SearchFailed as failure:
+            self.wrong = f"{name}: {failure}"
+            return
         if not self.is_found():
             if name not in BEYOND:
                 self.wrong = f"{name}: not found in {LIMIT} schedules"
