@@ -51,7 +51,7 @@
     X(pages_unmapped, "pages", "pages whose memory went back to the OS")                         \
     X(helper_wakes, "times", "wake-ups of the helper for an idle owner")                         \
     X(helper_drains, "pages", "pages of idle owners drained by the helper")                      \
-    X(pages_hollowed, "pages", "pages whose free blocks' memory went back to the OS")             \
+    X(pages_hollowed, "pages", "pages whose free blocks' memory went back to the OS")            \
     X(fronts_emptied, "threads", "threads whose fronts the helper emptied while they slept")     \
     X(large_allocs, "blocks", "blocks of more than a page class holds")                          \
     X(large_frees, "blocks", "their frees")                                                      \

@@ -138,14 +138,23 @@ static bool tick(struct mf2_state *state) {
     return anything_left(state, dirty);
 }
 
-// Returns whether there is more to look for; one look at a time.
-static bool look(struct mf2_state *state) {
+// One look at a time: false while another one goes on.
+static bool begin_look(struct mf2_state *state) {
     uint32_t nobody = 0;
-    bool first = mf2_cas_acq_rel(&state->helper_looking, &nobody, 1);
+    return mf2_cas_acq_rel(&state->helper_looking, &nobody, 1);
+}
+
+static void end_look(struct mf2_state *state) {
+    mf2_store_release(&state->helper_looking, 0);
+}
+
+// Returns whether there is more to look for.
+static bool look(struct mf2_state *state) {
+    bool first = begin_look(state);
     if (!first)
         return true;
     bool more = tick(state);
-    mf2_store_release(&state->helper_looking, 0);
+    end_look(state);
     return more;
 }
 
@@ -158,8 +167,7 @@ void mf2_helper_look_instead(struct mf2_state *state) {
 
 void mf2_helper_stop(struct mf2_state *state) {
     for (;;) {
-        uint32_t nobody = 0;
-        bool stopped = mf2_cas_acq_rel(&state->helper_looking, &nobody, 1);
+        bool stopped = begin_look(state);
         if (stopped)
             return;
         mf2_futex_wait(&state->helper_looking, 1, LOOK_WAIT_NS);
@@ -167,7 +175,7 @@ void mf2_helper_stop(struct mf2_state *state) {
 }
 
 void mf2_helper_go_on(struct mf2_state *state) {
-    mf2_store_release(&state->helper_looking, 0);
+    end_look(state);
 }
 
 void mf2_helper_wait(struct mf2_state *state) {

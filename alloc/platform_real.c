@@ -219,6 +219,9 @@ bool mf2_seat_busy(struct MF2_ThreadPages *thread) {
 }
 
 bool mf2_fence_all(void) {
+    if (MF2_CALL(membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0)
+        return true;
+    // The process must say once that it will use it.
     MF2_CALL(membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
     return MF2_CALL(membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
 }

@@ -40,6 +40,12 @@ struct haktrace_command {
 
 // "haktrace: TEXT" as one line on standard error; HAKTRACE_USAGE.
 int haktrace_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+#define HAKTRACE_FORMS_MAX 8
+// The place among `count` forms of the one that --format names (given; NULL: none). `name` is the
+// first one's, the others' follow every `stride` bytes. count: none has that name, and an error
+// that lists them as `expected` does is told.
+unsigned haktrace_form(const char *given, const char *const *name, size_t stride, unsigned count,
+                       const char *expected);
 // Flushes standard output; the exit status, `status` unless writing failed. A reader that has
 // closed its end of a pipe is not a failure.
 int haktrace_finish_output(int status);

@@ -4,8 +4,6 @@
 // own; what each keeps and what not is in haktrace(1).
 #include "haktrace_export.h"
 
-#include "nearest.h"
-
 #include <stdlib.h>
 
 static const struct {
@@ -19,6 +17,7 @@ static const struct {
     {"csv", haktrace_export_csv},
 };
 enum { FORM_COUNT = sizeof forms / sizeof *forms };
+_Static_assert(FORM_COUNT <= HAKTRACE_FORMS_MAX, "haktrace_form lists them");
 
 struct haktrace_site *haktrace_sum_nodes(struct haktrace_export *export) {
     struct haktrace_view view;
@@ -73,19 +72,9 @@ static int write_form(struct haktrace_export *export, uint64_t form) {
 }
 
 int haktrace_export(const struct haktrace_options *options) {
-    unsigned form = 0;
-    while (form < FORM_COUNT &&
-           (!options->format || strcmp(options->format, forms[form].name) != 0))
-        form++;
-    if (form == FORM_COUNT) {
-        const char *names[FORM_COUNT];
-        char meant[TRACE_MEANT_BYTES] = "";
-        for (unsigned i = 0; i < FORM_COUNT; i++)
-            names[i] = forms[i].name;
-        return haktrace_fail(
-            "expected --format=heaptrack, pprof, chrome, collapsed or csv, found %s%s",
-            options->format ? options->format : "none",
-            options->format ? trace_meant(meant, "", options->format, names, FORM_COUNT) : "");
-    }
+    unsigned form = haktrace_form(options->format, &forms[0].name, sizeof *forms, FORM_COUNT,
+                                  "heaptrack, pprof, chrome, collapsed or csv");
+    if (form == FORM_COUNT)
+        return HAKTRACE_USAGE;
     return haktrace_write_export(options, write_form, form);
 }

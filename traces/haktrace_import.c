@@ -6,7 +6,6 @@
 #include "haktrace_import.h"
 
 #include "hak_version.h"
-#include "nearest.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -22,6 +21,7 @@ static const struct {
     {"glibc", haktrace_import_glibc},
 };
 enum { FORM_COUNT = sizeof forms / sizeof *forms };
+_Static_assert(FORM_COUNT <= HAKTRACE_FORMS_MAX, "haktrace_form lists them");
 
 static int fail_memory(struct haktrace_import *import) {
     return trace_fail_file("import", &import->error, "out of memory");
@@ -220,20 +220,10 @@ static int run(struct haktrace_import *import, unsigned form) {
 int haktrace_import(const struct haktrace_options *options) {
     struct haktrace_import import = {.options = options,
                                      .output = options->output ? options->output : "trace.zst"};
-    unsigned form = 0;
-    while (form < FORM_COUNT &&
-           (!options->format || strcmp(options->format, forms[form].name) != 0))
-        form++;
-    if (form == FORM_COUNT) {
-        const char *names[FORM_COUNT];
-        char meant[TRACE_MEANT_BYTES] = "";
-        for (unsigned i = 0; i < FORM_COUNT; i++)
-            names[i] = forms[i].name;
-        return haktrace_fail(
-            "expected --format=heaptrack, android or glibc, found %s%s",
-            options->format ? options->format : "none",
-            options->format ? trace_meant(meant, "", options->format, names, FORM_COUNT) : "");
-    }
+    unsigned form = haktrace_form(options->format, &forms[0].name, sizeof *forms, FORM_COUNT,
+                                  "heaptrack, android or glibc");
+    if (form == FORM_COUNT)
+        return HAKTRACE_USAGE;
     int status = run(&import, form) ? haktrace_fail("%s", import.error.text) : HAKTRACE_OK;
     trace_live_free(&import.blocks);
     trace_live_free(&import.threads);
