@@ -188,7 +188,8 @@ static void put_back_if_wanted(struct mf2_state *state, struct MF2_ThreadPages *
 }
 
 uint32_t mf2_alloc_from_pages(struct mf2_state *state, struct MF2_ThreadPages *self,
-                              uint32_t class_index, void **blocks, uint32_t count) {
+                              uint32_t class_index, void **blocks, uint32_t count,
+                              enum mf2_source source) {
     struct mf2_bin *bin = &self->bins[class_index];
     uint32_t taken = 0;
     if (bin->active != &mf2_no_page)
@@ -198,7 +199,8 @@ uint32_t mf2_alloc_from_pages(struct mf2_state *state, struct MF2_ThreadPages *s
     enter_slow(state, self);
     // What there is may serve the rest; a page that nobody has used yet is for an empty hand only.
     while (taken < count) {
-        bool more = taken ? reuse(state, self, class_index) : refill(state, self, class_index);
+        bool more = taken || source == MF2_SOURCE_USED ? reuse(state, self, class_index)
+                                                       : refill(state, self, class_index);
         if (!more)
             break;
         taken += take_blocks(state, bin->active, blocks + taken, count - taken);
@@ -221,14 +223,14 @@ static MF2_NOINLINE void *mf2_alloc_slow(struct mf2_state *state, struct MF2_Thr
 }
 
 static void *alloc_of_class(struct mf2_state *state, struct MF2_ThreadPages *self,
-                            uint32_t class_index, bool *zeroed) {
+                            uint32_t class_index, bool exact, bool *zeroed) {
     struct mf2_front *front = &self->fronts[class_index + 1];
     *zeroed = false;
     void *block = mf2_front_pop(front);
     if (block)
         return block;
     if (front->end != self->bins[class_index].bottom)
-        return mf2_front_refill(state, self, class_index);
+        return mf2_front_refill(state, self, class_index, exact);
     block = take_block(state, self->bins[class_index].active, zeroed);
     return MF2_LIKELY(block != NULL) ? block : mf2_alloc_slow(state, self, class_index, zeroed);
 }
@@ -249,7 +251,7 @@ static void *alloc_once(struct mf2_state *state, struct MF2_ThreadPages *self, s
     struct MF2_ThreadPages *pages = mf2_thread_ensure(state, self);
     if (!pages) // every slot is taken: pages of its own for this block
         return mf2_large_alloc(state, self, bytes, alignment, zeroed);
-    return alloc_of_class(state, pages, class_plus_one - 1, zeroed);
+    return alloc_of_class(state, pages, class_plus_one - 1, alignment > MF2_UNIT_BYTES, zeroed);
 }
 
 // Before it says that there is no memory, what nobody uses but somebody keeps makes room.

@@ -13,6 +13,7 @@
 #define MF2_COUNTERS(X)                                                                          \
     X(slow_paths, "calls", "entries of mf2_alloc_slow")                                          \
     X(front_refills, "times", "empty fronts that got blocks from the depot or from pages")       \
+    X(front_borrowed, "blocks", "blocks of a larger class, taken before a page for this one")    \
     X(front_spills, "times", "full fronts that gave their older half to the depot or to pages")  \
     X(depot_put, "batches", "batches of blocks that fronts put into the depot")                  \
     X(depot_taken, "batches", "batches that fronts took from it")                                \

@@ -14,8 +14,9 @@
 
 #define FRONT_BEGIN  4                      // blocks that a front holds at first
 #define FRONT_BLOCKS (2 * MF2_BATCH_BLOCKS) // and at most: half of them are a batch
-#define FRONTS_PART  8          // of the held pages, all threads' fronts together may hold 1/8,
-#define FRONTS_LEAST (1u << 19) // but those of a thread at least so many bytes
+#define FRONTS_PART  8              // of the held pages, all threads' fronts together may hold 1/8,
+#define FRONTS_LEAST (1u << 19)     // but those of a thread at least so many bytes
+#define BORROW_LEAST MF2_LINK_BYTES // smaller blocks fill a page soon: not worth the slow path
 #define MUCH_PART    64 // of front_total: what is worth a look in fronts of a thread that sleeps
 
 // ---------------------------------------------------------------- layout
@@ -108,24 +109,67 @@ static uint32_t take_batch(struct mf2_state *state, struct MF2_ThreadPages *self
     return count;
 }
 
-void *mf2_front_refill(struct mf2_state *state, struct MF2_ThreadPages *self,
-                       uint32_t class_index) {
-    struct mf2_front *front = &self->fronts[class_index + 1];
+static uint32_t take_from_pages(struct mf2_state *state, struct MF2_ThreadPages *self,
+                                uint32_t class_index, enum mf2_source source) {
     void **bottom = self->bins[class_index].bottom;
+    void *blocks[MF2_BATCH_BLOCKS];
+    uint32_t half = room_of(self, class_index) / 2;
+    uint32_t count =
+        mf2_alloc_from_pages(state, self, class_index, blocks, half ? half : 1, source);
+    for (uint32_t i = 0; i < count; i++)
+        bottom[count - 1 - i] = blocks[i]; // the best on top
+    return count;
+}
+
+// Fills an empty front with what there is already, without memory of another page.
+static bool fill_again(struct mf2_state *state, struct MF2_ThreadPages *self,
+                       uint32_t class_index) {
+    uint32_t count = take_batch(state, self, class_index);
+    if (count == 0)
+        count = take_from_pages(state, self, class_index, MF2_SOURCE_USED);
+    self->fronts[class_index + 1].top = self->bins[class_index].bottom + count;
+    return count > 0;
+}
+
+// A block of a somewhat larger class that has one. While sizes come and go at random, each class
+// would else keep pages for the most blocks it ever had; so free ones serve whoever is short.
+static void *borrow(struct mf2_state *state, struct MF2_ThreadPages *self, uint32_t class_index) {
+    const struct mf2_geometry *geometry = state->geometry;
+    uint32_t bytes = geometry->block_bytes[class_index];
+    uint64_t most = bytes + (uint64_t)bytes * state->route.borrow / 100;
+    if (bytes < BORROW_LEAST)
+        return NULL;
+    for (uint32_t k = class_index + 1;
+         k < geometry->class_count && geometry->block_bytes[k] <= most; k++) {
+        struct mf2_front *front = &self->fronts[k + 1];
+        if (front->end == self->bins[k].bottom)
+            break; // larger classes have no front either
+        if (front->top != self->bins[k].bottom || fill_again(state, self, k)) {
+            self->counters.front_borrowed++;
+            return *--front->top;
+        }
+    }
+    return NULL;
+}
+
+void *mf2_front_refill(struct mf2_state *state, struct MF2_ThreadPages *self, uint32_t class_index,
+                       bool exact) {
+    struct mf2_front *front = &self->fronts[class_index + 1];
     self->counters.front_refills++;
     grow(state, self, class_index);
-    uint32_t count = take_batch(state, self, class_index);
-    if (count == 0) {
-        void *blocks[MF2_BATCH_BLOCKS];
-        uint32_t wanted = room_of(self, class_index) / 2;
-        count = mf2_alloc_from_pages(state, self, class_index, blocks, wanted ? wanted : 1);
-        for (uint32_t i = 0; i < count; i++)
-            bottom[count - 1 - i] = blocks[i]; // the best on top
+    bool filled = fill_again(state, self, class_index);
+    if (!filled && !exact) {
+        void *block = borrow(state, self, class_index);
+        if (block)
+            return block;
     }
-    if (count == 0)
-        return NULL;
-    front->top = bottom + count - 1;
-    return bottom[count - 1];
+    if (!filled) {
+        uint32_t count = take_from_pages(state, self, class_index, MF2_SOURCE_ANY);
+        if (count == 0)
+            return NULL;
+        front->top += count;
+    }
+    return *--front->top;
 }
 
 // ---------------------------------------------------------------- out

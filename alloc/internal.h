@@ -235,8 +235,10 @@ uint32_t mf2_front_capacity(const struct mf2_geometry *geometry, const struct mf
 uint64_t mf2_thread_bytes(const struct mf2_geometry *geometry, const struct mf2_route *route);
 // Makes all fronts of a thread that has got its slot.
 void mf2_front_begin(struct mf2_state *state, struct MF2_ThreadPages *self);
-// Blocks for an empty front that has room; one of them is returned, NULL: no memory.
-void *mf2_front_refill(struct mf2_state *state, struct MF2_ThreadPages *self, uint32_t class_index);
+// Blocks for an empty front that has room; one of them is returned, NULL: no memory. Unless it must
+// be of `exact`ly this class, it may be of a larger one, by the route's `borrow`.
+void *mf2_front_refill(struct mf2_state *state, struct MF2_ThreadPages *self, uint32_t class_index,
+                       bool exact);
 // Puts a block on a full front that has room, which grows, or gives blocks away.
 void mf2_front_spill(struct mf2_state *state, struct MF2_ThreadPages *self, uint32_t class_index,
                      void *block);
@@ -265,10 +267,15 @@ void mf2_free_to_pages(struct mf2_state *state, struct MF2_ThreadPages *self, ui
 
 // ---------------------------------------------------------------- alloc.c
 
+enum mf2_source {
+    MF2_SOURCE_USED, // pages of the class only
+    MF2_SOURCE_ANY,  // where they have no block, also a page that is new or was another class's
+};
 // Up to `count` blocks of one class from the pages, in the order in which they are best given out.
-// Returns how many; 0: no memory.
+// Returns how many; 0: there is none, or no memory.
 uint32_t mf2_alloc_from_pages(struct mf2_state *state, struct MF2_ThreadPages *self,
-                              uint32_t class_index, void **blocks, uint32_t count);
+                              uint32_t class_index, void **blocks, uint32_t count,
+                              enum mf2_source source);
 
 // ---------------------------------------------------------------- large.c: runs of pages
 

@@ -51,7 +51,7 @@ const struct mf2_route_preset mf2_route_presets[] = {
       .full = MF2_FULL_SHARED, .full_free = MF2_FULL_FREE_PENDING, .empty = MF2_EMPTY_RECYCLE,
       .scan = MF2_SCAN_MASK, .claim = 1, .must_reuse = 1, .notify = 1, .notify_shift = 3, .put_back = 1,
       .budget = 4, .idle_ns = 150000, .purge_ns = 200000000, .front = 262144,
-      .front_total = 4194304, .depot = 16777216}},
+      .front_total = 4194304, .depot = 16777216, .borrow = 25}},
 };
 // clang-format on
 const size_t mf2_route_preset_count = sizeof(mf2_route_presets) / sizeof(mf2_route_presets[0]);
@@ -99,6 +99,8 @@ static const struct switch_info switches[] = {
     NUMBER(front, 0, 16777216, "bytes of a class that a thread keeps before its pages, 0 = none"),
     NUMBER(front_total, 0, 1073741824, "bytes that the fronts of one thread may hold together"),
     NUMBER(depot, 0, 1073741824, "bytes of a class that wait in batches for any front, 0 = none"),
+    NUMBER(borrow, 0, 100,
+           "percent that a block may be larger, to be taken before a page is, 0 = no"),
     NUMBER(purge_ns, 0, 3600000000000ull, "free memory unused for so long is purged, ns, 0 = no"),
 };
 #define SWITCH_COUNT (sizeof(switches) / sizeof(switches[0]))

@@ -52,6 +52,8 @@ enum mf2_scan { MF2_SCAN_ALL, MF2_SCAN_MASK };
 //   depot           bytes of one class that may wait in batches for any thread's front, a 16th of
 //   it
 //                   where blocks have 1 KiB or more (depot.c); 0: none
+//   borrow          an empty front takes a free block of a class that is larger by so many percent
+//                   at most before a page is made for its own; blocks of 1 KiB and more; 0: no
 //   purge_ns        memory of free pages that was not needed for so long goes back to the OS, and
 //                   the fronts of threads that made no call for so long to their pages, by
 //                   the helper; 0: `recycle` keeps it, large blocks give it back when freed
@@ -73,6 +75,7 @@ struct mf2_route {
     uint8_t gate_idle;
     uint8_t gate_partial;
     uint8_t put_back;
+    uint8_t borrow; // 0..100
     uint8_t notify; // 1..255
     uint8_t notify_shift;
     uint16_t budget; // 1..65535

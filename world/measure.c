@@ -7,7 +7,7 @@
 //   H  pages held, read from MF2 after each operation
 //   F  fewest pages: per class ⌈live blocks ÷ capacity⌉, kept up to date by how full the class's
 //      last page would be; large blocks count their own pages. By what was asked for, not by where
-//      MF2 put it, so that F is the same under every route
+//      MF2 put it, so that F is the same under every route; one that borrows may hold fewer
 //   B  bytes asked for and live, ÷ page size
 //   C  classes that a living thread has ever allocated in, summed over threads
 //

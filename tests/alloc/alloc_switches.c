@@ -5,6 +5,7 @@
 // The plays are in the scenario geometry: pages of 4 KiB, four blocks of 1,000 bytes each. Threads
 // A, B, C act in turn, so that a play has one outcome; where a switch shows only between two
 // accesses, fibers and a strategy made for that place are used instead.
+#include "mf2.h"
 #include "state.h"
 #include "world_test.h"
 
@@ -307,6 +308,43 @@ START_TEST(helper) {
 }
 END_TEST
 
+// ---------------------------------------------------------------- fronts
+
+// Of a page of two blocks of 2,048 bytes one is free when a block of 1,000 is wanted first.
+static void *a_has_a_larger_block(void) {
+    act_as(A);
+    void *kept = mf2_malloc(2000), *freed = mf2_malloc(2000);
+    ck_assert_ptr_nonnull(kept);
+    mf2_free(freed);
+    return freed;
+}
+static void a_wants_a_smaller_one(void) {
+    a_has_a_larger_block();
+    one();
+}
+static void a_wants_a_smaller_one_aligned(void) {
+    a_has_a_larger_block();
+    ck_assert_ptr_nonnull(mf2_aligned_alloc(1024, BLOCK));
+}
+static void a_wants_it_back_as_what_it_was(void) {
+    void *larger = a_has_a_larger_block();
+    void *borrowed = mf2_malloc(BLOCK);
+    ck_assert_ptr_eq(borrowed, larger);
+    ck_assert_uint_eq(mf2_usable_size(borrowed), 2048);
+    mf2_free(borrowed);
+    ck_assert_ptr_eq(mf2_malloc(2000), larger);
+}
+#define FRONTS "best,front=4096,front_total=16384,depot=0"
+START_TEST(borrow) {
+    DIFFER(FRONTS ",borrow=100", FRONTS ",borrow=0", a_wants_a_smaller_one, front_borrowed, 1, 0);
+    DIFFER(FRONTS ",borrow=100", FRONTS ",borrow=99", a_wants_a_smaller_one, new_page_count, 1, 2);
+    // A larger block need not stand where a smaller one would.
+    DIFFER(FRONTS ",borrow=100", FRONTS ",borrow=0", a_wants_a_smaller_one_aligned, new_page_count,
+           2, 2);
+    played(FRONTS ",borrow=100", a_wants_it_back_as_what_it_was);
+}
+END_TEST
+
 // ---------------------------------------------------------------- switches between two accesses
 //
 // A log of the points of fiber `watched`, in order, and a strategy that lets others run when a
@@ -428,4 +466,4 @@ START_TEST(reenqueue) {
 END_TEST
 
 CHECK_MAIN("alloc_switches", drain, notify, must_reuse, budget, full_free, partial, orphans, empty,
-           gates, helper, claim, protocol, scan, reenqueue)
+           gates, helper, borrow, claim, protocol, scan, reenqueue)
