@@ -8,6 +8,7 @@
 #include "haktrace_export.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { BATCH_EVENTS = 1024, STEPS_MAX = 4000 };
@@ -19,6 +20,7 @@ struct chrome {
     uint64_t bytes, objects, bytes_max, objects_max, begun_bytes;
     uint64_t *thread_begin; // tick of the thread's first event + 1
     uint64_t *thread_end;   // of its last event, or its exit
+    bool *thread_named;
 };
 
 static double microseconds(const struct chrome *chrome, uint64_t ticks) {
@@ -113,17 +115,26 @@ static void write_names(struct chrome *chrome) {
         json_array_foreach(json_object_get(info, "threads"), k, row) {
             const char *name = json_string_value(json_object_get(row, "name"));
             json_t *thread = json_object_get(row, "thread");
-            if (name && json_is_integer(thread))
-                write_thread_name(chrome, json_integer_value(thread), name);
+            json_int_t number = json_integer_value(thread);
+            if (!name || !json_is_integer(thread) || number < 0 ||
+                number >= chrome->export->reading.summary.threads || chrome->thread_named[number])
+                continue;
+            write_thread_name(chrome, number, name);
+            chrome->thread_named[number] = true;
         }
         json_decref(info);
     }
 }
 
+// A row without a name would be called by its bare number, or not at all.
 static void write_spans(struct chrome *chrome) {
     for (uint32_t i = 0; i < chrome->export->reading.summary.threads; i++) {
         if (!chrome->thread_begin[i])
             continue;
+        char number[32];
+        snprintf(number, sizeof number, "thread %u", i);
+        if (!chrome->thread_named[i])
+            write_thread_name(chrome, i, number);
         double begin = microseconds(chrome, chrome->thread_begin[i] - 1);
         double end = microseconds(chrome, chrome->thread_end[i]);
         begin_event(chrome);
@@ -165,9 +176,10 @@ int haktrace_export_chrome(struct haktrace_export *export) {
         .step_ticks = export->reading.check.duration_ticks / STEPS_MAX + 1,
         .thread_begin = calloc(threads, sizeof *chrome.thread_begin),
         .thread_end = calloc(threads, sizeof *chrome.thread_end),
+        .thread_named = calloc(threads, sizeof *chrome.thread_named),
     };
     int status = -1;
-    if (!chrome.thread_begin || !chrome.thread_end) {
+    if (!chrome.thread_begin || !chrome.thread_end || !chrome.thread_named) {
         trace_report_file("export", &export->error, "out of memory");
     } else if (find_spans(&chrome) == 0) {
         haktrace_output_text(&export->output, "{\"displayTimeUnit\":\"ms\",\"traceEvents\":[");
@@ -181,5 +193,6 @@ int haktrace_export_chrome(struct haktrace_export *export) {
     }
     free(chrome.thread_begin);
     free(chrome.thread_end);
+    free(chrome.thread_named);
     return status;
 }

@@ -5,7 +5,7 @@
 //     X COMMAND             i ADDRESS MODULE [FUNCTION FILE LINE]   places, from 1
 //     I PAGESIZE PAGES      t PLACE PARENT                  stacks, from 1; 0 is none
 //     c MILLISECONDS        a SIZE STACK                    kinds of allocation, from 0
-//                           + KIND    - KIND                begin and end of a block
+//     R PAGES               + KIND    - KIND                resident then; begin and end of a block
 //
 // Nodes of the trace's stack tree are heaptrack's stacks, one to one.
 #include "haktrace_export.h"
@@ -30,7 +30,7 @@ struct heaptrack {
     uint32_t kind_count, kind_capacity;
     uint32_t *slots; // hash table of kind numbers + 1
     uint32_t slot_count;
-    uint64_t milliseconds;
+    uint64_t milliseconds, page_size;
 };
 
 static int fail_memory(struct heaptrack *heaptrack) {
@@ -137,7 +137,6 @@ static void write_head(struct heaptrack *heaptrack) {
     json_t *meta = export->reading.meta;
     json_t *command = json_object_get(meta, "command"), *argument;
     const char *program = json_string_value(json_object_get(meta, "program"));
-    json_int_t page_size = json_integer_value(json_object_get(meta, "page_size"));
     size_t i;
     haktrace_output_text(output, "v 10400 3\nX");
     if (!json_is_array(command))
@@ -148,20 +147,24 @@ static void write_head(struct heaptrack *heaptrack) {
         for (; *text; text++)
             haktrace_output_bytes(output, (unsigned char)*text < ' ' ? "?" : text, 1);
     }
-    haktrace_output_text(output, "\nI %" PRIx64 " 0\n",
-                         page_size > 0 ? (uint64_t)page_size : UINT64_C(4096));
+    haktrace_output_text(output, "\nI %" PRIx64 " 0\n", heaptrack->page_size);
 }
 
 // ---------------------------------------------------------------- blocks
 
-static int write_life(void *self, const struct haktrace_life *life) {
-    struct heaptrack *heaptrack = self;
+static void write_time(struct heaptrack *heaptrack, uint64_t ticks) {
     struct haktrace_export *export = heaptrack->export;
     uint64_t milliseconds =
-        (uint64_t)((double)life->time_ticks * (double)export->reading.summary.tick_ns / 1e6);
+        (uint64_t)((double)ticks * (double)export->reading.summary.tick_ns / 1e6);
     if (milliseconds != heaptrack->milliseconds)
         haktrace_output_text(&export->output, "c %" PRIx64 "\n", milliseconds);
     heaptrack->milliseconds = milliseconds;
+}
+
+static int write_life(void *self, const struct haktrace_life *life) {
+    struct heaptrack *heaptrack = self;
+    struct haktrace_export *export = heaptrack->export;
+    write_time(heaptrack, life->time_ticks);
     if (!life->ends) {
         int64_t kind = kind_of(heaptrack, life->size, life->stack);
         if (kind < 0)
@@ -172,8 +175,22 @@ static int write_life(void *self, const struct haktrace_life *life) {
     return 0;
 }
 
+// It counts at the time written last: within a millisecond or so of its own.
+static int write_process(void *self, const struct trace_side *rows, size_t count,
+                         struct trace_error *error) {
+    struct heaptrack *heaptrack = self;
+    (void)error;
+    for (size_t i = 0; i < count; i++)
+        if (rows[i].kind == TRACE_SIDE_PROCESS)
+            haktrace_output_text(&heaptrack->export->output, "R %" PRIx64 "\n",
+                                 rows[i].values[TRACE_PROCESS_RSS] / heaptrack->page_size);
+    return 0;
+}
+
 int haktrace_export_heaptrack(struct haktrace_export *export) {
-    struct heaptrack heaptrack = {.export = export};
+    json_int_t page_size = json_integer_value(json_object_get(export->reading.meta, "page_size"));
+    struct heaptrack heaptrack = {.export = export,
+                                  .page_size = page_size > 0 ? (uint64_t)page_size : 4096};
     heaptrack.module_strings =
         calloc((size_t) export->reading.summary.modules + 1, sizeof *heaptrack.module_strings);
     int status = -1;
@@ -181,11 +198,13 @@ int haktrace_export_heaptrack(struct haktrace_export *export) {
         fail_memory(&heaptrack);
     } else {
         write_head(&heaptrack);
+        trace_reader_visit_sides(export->reading.reader, write_process, &heaptrack);
         status =
             write_stacks(&heaptrack) || haktrace_follow_lives(export->reading.reader, write_life,
                                                               &heaptrack, &export->error)
                 ? -1
                 : 0;
+        trace_reader_visit_sides(export->reading.reader, NULL, NULL);
     }
     free(heaptrack.module_strings);
     free(heaptrack.kinds);

@@ -8,6 +8,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 // Field numbers of profile.proto.
 enum {
@@ -88,19 +89,36 @@ static uint64_t write_value_type(struct pprof *pprof, const char *type, const ch
     return type_string;
 }
 
+static void write_mapping(struct pprof *pprof, uint32_t module) {
+    struct haktrace_frames *frames = &pprof->export->frames;
+    uint64_t name = write_string(pprof, haktrace_module_text(frames, module, "name"));
+    uint64_t build_id = write_string(pprof, haktrace_module_text(frames, module, "build_id"));
+    put_number(pprof, &pprof->message, MAPPING_ID, module);
+    put_number(pprof, &pprof->message, MAPPING_START, module * MODULE_STRIDE);
+    put_number(pprof, &pprof->message, MAPPING_LIMIT, (module + 1) * MODULE_STRIDE);
+    put_number(pprof, &pprof->message, MAPPING_FILENAME, name);
+    put_number(pprof, &pprof->message, MAPPING_BUILD_ID, build_id);
+    put_number(pprof, &pprof->message, MAPPING_HAS_FUNCTIONS, 1);
+    write_message(pprof, PROFILE_MAPPING);
+}
+
+// The program's own module, 0 if no stack went through it.
+static uint32_t main_module(struct haktrace_export *export) {
+    const char *program = json_string_value(json_object_get(export->reading.meta, "program"));
+    for (uint32_t i = 1; program && i <= export->reading.summary.modules; i++)
+        if (strcmp(haktrace_module_text(&export->frames, i, "name"), program) == 0)
+            return i;
+    return 0;
+}
+
+// The program comes first: that one pprof names in its headings.
 static void write_mappings(struct pprof *pprof) {
-    for (uint32_t i = 1; i <= pprof->export->reading.summary.modules; i++) {
-        struct haktrace_frames *frames = &pprof->export->frames;
-        uint64_t name = write_string(pprof, haktrace_module_text(frames, i, "name"));
-        uint64_t build_id = write_string(pprof, haktrace_module_text(frames, i, "build_id"));
-        put_number(pprof, &pprof->message, MAPPING_ID, i);
-        put_number(pprof, &pprof->message, MAPPING_START, i * MODULE_STRIDE);
-        put_number(pprof, &pprof->message, MAPPING_LIMIT, (i + 1) * MODULE_STRIDE);
-        put_number(pprof, &pprof->message, MAPPING_FILENAME, name);
-        put_number(pprof, &pprof->message, MAPPING_BUILD_ID, build_id);
-        put_number(pprof, &pprof->message, MAPPING_HAS_FUNCTIONS, 1);
-        write_message(pprof, PROFILE_MAPPING);
-    }
+    uint32_t first = main_module(pprof->export);
+    if (first)
+        write_mapping(pprof, first);
+    for (uint32_t i = 1; i <= pprof->export->reading.summary.modules; i++)
+        if (i != first)
+            write_mapping(pprof, i);
 }
 
 static void write_place(struct pprof *pprof, uint32_t place) {

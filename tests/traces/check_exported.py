@@ -1,6 +1,6 @@
-"""Exports of `haktrace export` against the trace's own figures (info --json, dump --json).
+"""Exports of `haktrace export` against the trace's own figures (info --json, dump --json [--memory]).
 
-Usage: check_exported.py NAME...   with NAME.info, NAME.dump and NAME.{csv,chrome,...} in the folder.
+Usage: check_exported.py NAME...   with NAME.info, NAME.dump NAME.memory and NAME.{csv,chrome,...} in the folder.
 """
 
 import collections
@@ -79,10 +79,17 @@ def check_chrome(name, info, sums, threads):
     objects = max(event["args"]["objects"] for event in events if event["name"] == "live objects")
     assert objects == info["peak_live_objects"]
     assert {event["tid"] for event in events if event["ph"] == "X"} == threads
+    named = [event["tid"] for event in events if event["name"] == "thread_name"]
+    assert set(named) >= threads and len(named) == len(set(named)), named
 
 
-def check_heaptrack(name, info, sums):
-    kinds, live, peak, begun = [], 0, 0, 0
+def resident_pages(name):
+    samples = [json.loads(line) for line in open(name + ".memory")]
+    return [sample["rss"] // 4096 for sample in samples if sample["kind"] == "process"]
+
+
+def check_heaptrack(name, info, sums, resident):
+    kinds, live, peak, begun, pages = [], 0, 0, 0, []
     for line in open(name + ".heaptrack"):
         mode, *fields = line.split()
         if mode == "a":
@@ -92,8 +99,11 @@ def check_heaptrack(name, info, sums):
             begun += 1
         elif mode == "-":
             live -= kinds[int(fields[0], 16)]
+        elif mode == "R":
+            pages.append(int(fields[0], 16))
         peak = max(peak, live)
     assert (live, peak, begun) == (sums.live_bytes, info["peak_live_bytes"], sums.begun)
+    assert pages == resident, (pages, resident)
 
 
 def fields_of(message):
@@ -132,7 +142,7 @@ def varints(data):
             value = shift = 0
 
 
-def check_pprof(name, sums):
+def check_pprof(name, info, sums):
     messages = collections.defaultdict(list)
     for field, value in fields_of(open(name + ".pprof", "rb").read()):
         messages[field].append(value)
@@ -141,6 +151,8 @@ def check_pprof(name, sums):
     functions = {(fields := dict(fields_of(message)))[1]: strings[fields[2]] for message in messages[5]}
     places = {(fields := dict(fields_of(message)))[1]: functions[dict(fields_of(fields[4]))[1]] for message in messages[4]}
     mappings = {dict(fields_of(message))[1] for message in messages[3]}
+    modules = [strings[dict(fields_of(message))[5]] for message in messages[3]]
+    assert info["program"] not in modules or modules[0] == info["program"], modules
     assert all(dict(fields_of(message)).get(2) in mappings | {None} for message in messages[4])
     totals, found = [0] * 4, collections.Counter()
     for message in messages[2]:
@@ -162,5 +174,5 @@ for trace in sys.argv[1:]:
     check_csv(trace, events)
     check_collapsed(trace, sums)
     check_chrome(trace, info, sums, {event["thread"] for event in events})
-    check_heaptrack(trace, info, sums)
-    check_pprof(trace, sums)
+    check_heaptrack(trace, info, sums, resident_pages(trace))
+    check_pprof(trace, info, sums)

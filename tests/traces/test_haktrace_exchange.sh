@@ -21,16 +21,18 @@ refuse() {
 "$sample" good.zst 8 || fail "no sample"
 cp "$corpus/pbzip2.zst" .
 "$haktrace" window -o larson.zst 50000..54000 "$corpus/larson.zst" >out || fail "no larson"
-for trace in good larson pbzip2; do
+"$haktrace" window -o redis.zst 80000..84000 "$corpus/redis.zst" >out || fail "no redis"
+for trace in good larson pbzip2 redis; do
     "$haktrace" info --json $trace.zst >$trace.info || fail "info $trace"
     "$haktrace" dump --json --stacks $trace.zst >$trace.dump || fail "dump $trace"
+    "$haktrace" dump --json --memory $trace.zst >$trace.memory || fail "dump --memory $trace"
     for form in heaptrack pprof chrome collapsed csv; do
         run "$haktrace" export --format=$form -o $trace.$form $trace.zst
         "$haktrace" export --format=$form $trace.zst | cmp - $trace.$form ||
             fail "$form of $trace: standard output differs from the file"
     done
 done
-"$HAK_PYTHON" "$HAK_SOURCE_DIR/tests/traces/check_exported.py" good larson pbzip2 ||
+"$HAK_PYTHON" "$HAK_SOURCE_DIR/tests/traces/check_exported.py" good larson pbzip2 redis ||
     fail "exports do not agree with the traces"
 refuse "expected --format=heaptrack, pprof, chrome, collapsed or csv, found none" \
     "$haktrace" export good.zst
