@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""The recipes of doc/recipes.md: run as they stand, and compared with what the page says comes out.
+"""The recipes of doc/recipes.md and doc/viewers.md: run as they stand, and compared with what the page says comes out.
 
 A ```console block holds commands (`$ `), what they print, and `[exit status N]` where that is not 0;
 `...` stands for any lines. Compared are the words: numbers, and the code of sites, differ between
-versions and machines. `--write` puts what comes out now into the page.
+versions and machines. `--write` puts what comes out now into the pages.
 """
 import os
 import re
@@ -12,14 +12,14 @@ import sys
 
 SOURCE = os.environ.get("HAK_SOURCE_DIR") or os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BIN = os.environ.get("HAK_BIN_DIR") or os.path.join(SOURCE, "build/release/bin")
-PAGE = os.path.join(SOURCE, "doc/recipes.md")
+PAGES = [os.path.join(SOURCE, "doc", name) for name in ("recipes.md", "viewers.md")]
 BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
 SECONDS_MAX = 300  # ends a recipe that hangs
 
 
-def blocks():
-    """[(start, end, [(command, expected text)])] of the page."""
-    with open(PAGE, encoding="utf-8") as file:
+def blocks(page):
+    """The text, and [(start, end, [(command, expected text)])] of it."""
+    with open(page, encoding="utf-8") as file:
         text = file.read()
     found = []
     for match in BLOCK.finditer(text):
@@ -65,16 +65,14 @@ def words(text):
     return re.sub(r"(N )*N\b", "N", " ".join(text.replace("N", " N ").split()))
 
 
-def write():
+def write(page):
     """Puts today's outputs into the page."""
-    text, found = blocks()
-    for start, end, steps in reversed(found):
-        block = ""
-        outputs = [(command, run(command)) for command, _ in steps]
-        for command, output in outputs:
-            block += f"$ {command}\n" + (output + "\n" if output else "")
+    text, found = blocks(page)
+    outputs = [[(command, run(command)) for command, _ in steps] for _, _, steps in found]
+    for (start, end, _), said in reversed(list(zip(found, outputs))):
+        block = "".join(f"$ {command}\n" + (output + "\n" if output else "") for command, output in said)
         text = text[:start] + block + text[end:]
-    with open(PAGE, "w", encoding="utf-8") as file:
+    with open(page, "w", encoding="utf-8") as file:
         file.write(text)
 
 
@@ -84,4 +82,5 @@ if __name__ == "__main__":
     if os.listdir("."):
         sys.exit("recipes.py: an empty folder to run in expected")
     prepare()
-    write()
+    for each in PAGES:
+        write(each)
