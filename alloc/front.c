@@ -227,6 +227,7 @@ void mf2_front_end(struct mf2_state *state, struct MF2_ThreadPages *self) {
 }
 
 void mf2_front_empty(struct mf2_state *state, struct MF2_ThreadPages *thread) {
+    mf2_works_on(thread->fronts);
     for (uint32_t k = 0; k < state->geometry->class_count; k++) {
         struct mf2_front *front = &thread->fronts[k + 1];
         uint32_t count = (uint32_t)(front->top - thread->bins[k].bottom);

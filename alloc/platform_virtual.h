@@ -123,17 +123,23 @@ static inline struct mf2_state *mf2_state_ensure(void) {
 struct MF2_ThreadPages *mf2_self(void);
 struct MF2_ThreadPages *mf2_own(void);
 void mf2_self_set(struct MF2_ThreadPages *thread);
-void mf2_self_restore(struct MF2_ThreadPages *own);
+void mf2_virtual_self_restore(struct MF2_ThreadPages *own, const struct mf2_site *site);
+#define mf2_self_restore(own)                                                                      \
+    mf2_virtual_self_restore(own, MF2_SITE(MF2_POINT_PLAIN_WRITE, MF2_PLAIN, #own))
 // Between two points nobody else runs: what the fast path says could not be seen.
 #define mf2_busy_begin_fast() ((void)0)
 #define mf2_busy_end_fast()   ((void)0)
-void mf2_busy_begin(void);
+// A point where somebody could see it: on routes that watch.
+void mf2_virtual_busy_begin(const struct mf2_site *site);
+#define mf2_busy_begin() mf2_virtual_busy_begin(MF2_SITE(MF2_POINT_PLAIN_WRITE, MF2_PLAIN, "busy"))
 void mf2_busy_end(void);
 static inline bool mf2_seat_is_there(struct MF2_ThreadPages *thread) {
     (void)thread;
     return true;
 }
-void mf2_seat_watch(struct MF2_ThreadPages *thread);
+void mf2_virtual_seat_watch(struct MF2_ThreadPages *thread, const struct mf2_site *site);
+#define mf2_seat_watch(thread)                                                                     \
+    mf2_virtual_seat_watch(thread, MF2_SITE(MF2_POINT_PLAIN_WRITE, MF2_PLAIN, #thread))
 bool mf2_seat_busy(struct MF2_ThreadPages *thread);
 
 // All metadata is memory from the start, for a copy of it is a snapshot.

@@ -50,8 +50,10 @@ struct MF2_ThreadPages *mf2_enter(void) {
     for (;;) {
         mf2_busy_begin();
         struct MF2_ThreadPages *self = mf2_self();
-        if (MF2_LIKELY(self != &mf2_watched_thread))
+        if (MF2_LIKELY(self != &mf2_watched_thread)) {
+            mf2_works_on(self->fronts);
             return self;
+        }
         mf2_busy_end();
         wake(mf2_own());
     }

@@ -14,8 +14,9 @@ enum {
     COMMIT_FAILS = 8,
     HELPER_FAILS = 4,
     WAIT_ENDS = 8,
-    WAITER_WAKES = 64, // at any point, where somebody waits
-    CLOCK_JUMPS = 8,   // where the clock is read
+    WAITER_WAKES_LOG2_MIN = 2, // 2^this and more, as drawn for the run: at any point, where
+    WAITER_WAKES_LOG2_MAX = 6, // somebody waits
+    CLOCK_JUMPS = 8,           // where the clock is read
 };
 
 // A fiber that waits on a futex stands at its wait and cannot run.
@@ -76,11 +77,20 @@ static uint32_t outcome_of(uint64_t drawn, const struct world_point *access) {
     }
 }
 
+// In some runs time flies, and who sleeps is soon awake.
+void replay_environment_begin(struct replay_strategist *strategist) {
+    uint32_t log2 =
+        WAITER_WAKES_LOG2_MIN +
+        replay_random_below(strategist, WAITER_WAKES_LOG2_MAX - WAITER_WAKES_LOG2_MIN + 1);
+    strategist->waiter_wakes = 1u << log2;
+}
+
 void replay_environment_choose(struct replay_strategist *strategist, struct world *world,
                                struct world_choice *choice) {
     uint32_t waiter;
     uint64_t drawn = replay_random(strategist); // one draw a point, different bits for each chance
-    if (MF2_UNLIKELY(comes(drawn, WAITER_WAKES)) && find_waiter(strategist, world, &waiter)) {
+    if (MF2_UNLIKELY(comes(drawn, strategist->waiter_wakes)) &&
+        find_waiter(strategist, world, &waiter)) {
         choice->fiber = waiter;
         choice->outcome = end_of_wait(drawn >> 8, world_point_of(world, waiter));
         return;

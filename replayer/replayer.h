@@ -142,6 +142,7 @@ struct replay_strategist {
     // Choices beside threads (environment.c).
     bool environment;                 // may be chosen at all
     bool surprises;                   // are chosen in this run
+    uint32_t waiter_wakes;            // points, of which one wakes somebody who waits
     bool older_stores;                // memory may show them
     uint32_t stale_once_in;           // loads that may read an older store and draw which
     struct replay_coverage *coverage; // NULL: nobody asks about this run
@@ -235,6 +236,7 @@ void replay_exhaustive_ready(void *self, struct world *world, uint32_t fiber);
 
 // Puts the environment's choice for the fiber chosen into *choice, or another fiber that waits and
 // is made to go on.
+void replay_environment_begin(struct replay_strategist *strategist); // of a run
 void replay_environment_choose(struct replay_strategist *strategist, struct world *world,
                                struct world_choice *choice);
 

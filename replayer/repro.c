@@ -152,6 +152,7 @@ static int play(struct repro *repro) {
                                           .stamps = true,
                                           .brief = true,
                                           .clock_follows_trace = true,
+                                          .rests = repro->input.scenario != NULL,
                                           .on_operation = replay_timeline_note,
                                           .on_operation_self = &repro->timeline,
                                           .next_operations = repro->strategist.next_operations};

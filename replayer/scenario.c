@@ -23,6 +23,7 @@ enum {
     ALIGN_LOG2_MAX = 16
 };
 #define SIZE_BYTES_MAX (UINT64_C(1) << 32)
+#define SLEEP_NS_MAX   UINT64_C(1000000000000)
 #define NO_INDEX       UINT32_MAX
 
 struct thread {
@@ -45,7 +46,7 @@ struct object {
 struct written {
     uint32_t thread, peer, object, new_object;
     uint32_t following; // the thread's next one
-    uint64_t size;
+    uint64_t size, sleep_ns;
     unsigned line;
     uint8_t op, align_log2;
 };
@@ -308,6 +309,7 @@ static bool parse_peer(struct parser *parser, const char *word, uint8_t op) {
 
 static bool parse_operation(struct parser *parser, char **words, unsigned count) {
     struct range used;
+    uint64_t sleep_ns;
     if (parser->thread == NO_INDEX)
         return refuse(parser, "expected a line \"thread NAME\" before the first operation");
     if (count >= 3 && strcmp(words[1], "=") == 0)
@@ -324,10 +326,14 @@ static bool parse_operation(struct parser *parser, char **words, unsigned count)
         return write_operation(parser, (struct written){.op = PROGRAM_EXIT});
     if (count == 1 && strcmp(words[0], "nothing") == 0)
         return write_operation(parser, (struct written){.op = PROGRAM_NOTHING});
-    return refuse(parser,
-                  "expected thread, create, join, exit, free, usable, nothing or NAME = ..., "
-                  "found \"%s\"",
-                  words[0]);
+    if (count == 2 && strcmp(words[0], "sleep") == 0)
+        return parse_size(parser, words[1], SLEEP_NS_MAX, &sleep_ns) &&
+               write_operation(parser, (struct written){.op = PROGRAM_SLEEP, .sleep_ns = sleep_ns});
+    return refuse(
+        parser,
+        "expected thread, create, join, exit, free, usable, nothing, sleep or NAME = ..., "
+        "found \"%s\"",
+        words[0]);
 }
 
 static bool parse_thread(struct parser *parser, const char *name) {
@@ -446,7 +452,8 @@ static void emit_written(struct replay_scenario *scenario, const struct written 
         op == PROGRAM_REALLOC ? scenario->objects[operation->new_object].number : 0;
     emit(scenario, (struct program_operation){.object = object,
                                               .new_object = new_object,
-                                              .size = operation->size,
+                                              .size = op == PROGRAM_SLEEP ? operation->sleep_ns
+                                                                          : operation->size,
                                               .thread = operation->thread,
                                               .peer = operation->peer,
                                               .op = op,

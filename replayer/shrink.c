@@ -171,6 +171,9 @@ static void print_operation(FILE *out, const struct shrinking *shrinking,
     case PROGRAM_EXIT:
         fprintf(out, "; exit");
         break;
+    case PROGRAM_SLEEP:
+        fprintf(out, "; sleep %" PRIu64, o->size);
+        break;
     default:
         break; // START is implied by CREATE; NOTHING does nothing
     }

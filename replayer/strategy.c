@@ -168,6 +168,8 @@ static void explorer_begin(void *self, struct world *world, uint64_t seed) {
     // Every second run is one without surprises: most bugs need none, and are found sooner so.
     strategist->surprises =
         strategist->environment && strategist->plays->searches && replay_once_in(strategist, 2);
+    if (strategist->surprises)
+        replay_environment_begin(strategist);
     if (strategist->older_stores)
         strategist->stale_once_in = 1u << replay_random_below(strategist, STALE_LOG2_MAX + 1);
     strategist->plain = !strategist->surprises && !strategist->older_stores &&

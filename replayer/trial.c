@@ -36,6 +36,7 @@ bool replay_trial_open(struct replay_trial *trial, const struct replay_input *in
                                  .stamps = true,
                                  .brief = true,
                                  .clock_follows_trace = true,
+                                 .rests = input->scenario != NULL,
                                  .stop = &replay_os_interrupted,
                                  .next_operations = trial->strategist.next_operations};
     return true;

@@ -501,6 +501,7 @@ bool mf2_virtual_cas(void *address, unsigned bytes, void *expected, uint64_t val
     uint64_t found = read_memory(address, bytes);
     uint64_t wanted = read_memory(expected, bytes);
     bool swaps = found == wanted && world->running->outcome != WORLD_OUTCOME_FAIL;
+    world->cas_failed |= found == wanted && !swaps;
     if (MF2_UNLIKELY(world->has_views)) {
         swaps = cas_by_views(world, address, bytes, wanted, value, swaps, &found, site);
     }
@@ -582,18 +583,31 @@ struct MF2_ThreadPages *mf2_self(void) {
 }
 void mf2_self_set(struct MF2_ThreadPages *thread) {
     world_here->self = thread;
-    mf2_busy_begin(); // a thread gets its pages in the middle of a call
+    if (thread->slot != MF2_SLOT_NONE) {
+        thread->busy = true; // a thread gets its pages in the middle of a call
+    }
 }
-void mf2_self_restore(struct MF2_ThreadPages *own) {
+
+// Nobody hides a thread again before it has restored itself, nor the other way round. Its own looks
+// at `hidden` race with the helper by design: watch.c.
+void mf2_virtual_self_restore(struct MF2_ThreadPages *own, const struct mf2_site *site) {
+    if (world_here->has_views) {
+        world_views_plain(world_here, &own->hidden, true, site);
+    }
     own->hidden = false;
 }
 
 // A thread without pages of its own has no seat, and needs none.
-void mf2_busy_begin(void) {
-    struct MF2_ThreadPages *own = world_here->self;
-    if (own->slot != MF2_SLOT_NONE) {
-        own->busy = true;
+void mf2_virtual_busy_begin(const struct mf2_site *site) {
+    struct world *world = world_here;
+    struct MF2_ThreadPages *own = world->self;
+    if (own->slot == MF2_SLOT_NONE) {
+        return;
     }
+    if (world->interleaves && world->mf2->watching && world->options.mf2.route.purge_ns) {
+        arrive(world, &own->busy, sizeof own->busy, true, site);
+    }
+    own->busy = true;
 }
 void mf2_busy_end(void) {
     struct MF2_ThreadPages *own = world_here->self;
@@ -601,13 +615,38 @@ void mf2_busy_end(void) {
         own->busy = false;
     }
 }
-void mf2_seat_watch(struct MF2_ThreadPages *thread) {
+
+// A seat is its thread's own memory and goes when mf2_thread_exit has returned.
+static bool has_seat(const struct world *world, const struct MF2_ThreadPages *thread) {
+    bool found = world->self == thread; // who looks where there is no helper
+    for (uint32_t i = 0; i < world->spawned && !found; i++) {
+        found = world->fibers[i].self == thread;
+    }
+    return found;
+}
+
+static void check_seat(struct world *world, const struct MF2_ThreadPages *thread) {
+    if (world->interleaves && !has_seat(world, thread)) {
+        world_violate(world, WORLD_ORACLE_ONE_OWNER,
+                      "what thread %u had of its own is looked at or written, and it has ended",
+                      mf2_slot_of_thread(world->mf2, thread));
+    }
+}
+
+void mf2_virtual_seat_watch(struct MF2_ThreadPages *thread, const struct mf2_site *site) {
+    struct world *world = world_here;
+    arrive(world, &thread->hidden, sizeof thread->hidden, true, site);
+    check_seat(world, thread);
+    if (world->has_views) {
+        world_views_plain(world, &thread->hidden, true, site);
+    }
     thread->hidden = true;
 }
 
 // The end of a call is a release, and this acquires it. Which fiber has these pages does not
 // matter: mf2_fence_all has ordered what all have done, and nobody has run since.
 bool mf2_seat_busy(struct MF2_ThreadPages *thread) {
+    check_seat(world_here, thread);
     return thread->busy;
 }
 
@@ -659,7 +698,7 @@ void mf2_virtual_futex_wait(mf2_atomic_u32 *word, uint32_t expected, uint64_t ti
         world_clock_advance(world, deadline_ns);
         return;
     }
-    world_wait_on(world, fiber, word, deadline_ns);
+    world_wait_on(world, fiber, word, expected, deadline_ns);
     world_block(world);
 }
 
@@ -708,7 +747,9 @@ void world_block(struct world *world) {
         return;
     }
     if (program_is_over(world)) {
-        world_end_run(world, world->stopping ? WORLD_VIOLATION : WORLD_DONE);
+        world->end = world->stopping ? WORLD_VIOLATION : WORLD_DONE;
+        run_fiber(world, &world->root);
+        return; // the helper's wait is over, after the run (rest.c)
     }
     if (world->stopping) {
         end_in_violation(world);

@@ -132,6 +132,11 @@ static bool is_marked(const struct world *world, const struct MidPage *page) {
     return is_word(world) ? page->word.value >> 33 & 1 : page->in_remote_pending.value;
 }
 
+// Every block that was in use when the page was put away is free; protocol `word` alone says so.
+static bool bears_emptied(const struct MidPage *page) {
+    return page->word.value >> 34 & 1;
+}
+
 static uint16_t link_of(const struct world *world, uint32_t number, uint16_t unit) {
     const struct MidPage *page = &world->mf2->pages[number];
     if (!page->links_inside) {
@@ -353,6 +358,11 @@ static uint32_t remotes_to_tell(struct world *world, uint32_t number) {
     return pushed > counted ? pushed : counted;
 }
 
+// Blocks that whoever held the page has left free.
+static uint32_t local_free(const struct MidPage *page) {
+    return (uint32_t)(page->capacity - page->used);
+}
+
 static bool check_page_is_known(struct world *world, uint32_t number) {
     const struct MidPage *page = &world->mf2->pages[number];
     uint8_t marks = world->oracle_memory->marks[number];
@@ -367,6 +377,15 @@ static bool check_page_is_known(struct world *world, uint32_t number) {
                       "page %u is marked as pending and on no queue: nobody will be told of its "
                       "remote frees",
                       number);
+        return false;
+    }
+    bool stays = page->state == MF2_PAGE_ORPHAN && strands_orphans(world);
+    // A strong compare-and-swap, which MF2 asks for, does not fail for no reason.
+    bool excused = stays || world->cas_failed;
+    if (!is_held(page) && !is_marked(world, page) && !excused && local_free(page)) {
+        world_violate(world, WORLD_ORACLE_STRANDED_FREE,
+                      "page %u is nobody's, has %u free blocks and is on no list", number,
+                      local_free(page));
         return false;
     }
     bool announced = is_held(page) || is_marked(world, page) || counts_quiet_frees(world);
@@ -459,9 +478,113 @@ static bool check_helper(struct world *world) {
     return !wanted || state->helper_ticking.value;
 }
 
+// Whoever changes a word that somebody waits on has woken them by now.
+static bool check_helper_waits(struct world *world) {
+    const struct fiber *helper = &world->fibers[world->fiber_limit];
+    bool waits = helper->state == FIBER_FUTEX;
+    if (waits && helper->word != &world->mf2->helper_word) {
+        world_violate(world, WORLD_ORACLE_LOST_WAKE,
+                      "everybody rests, and the helper waits for another word than its own, at "
+                      "offset %llu",
+                      (unsigned long long)world_offset(world, helper->word));
+        return false;
+    }
+    if (waits && helper->deadline_ns == WORLD_NO_DEADLINE &&
+        helper->word->value != helper->expected) {
+        world_violate(
+            world, WORLD_ORACLE_LOST_WAKE,
+            "the helper was asked for, and sleeps on: its word is %u, it waits for another than %u",
+            helper->word->value, helper->expected);
+        return false;
+    }
+    return true;
+}
+
+// ---------------------------------------------------------------- counts
+
+static bool shares_full_pages(const struct world *world) {
+    return is_word(world) && world->options.mf2.route.full == MF2_FULL_SHARED;
+}
+
+// A shared page bears `emptied` exactly while it has no live block; it is counted while it does.
+static bool check_empties(struct world *world) {
+    const struct mf2_state *state = world->mf2;
+    uint32_t found[MF2_CLASS_MAX] = {0}, sum = 0;
+    for (uint32_t number = state->first_page; number < state->fresh_page;
+         number = mf2_page_after(state, number)) {
+        const struct MidPage *page = &state->pages[number];
+        if (!is_formatted(page)) {
+            continue;
+        }
+        found[page->class_index] += bears_emptied(page);
+        bool empty = remote_count(world, page) == page->used;
+        if (shares_full_pages(world) && !is_held(page) && empty != bears_emptied(page)) {
+            world_violate(world, WORLD_ORACLE_CONSERVATION,
+                          "page %u: %u of its blocks are in use, %u of them on its remote stack, "
+                          "and its word says otherwise",
+                          number, page->used, remote_count(world, page));
+            return false;
+        }
+    }
+    for (uint32_t k = 0; k < state->geometry->class_count; k++) {
+        sum += found[k];
+        if (state->orphan_empties[k].value != found[k]) {
+            world_violate(world, WORLD_ORACLE_CONSERVATION,
+                          "class %u: %d emptied pages are counted, and there are %u", k,
+                          (int32_t)state->orphan_empties[k].value, found[k]);
+            return false;
+        }
+    }
+    if (state->orphan_empties_sum.value != sum) {
+        world_violate(world, WORLD_ORACLE_CONSERVATION,
+                      "%d emptied pages are counted in all, and there are %u",
+                      (int32_t)state->orphan_empties_sum.value, sum);
+    }
+    return state->orphan_empties_sum.value == sum;
+}
+
+// Pages and batches on a stack, which others have counted.
+static uint32_t stack_length(const struct mf2_state *state, uint64_t head) {
+    uint32_t count = 0;
+    for (uint32_t number = (uint32_t)head; number; count++) {
+        number = state->pages[number].pending_next.value;
+    }
+    return count;
+}
+
+static bool check_count(struct world *world, uint32_t k, const char *what, uint32_t counted,
+                        uint32_t found) {
+    if (counted != found) {
+        world_violate(world, WORLD_ORACLE_CONSERVATION,
+                      "class %u: %d %s are counted, and there are %u", k, (int32_t)counted, what,
+                      found);
+    }
+    return counted == found;
+}
+
+static bool check_counts(struct world *world) {
+    struct mf2_state *state = world->mf2;
+    for (uint32_t k = 0; k < state->geometry->class_count; k++) {
+        uint32_t pages = 0, batches = 0;
+        for (uint32_t slot = 1; slot <= state->thread_high.value; slot++) {
+            pages += stack_length(state, mf2_thread_of_slot(state, slot)->pending[k].value);
+        }
+        for (uint32_t number = (uint32_t)state->depot[k].value; number; batches++) {
+            number = mf2_batch_of(state, number)->next.value;
+        }
+        if (!check_count(world, k, "pages on pending queues", state->adoptable_count[k].value,
+                         pages) ||
+            !check_count(world, k, "batches", state->depot_count[k].value, batches)) {
+            return false;
+        }
+    }
+    return check_empties(world);
+}
+
 bool world_check_quiescent(struct world *world) {
     return check_lists(world) && check_batches(world) && check_pages(world) &&
-           check_page_bound(world) && check_helper(world) && check_by_mf2(world);
+           check_page_bound(world) && check_helper(world) && check_helper_waits(world) &&
+           check_counts(world) && check_by_mf2(world);
 }
 
 // ---------------------------------------------------------------- against the program's blocks

@@ -25,7 +25,7 @@
 const char *program_op_name(unsigned op) {
     static const char *const names[PROGRAM_OP_COUNT] = {"malloc",  "calloc", "aligned", "free",
                                                         "realloc", "usable", "create",  "start",
-                                                        "exit",    "join",   "nothing"};
+                                                        "exit",    "join",   "nothing", "sleep"};
     return op < PROGRAM_OP_COUNT ? names[op] : "?";
 }
 
@@ -297,6 +297,9 @@ static void call(struct program_run *run, const struct program_operation *operat
     case PROGRAM_EXIT:
         do_exit(run, operation->thread);
         break;
+    case PROGRAM_SLEEP:
+        world_sleep(run->world, operation->size);
+        break;
     default: // CREATE, START, JOIN, NOTHING: no work of the allocator
         break;
     }
@@ -403,8 +406,12 @@ static enum world_end check_live_blocks(struct program_run *run, enum world_end 
         if (objects->slots[i].key != 0 && objects->slots[i].state == PROGRAM_OBJECT_LIVE)
             blocks[count++] = block_of(run, &objects->slots[i]);
     bool fine = run->result->at_rest = world_check_blocks(run->world, blocks, count);
+    if (fine && run->options->rests) {
+        end = world_rest(run->world);
+        fine = end == WORLD_DONE && world_check_blocks(run->world, blocks, count);
+    }
     free(blocks);
-    return fine ? end : WORLD_VIOLATION;
+    return fine ? end : end == WORLD_DONE ? WORLD_VIOLATION : end;
 }
 
 enum world_end program_run(struct world *world, struct program_source *source,

@@ -38,6 +38,7 @@ enum program_op {
     PROGRAM_EXIT,
     PROGRAM_JOIN,    // peer
     PROGRAM_NOTHING, // counted, but not an allocator's work (free of NULL, failed calls, markers)
+    PROGRAM_SLEEP,   // for `size` ns
     PROGRAM_OP_COUNT
 };
 
@@ -95,6 +96,7 @@ struct program_options {
     bool stamps;               // write and check a stamp at both ends of every block
     bool brief;                // digest and counters only: no timeline, no page census
     bool clock_follows_trace;  // the clock is the greatest trace time of operations begun
+    bool rests;                // what must hold is checked once more when the helper is at rest
     // Told at each operation begun, before it runs; NULL if nobody asks.
     void (*on_operation)(void *self, struct world *world, const struct program_operation *op);
     void *on_operation_self;

@@ -132,10 +132,11 @@ static void timed_remove(struct world *world, struct fiber *fiber) {
     note_deadline(world);
 }
 
-void world_wait_on(struct world *world, struct fiber *fiber, const void *word,
-                   uint64_t deadline_ns) {
+void world_wait_on(struct world *world, struct fiber *fiber, const mf2_atomic_u32 *word,
+                   uint32_t expected, uint64_t deadline_ns) {
     struct fiber_list *list = bucket_of(world, word);
     fiber->word = word;
+    fiber->expected = expected;
     fiber->deadline_ns = deadline_ns;
     fiber->wait_next = NULL;
     fiber->wait_previous = list->last;
@@ -222,7 +223,22 @@ bool world_jump_clock(struct world *world) {
     return true;
 }
 
-// ---------------------------------------------------------------- parking
+// ---------------------------------------------------------------- sleeping and parking
+
+// Nobody wakes it but the clock, or an outcome chosen for it.
+void world_sleep(struct world *world, uint64_t for_ns) {
+    static const struct mf2_site site = WORLD_SITE("world_sleep", "sleep", MF2_POINT_FUTEX_WAIT);
+    struct fiber *fiber = world->running;
+    uint64_t deadline_ns = world->clock_ns + for_ns;
+    if (world->acting != WORLD_NO_FIBER) { // who acts is no fiber: only time passes
+        world_clock_advance(world, deadline_ns);
+        return;
+    }
+    world_stand(world, fiber, &site);
+    fiber->point.operand = for_ns;
+    world_wait_on(world, fiber, NULL, 0, deadline_ns);
+    world_block(world);
+}
 
 void world_park(struct world *world) {
     static const struct mf2_site site = WORLD_SITE("world_park", "park", MF2_POINT_OPERATION);

@@ -246,7 +246,7 @@ void world_reset(struct world *world, uint64_t seed) {
     world->points = world->operations = world->trail = world->pauses_alone = 0;
     world->violation = (struct world_violation){0};
     world->message[0] = 0;
-    world->stopping = false;
+    world->stopping = world->cas_failed = false;
     world->end = WORLD_DONE;
     world_set_attention(world);
 }

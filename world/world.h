@@ -171,6 +171,8 @@ struct world *world_current(void);
 uint32_t world_fiber(const struct world *world);
 // The point between two operations of the program.
 void world_operation_point(struct world *world);
+// The program waits for so long; the clock goes on by itself where nobody else can run.
+void world_sleep(struct world *world, uint64_t for_ns);
 // Waits until world_unpark(this fiber); an unpark that came first is remembered.
 void world_park(struct world *world);
 void world_unpark(struct world *world, uint32_t fiber);
@@ -236,6 +238,9 @@ void world_violate(struct world *world, enum world_oracle oracle, const char *fo
     __attribute__((format(printf, 3, 4)));
 // Checks everything that must hold when no thread is inside MF2.
 bool world_check_quiescent(struct world *world);
+// After a run that is done: time passes until the helper sleeps for good, and then nothing may be
+// left for it to do. Costs nothing where there is no helper.
+enum world_end world_rest(struct world *world);
 // The same, and that MF2 counts exactly these blocks as the program's, page by page.
 bool world_check_blocks(struct world *world, void *const *blocks, size_t count);
 

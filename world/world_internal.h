@@ -50,7 +50,8 @@ struct fiber {
 
     // Waiting on a futex: in the bucket of its word, in order of arrival; with a deadline also in
     // the world's heap of timed waiters.
-    const void *word;
+    const mf2_atomic_u32 *word; // NULL: it only sleeps
+    uint32_t expected;          // what the word was
     uint64_t deadline_ns;
     struct fiber *wait_next, *wait_previous;
     uint32_t timed_place; // plus one; 0: not there
@@ -129,6 +130,7 @@ struct world {
     enum world_end end;
     uint64_t operations;
     uint64_t point_limit;
+    bool cas_failed;       // for no reason: what a claim that fails so drops is nobody's
     uint64_t pauses_alone; // pauses in a row while nobody else could run
     struct world_violation violation;
     char message[320];
@@ -167,8 +169,8 @@ extern const struct mf2_site world_site_begin;
 
 void world_make_runnable(struct world *world, struct fiber *fiber);
 void world_make_waiting(struct world *world, struct fiber *fiber, enum fiber_state state);
-void world_wait_on(struct world *world, struct fiber *fiber, const void *word,
-                   uint64_t deadline_ns);
+void world_wait_on(struct world *world, struct fiber *fiber, const mf2_atomic_u32 *word,
+                   uint32_t expected, uint64_t deadline_ns);
 void world_wake_waiter(struct world *world, struct fiber *fiber);
 void world_wake_word(struct world *world, const void *word, uint32_t count);
 // Nobody can run: the clock goes on to the earliest deadline. False if there is none.

@@ -66,6 +66,12 @@ START_TEST(realloc_makes_a_new_object) {
 }
 END_TEST
 
+START_TEST(a_sleep_keeps_its_time) {
+    ck_assert_str_eq(operations_of("thread a; sleep 1500; nothing"),
+                     "0 sleep #0 1500\n0 nothing #0 0\n");
+}
+END_TEST
+
 START_TEST(the_text_on_one_line_means_the_same) {
     char message[256];
     const char *text = "thread a # one\n x = malloc 8\n\n free x # gone";
@@ -88,6 +94,7 @@ START_TEST(wrong_texts_are_refused_with_their_line) {
     refused("thread a\nx = aligned 3 8", "power of two");
     refused("thread a\nx = aligned 0 8", "power of two");
     refused("thread a\n\nmalloc 8", "line 3: expected thread, create");
+    refused("thread a\nsleep 1x", "line 2: expected a number of at most 1000000000000");
     refused("thread a\nx = malloc 8\nx = malloc 8", "line 3: x is made twice, first in line 2");
     refused("thread a\nx = malloc 8\nfree x\nfree x", "line 4: x is given up twice");
     refused("thread a\nfree x", "line 2: x is never made");
@@ -111,5 +118,5 @@ END_TEST
 
 CHECK_MAIN("scenario", recorded_order_runs_each_thread_until_it_waits,
            created_threads_start_after_their_creation, ranges_go_up_and_down,
-           realloc_makes_a_new_object, the_text_on_one_line_means_the_same,
+           realloc_makes_a_new_object, a_sleep_keeps_its_time, the_text_on_one_line_means_the_same,
            wrong_texts_are_refused_with_their_line)

@@ -1,6 +1,6 @@
 // Oracles: each fires when what it watches is broken, by hand or by an MF2 that does not do what
 // its route says, and names it; none fires on a sound heap.
-#include "state.h"
+#include "internal.h"
 #include "world_test.h"
 
 #include <check.h>
@@ -191,6 +191,166 @@ START_TEST(a_queue_of_a_thread_that_has_exited) {
     struct MF2_ThreadPages *home = mf2_thread_of_slot(state, page_of(blocks[4])->home.value);
     home->status.value = MF2_THREAD_EXITED;
     expect(WORLD_ORACLE_STRANDED_FREE, "which has exited");
+}
+END_TEST
+
+// ---------------------------------------------------------------- counts and marks
+
+START_TEST(an_emptied_page_too_many_is_counted) {
+    begin("best,front=0,depot=0");
+    state->orphan_empties[1].value++;
+    expect(WORLD_ORACLE_CONSERVATION, "1 emptied pages are counted, and there are 0");
+}
+END_TEST
+
+START_TEST(the_sum_of_emptied_pages_is_another) {
+    begin("best,front=0,depot=0");
+    state->orphan_empties_sum.value--;
+    expect(WORLD_ORACLE_CONSERVATION, "-1 emptied pages are counted in all, and there are 0");
+}
+END_TEST
+
+START_TEST(a_page_that_says_it_is_empty) {
+    begin("best,front=0,depot=0");
+    page_of(blocks[16])->word.value |= UINT64_C(1) << 34;
+    state->orphan_empties[1].value++;
+    state->orphan_empties_sum.value++;
+    expect(WORLD_ORACLE_CONSERVATION, "its word says otherwise");
+}
+END_TEST
+
+START_TEST(a_pending_page_that_nobody_counted) {
+    begin("s2");
+    state->adoptable_count[1].value--;
+    expect(WORLD_ORACLE_CONSERVATION, "1 pages on pending queues are counted, and there are 2");
+}
+END_TEST
+
+START_TEST(a_batch_too_many_is_counted) {
+    begin("best");
+    state->depot_count[1].value++;
+    expect(WORLD_ORACLE_CONSERVATION, "1 batches are counted, and there are 0");
+}
+END_TEST
+
+START_TEST(free_blocks_of_a_page_that_is_nobodys) {
+    begin("home");
+    struct MidPage *page = page_of(blocks[16]);
+    ck_assert_uint_eq(page->holder.value, 0);
+    page->used--;
+    page->fresh_unit -= page->stride_units; // a block of the program; this walk does not know
+    expect(WORLD_ORACLE_STRANDED_FREE, "is nobody's, has 1 free blocks and is on no list");
+}
+END_TEST
+
+// ---------------------------------------------------------------- the helper
+
+// A helper that has looked until it sleeps for good.
+static void begin_with_helper(void) {
+    begin("best,front=0,depot=0,purge_ns=1000");
+    world_act_as(world, 0);
+    for (int i = 12; i < BLOCKS; i++) {
+        mf2_free(blocks[i]);
+    }
+    ck_assert_uint_eq(state->helper_running.value, 1);
+    ck_assert_uint_eq(world_rest(world), WORLD_DONE);
+    ck_assert(world_check_quiescent(world));
+    ck_assert_uint_eq(state->dirty_pages, 0);
+}
+
+static void expect_at_rest(enum world_end end, enum world_oracle oracle, const char *text) {
+    ck_assert_uint_eq(world_rest(world), end);
+    const struct world_violation *violation = world_violation(world);
+    ck_assert_msg(violation->oracle == oracle && strstr(violation->text, text), "%s: %s",
+                  world_oracle_name(violation->oracle), violation->text);
+    world_destroy(world);
+}
+
+START_TEST(the_helper_was_asked_and_not_woken) {
+    begin_with_helper();
+    state->helper_word.value++;
+    expect(WORLD_ORACLE_LOST_WAKE, "asked for, and sleeps on");
+}
+END_TEST
+
+static void take_the_lock(void *argument) {
+    (void)argument;
+    mf2_lock(&state->heap_lock);
+    mf2_fetch_add_acq_rel(&state->helper_word, 1);
+    state->helper_ticking.value = 1;
+    mf2_futex_wake(&state->helper_word, 1);
+    world_clock_advance(world, world_clock_ns(world) + 100000);
+}
+
+START_TEST(the_helper_waits_for_a_lock_at_rest) {
+    begin_with_helper();
+    take_the_lock(NULL);
+    world_step_helper(world); // says when it is due
+    world_clock_advance(world, world_clock_ns(world) + 100000);
+    world_step_helper(world);
+    expect(WORLD_ORACLE_LOST_WAKE, "everybody rests, and the helper waits for another word");
+}
+END_TEST
+
+START_TEST(the_helper_never_comes_to_an_end) {
+    begin_with_helper();
+    state->orphan_empties[1].value = 1;
+    state->helper_ticking.value = 1;
+    mf2_fetch_add_acq_rel(&state->helper_word, 1);
+    mf2_futex_wake(&state->helper_word, 1);
+    expect_at_rest(WORLD_VIOLATION, WORLD_ORACLE_LIVELOCK, "has looked 64 times and goes on");
+}
+END_TEST
+
+START_TEST(the_helper_leaves_something) {
+    begin_with_helper();
+    switch (_i) {
+    case 0:
+        state->dirty_pages = 3;
+        expect_at_rest(WORLD_VIOLATION, WORLD_ORACLE_STRANDED_FREE, "3 dirty pages are left");
+        break;
+    case 1:
+        state->depot[2].value = 1;
+        expect_at_rest(WORLD_VIOLATION, WORLD_ORACLE_STRANDED_FREE,
+                       "batches of 1 classes are left");
+        break;
+    case 2:
+        state->orphan_empties_sum.value = 2;
+        expect_at_rest(WORLD_VIOLATION, WORLD_ORACLE_STRANDED_FREE, "2 emptied pages are left");
+        break;
+    default:
+        state->watching = true;
+        mf2_thread_of_slot(state, 2)->watch.value = MF2_WATCH_LADEN;
+        expect_at_rest(WORLD_VIOLATION, WORLD_ORACLE_STRANDED_FREE,
+                       "thread 2 is still to be looked at");
+    }
+}
+END_TEST
+
+static void end_at_once(void *argument) {
+    (void)argument;
+    (void)mf2_malloc(1000);
+    mf2_thread_exit();
+    world_unpark(world, 1);
+}
+
+static void look_at_who_has_ended(void *argument) {
+    (void)argument;
+    world_park(world);
+    mf2_seat_watch(mf2_thread_of_slot(state, 1));
+    world_operation_point(world);
+}
+
+START_TEST(a_seat_that_is_gone) {
+    struct world_options options = test_options("s2", 2);
+    options.strategy = &test_recorded;
+    world = test_world(&options);
+    state = world_mf2(world);
+    world_spawn(world, end_at_once, NULL);
+    world_spawn(world, look_at_who_has_ended, NULL);
+    ck_assert_uint_eq(world_run(world), WORLD_VIOLATION);
+    ck_assert_ptr_nonnull(strstr(world_violation(world)->text, "and it has ended"));
+    world_destroy(world);
 }
 END_TEST
 
@@ -389,6 +549,17 @@ int main(void) {
     tcase_add_test(cases, a_mark_without_a_queue);
     tcase_add_loop_test(cases, remote_frees_that_nobody_was_told_of, 0, 2);
     tcase_add_test(cases, a_queue_of_a_thread_that_has_exited);
+    tcase_add_test(cases, an_emptied_page_too_many_is_counted);
+    tcase_add_test(cases, the_sum_of_emptied_pages_is_another);
+    tcase_add_test(cases, a_page_that_says_it_is_empty);
+    tcase_add_test(cases, a_pending_page_that_nobody_counted);
+    tcase_add_test(cases, a_batch_too_many_is_counted);
+    tcase_add_test(cases, free_blocks_of_a_page_that_is_nobodys);
+    tcase_add_test(cases, the_helper_was_asked_and_not_woken);
+    tcase_add_test(cases, the_helper_waits_for_a_lock_at_rest);
+    tcase_add_test(cases, the_helper_never_comes_to_an_end);
+    tcase_add_loop_test(cases, the_helper_leaves_something, 0, 4);
+    tcase_add_test(cases, a_seat_that_is_gone);
     tcase_add_test(cases, too_many_pages);
     tcase_add_test(cases, a_new_page_past_the_own_queue);
     tcase_add_test(cases, a_new_page_past_the_own_partial_list);

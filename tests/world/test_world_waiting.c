@@ -101,6 +101,40 @@ START_TEST(where_nobody_can_run_the_clock_jumps_to_the_deadline) {
 }
 END_TEST
 
+static void sleep_a_while(void *argument) {
+    (void)argument;
+    world_sleep(scene.world, 700);
+    scene.woke_ns = world_clock_ns(scene.world);
+    note_end();
+}
+
+static void wake_all_others(void *argument) {
+    (void)argument;
+    mf2_futex_wake(&scene.word, 100);
+    note_end();
+}
+
+START_TEST(who_sleeps_is_woken_by_the_clock_alone) {
+    begin(&test_recorded);
+    world_clock_advance(scene.world, 100);
+    world_spawn(scene.world, sleep_a_while, NULL);
+    world_spawn(scene.world, wake_all_others, NULL);
+    ck_assert_uint_eq(world_run(scene.world), WORLD_DONE);
+    ck_assert_uint_eq(scene.order[0], 1);
+    ck_assert_uint_eq(scene.woke_ns, 800);
+    world_destroy(scene.world);
+}
+END_TEST
+
+START_TEST(who_acts_sleeps_without_others) {
+    begin(&test_recorded);
+    world_act_as(scene.world, 0);
+    world_sleep(scene.world, 50);
+    ck_assert_uint_eq(world_clock_ns(scene.world), 50);
+    world_destroy(scene.world);
+}
+END_TEST
+
 static void pass_time(void *argument) {
     (void)argument;
     ck_assert(!world_is_runnable(scene.world, 0));
@@ -429,7 +463,8 @@ END_TEST
 CHECK_MAIN("world_waiting", a_wake_wakes_in_order_of_arrival, a_wait_for_another_value_returns,
            a_wait_without_a_wake_is_a_deadlock,
            where_nobody_can_run_the_clock_jumps_to_the_deadline,
-           a_deadline_that_the_clock_passes_ends_the_wait, deadlines_pass_in_their_order,
+           a_deadline_that_the_clock_passes_ends_the_wait, who_sleeps_is_woken_by_the_clock_alone,
+           who_acts_sleeps_without_others, deadlines_pass_in_their_order,
            a_wait_may_return_spuriously, a_wait_may_time_out_at_once,
            who_waits_already_may_return_spuriously, who_waits_already_may_time_out,
            who_waits_cannot_be_chosen_otherwise, an_unpark_ends_a_park,
