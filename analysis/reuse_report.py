@@ -17,6 +17,7 @@ import textwrap
 
 import system_python
 from checking import ResultError
+from progress import Progress
 from results import VERSION, gather
 from wording import count, did_you_mean, listing, plural
 
@@ -160,11 +161,14 @@ def _of_traces(runs, options, notes):
         if not path:
             notes.append(f"The trace {run.trace['path']} is not here (--trace FILE): no sizes, lifetimes and code of its blocks.")
             continue
+        progress = Progress(PROGRAM, os.path.basename(path), "events", min(run.trace["events"], trace_data.EVENTS_MAX), not options.quiet)
         try:
-            alone, of_sites = trace_data.figures(run, path, options.symbols)
+            alone, of_sites = trace_data.figures(run, path, options.symbols, progress.reached)
         except (TraceError, OSError) as error:
             notes.append(f"{path}: cannot be read: {error}")
             continue
+        finally:
+            progress.clear()
         suffix = f"-{number + 1}" if number else ""
         from_trace += [figure._replace(name=figure.name + suffix) for figure in alone]
         sites += [figure._replace(name=figure.name + suffix) for figure in of_sites]

@@ -26,8 +26,14 @@ def decode_uvarints(data):
         raise ValueError("numbers of 64 bits at most")
     if np.any(data[ends[lengths > 1]] == 0):
         raise ValueError("numbers without a superfluous zero byte")
-    place = np.arange(len(data), dtype=np.uint64) - np.repeat(starts, lengths).astype(np.uint64)
-    return np.bitwise_or.reduceat((data & 0x7F).astype(np.uint64) << (place * np.uint64(7)), starts)
+    if len(starts) == len(data):
+        return data.astype(np.uint64)
+    values = (data[starts] & 0x7F).astype(np.uint64)
+    longer = np.flatnonzero(lengths > 1)
+    for place in range(1, int(lengths.max())):  # most numbers are short: few are left for the later bytes
+        values[longer] |= (data[starts[longer] + place] & 0x7F).astype(np.uint64) << np.uint64(7 * place)
+        longer = longer[lengths[longer] > place + 1]
+    return values
 
 
 def decode_column(encoding, data, count):

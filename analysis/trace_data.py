@@ -1,8 +1,9 @@
 """Figures that need the trace beside the results: sizes, lifetimes, hand-overs, and the code whose
 blocks hold stranded pages.
 
-One pass over the trace, of at most EVENTS_MAX events; of more than OBJECTS_MAX objects every so
-many-th is followed. So time and memory are bounded; what was left out stands in the captions.
+One pass over the trace, of at most EVENTS_MAX events (some four minutes); of more than OBJECTS_MAX
+objects every so many-th is followed. So time and memory are bounded; what was left out stands in the
+captions, and the largest block is told whatever is left out.
 """
 import ctypes
 import os
@@ -19,7 +20,7 @@ from symbols import Symbols
 from trace_reader import CREATES, OP, Trace, TraceError
 from wording import CAUSE_NAMES, count, duration, percent, plural, size
 
-EVENTS_MAX = 50_000_000
+EVENTS_MAX = 1 << 31
 OBJECTS_MAX = 1 << 22
 SITES_MAX = 15        # allocation sites with a row of their own
 FLAME_SHARE_MIN = 0.002  # of the whole width; thinner boxes are not drawn
@@ -27,6 +28,8 @@ FLAME_DEPTH_MAX = 40
 SIZE_BINS = 33        # 0, 1, 2, 3-4, ... up to 2^31, and beyond
 LIFE_DECADES = (2, 13)  # from 100 ns to 10,000 s; two bins a decade
 TOO_DEEP = "[deeper callers]"
+NOT_READ = "code not known: beyond the part of the trace that was read"
+HASH_BYTES = 1 << 20  # of a file, at a time
 
 HistogramPanel = namedtuple("HistogramPanel", "label note bins layers x_title y_title")
 FlamePanel = namedtuple("FlamePanel", "label note boxes total unit")
@@ -48,23 +51,35 @@ def find(run, folders):
 
 def file_hash(path):
     """The 16 hex digits that name a trace: XXH3-64 of the file."""
-    function = ctypes.CDLL("libxxhash.so.0").XXH3_64bits
-    function.restype, function.argtypes = ctypes.c_uint64, [ctypes.c_void_p, ctypes.c_size_t]
+    library = ctypes.CDLL("libxxhash.so.0")
     if not os.path.getsize(path):
         return None
-    data = np.memmap(path, np.uint8, "r")
-    return f"{function(data.ctypes.data, len(data)):016x}"
+
+    def call(name, result, *arguments):
+        function = getattr(library, name)
+        function.restype, function.argtypes = result, [ctypes.c_size_t if isinstance(each, int) else ctypes.c_void_p for each in arguments]
+        return function(*arguments)
+
+    state = ctypes.c_void_p(call("XXH3_createState", ctypes.c_void_p))
+    call("XXH3_64bits_reset", ctypes.c_int, state)
+    with open(path, "rb") as file:
+        while part := file.read(HASH_BYTES):
+            call("XXH3_64bits_update", ctypes.c_int, state, ctypes.c_char_p(part), len(part))
+    number = call("XXH3_64bits_digest", ctypes.c_uint64, state)
+    call("XXH3_freeState", ctypes.c_int, state)
+    return f"{number:016x}"
 
 
 class Facts:
-    """What one pass over a trace finds out. Raises OSError and TraceError."""
+    """What one pass over a trace finds out; `reached` is told how many events have been read. Raises OSError and TraceError."""
 
-    def __init__(self, path, wanted=()):
-        self.trace = Trace(path)
+    def __init__(self, path, wanted=(), reached=lambda events: None):
+        self.trace, self._reached = Trace(path), reached
         self.stride = max(1, -(-int((self.trace.end or {}).get("objects", 0)) // OBJECTS_MAX))
         self.events, self.whole = 0, True
         self.sizes = {key: np.zeros(SIZE_BINS, np.int64) for key in WHO}
         self.lives = {key: np.zeros(2 * (LIFE_DECADES[1] - LIFE_DECADES[0]), np.int64) for key in WHO}
+        self.size_max = 0  # of all blocks, followed or not
         self.pairs = {}
         self.stack_of = {}  # of the wanted objects
         self._wanted = np.array(sorted(wanted), np.int64)
@@ -80,6 +95,7 @@ class Facts:
             self._given_up(chunk)
             self.events += len(chunk.op)
             last = float(chunk.time[-1])
+            self._reached(self.events)
             if self.events >= EVENTS_MAX:
                 self.whole = False
                 break
@@ -92,6 +108,7 @@ class Facts:
         if len(self._wanted) and len(made):
             hits = made[np.isin(objects, self._wanted)]
             self.stack_of.update(zip(chunk.object[hits].astype(np.int64).tolist(), chunk.stack[hits].tolist()))
+        self.size_max = max(self.size_max, int(chunk.size[made].max(initial=0)))
         followed = objects % self.stride == 0
         made, places = made[followed], objects[followed] // self.stride
         if not len(made):
@@ -156,7 +173,7 @@ def histograms(facts, name):
     """Sizes, and how long blocks live, both by who freed them."""
     size_bins = ["0"] + [short_size(2**place) for place in range(SIZE_BINS - 1)]
     life_bins = [duration(round(10 ** (LIFE_DECADES[0] + place / 2), -1)) for place in range(2 * (LIFE_DECADES[1] - LIFE_DECADES[0]))]
-    panels = [HistogramPanel("size", "bytes asked for", *_trimmed(size_bins, facts.sizes), "bytes, up to", "blocks"),
+    panels = [HistogramPanel("size", f"bytes asked for; the largest block {size(facts.size_max)}", *_trimmed(size_bins, facts.sizes), "bytes, up to", "blocks"),
               HistogramPanel("lifetime", f"clock of {duration(facts.trace.meta['tick_ns'])}", *_trimmed(life_bins, facts.lives), "lived at least", "blocks")]
     if not panels[0].bins:
         return None
@@ -187,16 +204,19 @@ def hand_overs(facts, name):
 # ---------------------------------------------------------------- sites of stranded pages
 
 def sites(run, facts):
-    """[Site] of one run, those with the most stranded pages first; and the pages whose objects the pass did not meet."""
-    found, unknown = {}, 0.0
-    stride = run.stranded_objects["stride"]
-    for number, cause, millionths in run.stranded_objects["rows"]:
-        pages = millionths * stride / 1e6
+    """[Site] of one run, those with the most stranded pages first; and {cause: pages} of the objects that the pass did not meet.
+
+    Rows of a sample stand for the others: together they are as many pages as living blocks hold.
+    """
+    found, unknown = {}, dict.fromkeys(CAUSES, 0.0)
+    objects = run.stranded_objects
+    sampled = sum(row[2] for row in objects["rows"]) / 1e6
+    factor = (objects["stranded"] - objects["without_objects"]) / sampled if objects["stride"] > 1 and sampled else 1
+    for number, cause, millionths in objects["rows"]:
+        pages = millionths * factor / 1e6
         stack = facts.stack_of.get(number)
-        if stack is None:
-            unknown += pages
-            continue
-        found.setdefault(stack, dict.fromkeys(CAUSES, 0.0))[cause] += pages
+        where = unknown if stack is None else found.setdefault(stack, dict.fromkeys(CAUSES, 0.0))
+        where[cause] += pages
     by_frames = {}
     for stack, causes in found.items():
         frames = tuple(facts.trace.stack(stack))
@@ -221,7 +241,8 @@ def site_figures(run, facts, symbols):
     if not ranked:
         return []
     objects = run.stranded_objects
-    held = sum(site.pages for site in ranked) + unknown
+    not_met = sum(unknown.values())
+    held = sum(site.pages for site in ranked) + not_met
     by_name = {}
     for site in ranked:
         by_name.setdefault(site_name(site, symbols), []).append(site)
@@ -229,12 +250,14 @@ def site_figures(run, facts, symbols):
     rows = [_site_row(name, some) for name, some in named[:SITES_MAX]]
     if len(named) > SITES_MAX:
         rows.append(_site_row(plural(len(named) - SITES_MAX, "other site"), [site for _, some in named[SITES_MAX:] for site in some]))
-    used = {cause: CAUSE_NAMES[cause] for cause in CAUSES if any(site.causes[cause] for site in ranked)}
+    if not_met >= 1:
+        rows.append(_site_row(NOT_READ, [Site(0, (), not_met, unknown)]))
+    used = {cause: CAUSE_NAMES[cause] for cause in CAUSES if not_met >= 1 and unknown[cause] or any(site.causes[cause] for site in ranked)}
     when = percent(objects["at_step"] / run.steps) if run.steps else "0"
     said = (f"Route {run.label}, after {when} of the operations, when {count(objects['stranded'])} pages were stranded: {count(round(held))} of them by "
             f"{plural(objects['objects'], 'living block')}, {count(objects['without_objects'])} had none. A page counts for its blocks in equal parts."
             + (f" A sample: one block in {objects['stride']}." if objects["stride"] > 1 else "")
-            + (f" {count(round(unknown))} pages lie beyond the part of the trace that was read." if unknown >= 1 else ""))
+            + (f" {count(round(not_met))} pages lie beyond the part of the trace that was read." if not_met >= 1 else ""))
     missing = symbols.unresolved
     lacks = f" Without symbols here: {', '.join(missing[:6])}{' …' if len(missing) > 6 else ''}." if missing else ""
     return [Figure("sites", f"Code whose blocks hold stranded pages ({run.subject_name})", said + lacks, [BarPanel("", "pages", rows)], used),
@@ -282,10 +305,10 @@ def _part(frame, symbols):
     return "library" if ".so" in symbols.module_name(frame[0]) else "program"
 
 
-def figures(run, path, symbol_folders):
-    """Of one trace: (figures of the trace alone, figures of the sites of `run`'s stranded pages)."""
+def figures(run, path, symbol_folders, reached=lambda events: None):
+    """Of one trace: (figures of the trace alone, figures of the sites of `run`'s stranded pages). `reached`: as Facts has it."""
     wanted = [row[0] for row in run.stranded_objects["rows"]] if run.stranded_objects else []
-    facts = Facts(path, wanted)
+    facts = Facts(path, wanted, reached)
     symbols = Symbols(facts.trace.modules, [*symbol_folders, os.path.dirname(path) or ".", "."])
     found = [histograms(facts, run.subject_name), hand_overs(facts, run.subject_name)]
     return [figure for figure in found if figure], site_figures(run, facts, symbols) if run.stranded_objects else []

@@ -25,6 +25,7 @@ import system_python
 
 system_python.need("numpy")
 import numpy as np
+from mapped_file import MappedFile
 from trace_columns import BYTES, DELTA, RUNS, SMALL_FORM_ENCODINGS, TEXT, UVARINT, decode_column, take_small_form
 
 IDENTITY_MAGIC, INDEX_MAGIC, ZSTD_MAGIC = 0x184D2A50, 0x184D2A51, 0xFD2FB528
@@ -92,8 +93,7 @@ class Trace:
 
     def __init__(self, path):
         self.path = os.fspath(path)
-        with open(self.path, "rb") as file:
-            self._data = np.memmap(file, np.uint8, "r") if os.fstat(file.fileno()).st_size else np.zeros(0, np.uint8)
+        self._file, self._data = (file := MappedFile(self.path)), file.data
         self.modules, self._nodes = [], []
         self.resident, self.process, self.maps = [], [], []
         self._frames, indexed, self.cut_bytes = self._walk_frames()
@@ -130,6 +130,7 @@ class Trace:
             elif magic == ZSTD_MAGIC:
                 frames.append((offset, length))
             offset += length
+            self._file.passed(offset)
         return frames, index is not None, size - offset
 
     def _index_at(self):
@@ -200,6 +201,7 @@ class Trace:
         events = objects = time = 0
         for number, frame in enumerate(self._frames):
             offset, (header, columns) = frame[0], self._chunk(frame)
+            self._file.passed(offset)
             self._expect((header.kind == META) == (number == 0) and (header.kind != END or self.end is not None
                          and number == len(self._frames) - 1), offset, "META first and END last, once each,")
             first = {EVENTS: events, STACKS: len(self._nodes) + 1, MODULES: len(self.modules) + 1,
@@ -266,11 +268,12 @@ class Trace:
         take_small_form(columns, header.object0, OPS, CREATES, REFERS, PRESENT, lambda holds, what: self._expect(holds, offset, what))
         for number, (name, _, table, required) in EVENT_COLUMNS.items():
             where, values = table[op], columns.get(number)
-            self._expect(len(values) == where.sum() if values is not None else not required or not where.any(), offset,
-                         f"column {number} ({name}): {where.sum()} values")
+            present = np.count_nonzero(where)
+            self._expect(len(values) == present if values is not None else not required or not present, offset,
+                         f"column {number} ({name}): {present} values")
             full[name] = np.zeros(rows, np.uint64)
-            if values is not None:
-                full[name][where] = values
+            if values is not None and present:
+                full[name][slice(None) if present == rows else where] = values
         creates, refers, back = CREATES[op], REFERS[op], full["object"]
         following = header.object0 + np.cumsum(creates) - creates  # the number that the next object gets
         self._expect(np.all(back[refers] < following[refers]) and max(full["thread"].max(), full["peer"].max()) < 1 << 24

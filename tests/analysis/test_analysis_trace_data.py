@@ -63,6 +63,22 @@ class Pass(unittest.TestCase):
             self.module.EVENTS_MAX = before
         self.assertIn("The first 7 events", facts.note)
 
+    def test_progress_is_told(self):
+        told = []
+        self.module.Facts(made(), (), told.append)
+        self.assertEqual(told, [self.facts.events])
+
+    def test_the_largest_block_is_told_though_not_followed(self):
+        before = self.module.OBJECTS_MAX
+        self.module.OBJECTS_MAX = 1
+        try:
+            facts = self.module.Facts(made())
+        finally:
+            self.module.OBJECTS_MAX = before
+        self.assertGreater(facts.stride, 1)
+        self.assertEqual(facts.size_max, self.facts.size_max)
+        self.assertIn("largest block " + "1.0\u00a0MiB", self.module.histograms(facts, "made").panels[0].note)
+
     def test_many_objects_are_sampled_and_said_so(self):
         before = self.module.OBJECTS_MAX
         self.module.OBJECTS_MAX = 2
@@ -108,7 +124,25 @@ class Sites(unittest.TestCase):
         found, unknown = self.module.sites(self.run, self.facts)
         self.assertEqual([(site.frames, round(site.pages, 6)) for site in found], [(((1, 400), (1, 16)), 2.25), (((1, 16),), 0.25)])
         self.assertEqual((found[0].causes["owner_idle"], found[0].causes["owner_exited"]), (.75, 1.5))
-        self.assertEqual(unknown, .5)  # object 77 is not in the trace
+        self.assertEqual(sum(unknown.values()), .5)  # object 77 is not in the trace
+        self.assertEqual(unknown["owner_idle"], .5)
+
+    def test_a_sample_stands_for_all(self):
+        self.run.stranded_objects["stride"] = 3  # of three pages that blocks hold, by the rows' 3.0 millionths of a third
+        self.run.stranded_objects["stranded"] = 12
+        found, unknown = self.module.sites(self.run, self.facts)
+        self.assertAlmostEqual(sum(site.pages for site in found) + sum(unknown.values()), 12 - 6)
+        self.assertAlmostEqual(found[0].pages, 2.25 * 2)
+
+    def test_what_was_not_read_is_a_row_of_its_own(self):
+        from symbols import Symbols
+        import verdict
+        self.run.stranded_objects["rows"][3][2] = 2_000_000
+        rows, _ = self.module.site_figures(self.run, self.facts, Symbols(self.facts.trace.modules))
+        last = rows.panels[0].rows[-1]
+        self.assertEqual((last.label, sum(value for _, value in last.segments)), (self.module.NOT_READ, 2))
+        said = " ".join(sentence for part in verdict.paragraphs([self.run], sites=[rows]) for sentence in part.sentences)
+        self.assertIn("50.0\u00a0% are held by blocks from made+0x190", said)  # 2.25 of 4.5, not of what was met
 
     def test_rows_and_boxes_carry_all_pages(self):
         from symbols import Symbols
