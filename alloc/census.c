@@ -115,11 +115,6 @@ static void count_page(struct mf2_state *state, const struct MidPage *page, uint
     count_stranded(state, page, &marks, now_ns, census);
 }
 
-static void count_cached(void *argument, void *block) {
-    (void)block;
-    ++*(uint64_t *)argument;
-}
-
 void mf2_census(struct mf2_state *state, uint64_t now_ns, struct mf2_census *census) {
     *census = (struct mf2_census){0};
     for (uint32_t number = state->first_page; number < state->fresh_page;
@@ -137,7 +132,6 @@ void mf2_census(struct mf2_state *state, uint64_t now_ns, struct mf2_census *cen
             count_page(state, page, now_ns, census);
         }
     }
-    mf2_front_each(state, count_cached, &census->cached_blocks);
 }
 
 void mf2_counters_sum(struct mf2_state *state, struct mf2_counters *sum) {

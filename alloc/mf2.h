@@ -82,7 +82,6 @@ struct mf2_census {
     uint32_t stranded_in_use; // of the stranded, those with a block that is not free
     uint64_t free_blocks;     // blocks of formatted pages that the program does not hold
     uint64_t remote_blocks;   // of these, on remote stacks
-    uint64_t cached_blocks;   // beside them: in fronts and batches; in use for their pages
 };
 // now_ns: against which owners are idle.
 void mf2_census(struct mf2_state *state, uint64_t now_ns, struct mf2_census *census);
