@@ -15,7 +15,7 @@
 
 struct command {
     struct sim_seed_options options;
-    uint64_t seeds, jobs, cores;
+    uint64_t seeds, phase_3_seeds, jobs, cores; // phase_3_seeds 0: as seeds
     const char *machine;
     bool paces[SIM_SEED_PACE_COUNT];
     bool help;
@@ -25,8 +25,9 @@ struct command {
 // One pace's runs, seed by seed: an interrupt leaves whole seeds.
 struct pace_runs {
     struct sim_machine machine;
-    struct sim_job *jobs; // [seed][row]
-    size_t seeds;         // of which all rows are done
+    struct sim_job *jobs;            // [seed][row]
+    size_t seeds;                    // of which all rows are done
+    size_t row_seeds[SIM_SEED_ROWS]; // that, or fewer
     struct sim_seed_verdicts verdicts;
 };
 
@@ -37,6 +38,8 @@ static void print_help(void) {
         "doc/seed-table.md which of its figures come out. All figures are modelled.\n"
         "\n"
         "  -n, --seeds=N        seeds, the same for every row, 2 or more (30)\n"
+        "      --phase-3-seeds=N  of Route S phase 3, whose runs take a hundred times as long\n"
+        "                       (as --seeds)\n"
         "  -p, --pace=P         seed, modelled, halved, doubled, or all (seed and modelled)\n"
         "      --operations=N   of all chains together, after the warm-up (300000)\n"
         "      --chunks=N       live blocks per chain (10000)\n"
@@ -76,6 +79,7 @@ static int take_pace(const char *text, void *target) {
 static int take_options(int argc, char **argv, struct command *command) {
     const struct haksim_option options[] = {
         {"seeds", 'n', HAKSIM_NUMBER, &command->seeds, 2, SEEDS_MAX, NULL},
+        {"phase-3-seeds", 0, HAKSIM_NUMBER, &command->phase_3_seeds, 2, SEEDS_MAX, NULL},
         {"pace", 'p', HAKSIM_CALL, command->paces, 0, 0, take_pace},
         {"operations", 0, HAKSIM_NUMBER, &command->options.operations, 1, UINT64_C(1) << 32, NULL},
         {"chunks", 0, HAKSIM_NUMBER, &command->options.chunks, 1, 1000000, NULL},
@@ -103,35 +107,52 @@ static void on_done(void *self, const struct sim_job *job) {
     sim_progress_step(self);
 }
 
-static void make_jobs(const struct command *command, enum sim_seed_pace pace,
-                      struct pace_runs *runs) {
+static size_t seeds_wanted(const struct command *command, size_t row) {
+    bool fewer = row == SIM_SEED_ROW_PHASE_3 && command->phase_3_seeds > 0 &&
+                 command->phase_3_seeds < command->seeds;
+    return fewer ? command->phase_3_seeds : command->seeds;
+}
+
+// Returns how many there are: what is run of a seed lies side by side.
+static size_t make_jobs(const struct command *command, enum sim_seed_pace pace,
+                        struct pace_runs *runs) {
+    size_t count = 0;
     for (size_t seed = 0; seed < command->seeds; seed++)
         for (size_t row = 0; row < SIM_SEED_ROWS; row++) {
+            if (seed >= seeds_wanted(command, row))
+                continue;
             struct sim_request request =
                 sim_seed_request(row, pace, seed, &command->options, &runs->machine);
             request.stop = &sim_os_interrupted;
-            runs->jobs[seed * SIM_SEED_ROWS + row].request = request;
+            runs->jobs[count++] = (struct sim_job){.request = request, .tag = row};
         }
+    return count;
 }
 
-// The seeds from the first on of which every row is done.
-static size_t whole_seeds(const struct command *command, const struct pace_runs *runs) {
-    size_t done = 0;
-    while (done < command->seeds * SIM_SEED_ROWS && runs->jobs[done].done)
-        done++;
-    return done / SIM_SEED_ROWS;
+// Of the jobs in their order, until one is not done: figures, and how many seeds are whole.
+static void take_figures(const struct command *command, struct pace_runs *runs, size_t count,
+                         sim_seed_values *values) {
+    size_t done[SIM_SEED_ROWS] = {0};
+    for (size_t i = 0; i < count && runs->jobs[i].done; i++) {
+        size_t row = runs->jobs[i].tag;
+        for (enum sim_seed_figure f = 0; f < SIM_SEED_FIGURE_COUNT; f++)
+            values[done[row]][row][f] = sim_seed_figure_of(&runs->jobs[i].outcome, f);
+        done[row]++;
+    }
+    runs->seeds = done[SIM_SEED_ROWS - 1]; // a seed's last job
+    for (size_t row = 0; row < SIM_SEED_ROWS; row++) {
+        size_t wanted = seeds_wanted(command, row);
+        runs->row_seeds[row] = runs->seeds < wanted ? runs->seeds : wanted;
+    }
 }
 
-static int judge(struct pace_runs *runs) {
-    sim_seed_values *values = calloc(runs->seeds, sizeof *values);
+static int judge(const struct command *command, struct pace_runs *runs, size_t count) {
+    sim_seed_values *values = calloc(command->seeds, sizeof *values);
     if (!values)
         return haksim_fail("out of memory for the figures");
-    for (size_t seed = 0; seed < runs->seeds; seed++)
-        for (size_t row = 0; row < SIM_SEED_ROWS; row++)
-            for (enum sim_seed_figure f = 0; f < SIM_SEED_FIGURE_COUNT; f++)
-                values[seed][row][f] =
-                    sim_seed_figure_of(&runs->jobs[seed * SIM_SEED_ROWS + row].outcome, f);
-    bool judged = sim_seed_judge((const sim_seed_values *)values, runs->seeds, &runs->verdicts);
+    take_figures(command, runs, count, values);
+    bool judged = runs->seeds < 2 ||
+                  sim_seed_judge((const sim_seed_values *)values, runs->row_seeds, &runs->verdicts);
     free(values);
     return judged ? HAKSIM_OK : haksim_fail("out of memory for the intervals");
 }
@@ -140,11 +161,11 @@ static int run_pace(const struct command *command, enum sim_seed_pace pace,
                     const struct sim_machine *machine, struct pace_runs *runs) {
     runs->machine = *machine;
     sim_machine_scale(&runs->machine, sim_seed_pace_costs(pace));
-    size_t count = command->seeds * SIM_SEED_ROWS;
-    runs->jobs = calloc(count, sizeof *runs->jobs);
+    size_t most = command->seeds * SIM_SEED_ROWS;
+    runs->jobs = calloc(most, sizeof *runs->jobs);
     if (!runs->jobs)
-        return haksim_fail("out of memory for %zu runs", count);
-    make_jobs(command, pace, runs);
+        return haksim_fail("out of memory for %zu runs", most);
+    size_t count = make_jobs(command, pace, runs);
     struct sim_progress progress = sim_progress_begin("runs", count, command->output.quiet);
     struct sim_batch batch = {.jobs = runs->jobs,
                               .count = count,
@@ -162,8 +183,7 @@ static int run_pace(const struct command *command, enum sim_seed_pace pace,
                     (unsigned long long)failed->request.seed, failed->outcome.violation);
         return HAKSIM_VIOLATION;
     }
-    runs->seeds = whole_seeds(command, runs);
-    return runs->seeds >= 2 ? judge(runs) : HAKSIM_OK;
+    return judge(command, runs, count);
 }
 
 // ---------------------------------------------------------------- the table
@@ -226,6 +246,9 @@ static void print_pace(const struct command *command, enum sim_seed_pace pace,
         puts("  fewer than two seeds were finished: no intervals");
         return;
     }
+    if (runs->row_seeds[SIM_SEED_ROW_PHASE_3] < runs->seeds)
+        printf("  Route S phase 3: the first %zu seeds only\n",
+               runs->row_seeds[SIM_SEED_ROW_PHASE_3]);
     for (enum sim_seed_figure f = 0; f < SIM_SEED_CLAIM_COUNT; f++)
         print_judged(runs, f, f == SIM_SEED_NEW ? 0 : 2);
     print_plain(runs);
@@ -265,7 +288,7 @@ static json_t *row_json(enum sim_seed_pace pace, const struct pace_runs *runs, s
     json_object_set_new(object, "name", json_string(facts.name));
     json_object_set_new(object, "route", json_string(facts.route));
     json_object_set_new(object, "predicted", json_boolean(facts.predicted));
-    json_object_set_new(object, "seeds", json_integer((json_int_t)runs->seeds));
+    json_object_set_new(object, "seeds", json_integer((json_int_t)runs->row_seeds[row]));
     json_object_set_new(
         object, "verdict",
         json_string(sim_verdict_name(runs->verdicts.verdicts[SIM_SEED_REUSE][row])));

@@ -157,18 +157,28 @@ static struct sim_interval t2_over_t4(const sim_seed_values *values, size_t seed
     return sim_interval_of(list, seeds);
 }
 
-bool sim_seed_judge(const sim_seed_values *values, size_t seeds,
+static size_t most_seeds(const size_t row_seeds[SIM_SEED_ROWS]) {
+    size_t most = 0;
+    for (size_t row = 0; row < SIM_SEED_ROWS; row++)
+        most = row_seeds[row] > most ? row_seeds[row] : most;
+    return most;
+}
+
+bool sim_seed_judge(const sim_seed_values *values, const size_t row_seeds[SIM_SEED_ROWS],
                     struct sim_seed_verdicts *verdicts) {
-    double *list = malloc(seeds * sizeof *list);
+    double *list = malloc(most_seeds(row_seeds) * sizeof *list);
     if (!list)
         return false;
-    *verdicts = (struct sim_seed_verdicts){.t2_over_t4 = t2_over_t4(values, seeds, list)};
+    size_t both = row_seeds[SIM_SEED_ROW_T2] < row_seeds[SIM_SEED_ROW_T4]
+                      ? row_seeds[SIM_SEED_ROW_T2]
+                      : row_seeds[SIM_SEED_ROW_T4];
+    *verdicts = (struct sim_seed_verdicts){.t2_over_t4 = t2_over_t4(values, both, list)};
     for (enum sim_seed_figure f = 0; f < SIM_SEED_FIGURE_COUNT; f++)
         for (size_t row = 0; row < SIM_SEED_ROWS; row++)
             verdicts->findings[f][row] =
                 (struct sim_finding){.claim = f < SIM_SEED_CLAIM_COUNT ? sim_seed_row(row).claims[f]
                                                                        : (struct sim_claim){0},
-                                     .found = interval_of(values, seeds, row, f, list)};
+                                     .found = interval_of(values, row_seeds[row], row, f, list)};
     for (enum sim_seed_figure f = 0; f < SIM_SEED_FIGURE_COUNT; f++)
         for (size_t row = 0; row < SIM_SEED_ROWS; row++)
             verdicts->verdicts[f][row] = sim_verdict_of(verdicts->findings[f], SIM_SEED_ROWS, row);

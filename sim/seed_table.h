@@ -38,6 +38,9 @@ struct sim_seed_row sim_seed_row(size_t row);
 #define SIM_SEED_ROW_T4    2
 #define SIM_SEED_ROW_T2    3
 #define SIM_SEED_T2_OVER_4 (3.6 / 0.6)
+// The row whose runs take a hundred times as long as another's: its helper looks at every page that
+// waits for an owner, each time that one comes to wait.
+#define SIM_SEED_ROW_PHASE_3 7
 
 // How fast the program goes.
 enum sim_seed_pace {
@@ -63,7 +66,7 @@ struct sim_request sim_seed_request(size_t row, enum sim_seed_pace pace, uint64_
                                     const struct sim_machine *machine);
 double sim_seed_figure_of(const struct sim_outcome *outcome, enum sim_seed_figure figure);
 
-// values[seed number][row][figure]; 2 seeds or more.
+// values[seed number][row][figure]; of a row the first `row_seeds` count, 2 or more.
 struct sim_seed_verdicts {
     struct sim_finding findings[SIM_SEED_FIGURE_COUNT][SIM_SEED_ROWS];
     enum sim_verdict verdicts[SIM_SEED_FIGURE_COUNT][SIM_SEED_ROWS];
@@ -71,7 +74,7 @@ struct sim_seed_verdicts {
 };
 typedef double sim_seed_values[SIM_SEED_ROWS][SIM_SEED_FIGURE_COUNT];
 // False: no memory.
-bool sim_seed_judge(const sim_seed_values *values, size_t seeds,
+bool sim_seed_judge(const sim_seed_values *values, const size_t row_seeds[SIM_SEED_ROWS],
                     struct sim_seed_verdicts *verdicts);
 
 #endif

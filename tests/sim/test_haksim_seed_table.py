@@ -89,6 +89,21 @@ def test_figures_are_those_of_single_runs():
         assert abs(sum(reuse) / 3 - mean) < 1e-4, (row["route"], reuse, mean)
 
 
+def test_phase_3_may_have_fewer_seeds_than_the_others():
+    """Its figures are then those of a table of so many seeds, the others' are not touched."""
+    full, _ = seed_table("--pace=modelled")
+    fewer, text = seed_table("--pace=modelled", "--phase-3-seeds=2")
+    two, _ = seed_table("--pace=modelled", "--seeds=2")
+    place = ROWS.index("s3")
+    assert [row["seeds"] for row in fewer["rows"]] == [2 if r == "s3" else 3 for r in ROWS]
+    assert "phase 3: the first 2 seeds only" in text
+    for i, row in enumerate(fewer["rows"]):
+        other = two if i == place else full
+        for key, figure in row["figures"].items():
+            assert figure["mean"] == other["rows"][i]["figures"][key]["mean"], (ROWS[i], key)
+    assert full["rows"][place]["figures"] != two["rows"][place]["figures"]
+
+
 def test_a_failed_report_overwrites_nothing():
     os.makedirs("folder", exist_ok=True)
     done = simulating.haksim("seed-table", *SMALL, "--pace=modelled", "-o", "folder")
