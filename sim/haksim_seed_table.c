@@ -15,7 +15,7 @@
 
 struct command {
     struct sim_seed_options options;
-    uint64_t seeds, phase_3_seeds, jobs, cores; // phase_3_seeds 0: as seeds
+    uint64_t seeds, slow_seeds, jobs, cores; // slow_seeds 0: as seeds
     const char *machine;
     bool paces[SIM_SEED_PACE_COUNT];
     bool help;
@@ -38,7 +38,7 @@ static void print_help(void) {
         "doc/seed-table.md which of its figures come out. All figures are modelled.\n"
         "\n"
         "  -n, --seeds=N        seeds, the same for every row, 2 or more (30)\n"
-        "      --phase-3-seeds=N  of Route S phase 3, whose runs take a hundred times as long\n"
+        "      --slow-seeds=N   of Route S phase 3, whose runs take a hundred times as long\n"
         "                       (as --seeds)\n"
         "  -p, --pace=P         seed, modelled, halved, doubled, or all (seed and modelled)\n"
         "      --operations=N   of all chains together, after the warm-up (300000)\n"
@@ -79,7 +79,7 @@ static int take_pace(const char *text, void *target) {
 static int take_options(int argc, char **argv, struct command *command) {
     const struct haksim_option options[] = {
         {"seeds", 'n', HAKSIM_NUMBER, &command->seeds, 2, SEEDS_MAX, NULL},
-        {"phase-3-seeds", 0, HAKSIM_NUMBER, &command->phase_3_seeds, 2, SEEDS_MAX, NULL},
+        {"slow-seeds", 0, HAKSIM_NUMBER, &command->slow_seeds, 2, SEEDS_MAX, NULL},
         {"pace", 'p', HAKSIM_CALL, command->paces, 0, 0, take_pace},
         {"operations", 0, HAKSIM_NUMBER, &command->options.operations, 1, UINT64_C(1) << 32, NULL},
         {"chunks", 0, HAKSIM_NUMBER, &command->options.chunks, 1, 1000000, NULL},
@@ -108,9 +108,9 @@ static void on_done(void *self, const struct sim_job *job) {
 }
 
 static size_t seeds_wanted(const struct command *command, size_t row) {
-    bool fewer = row == SIM_SEED_ROW_PHASE_3 && command->phase_3_seeds > 0 &&
-                 command->phase_3_seeds < command->seeds;
-    return fewer ? command->phase_3_seeds : command->seeds;
+    bool fewer = row == SIM_SEED_ROW_PHASE_3 && command->slow_seeds > 0 &&
+                 command->slow_seeds < command->seeds;
+    return fewer ? command->slow_seeds : command->seeds;
 }
 
 // Returns how many there are: what is run of a seed lies side by side.

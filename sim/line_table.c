@@ -115,17 +115,45 @@ static struct line *probe(const struct sim_lines *lines, uint32_t number) {
     return &lines->slots[i];
 }
 
-static void grow(struct sim_lines *lines) {
-    struct line *old = lines->slots;
-    size_t old_count = lines->slot_count;
-    lines->slots = calloc(2 * old_count, sizeof *lines->slots);
-    lines->slot_count = 2 * old_count;
-    if (!lines->slots)
+static void place(struct sim_lines *lines, struct line line) {
+    *probe(lines, line.number_plus_one - 1) = line;
+}
+
+// The lines before the first empty slot may belong behind the table's end: they come out first.
+static struct line *take_front(struct sim_lines *lines, size_t *count) {
+    *count = 0;
+    while (lines->slots[*count].number_plus_one != 0)
+        ++*count;
+    struct line *front = malloc((*count + 1) * sizeof *front);
+    if (!front)
         out_of_memory();
-    for (size_t i = 0; i < old_count; i++)
-        if (old[i].number_plus_one != 0)
-            *probe(lines, old[i].number_plus_one - 1) = old[i];
-    free(old);
+    memcpy(front, lines->slots, *count * sizeof *front);
+    memset(lines->slots, 0, *count * sizeof *front);
+    return front;
+}
+
+// Doubles the table where it stands: two tables at once would be the most that a large run needs. A
+// line's new home is its old one or lies in the new half. Taken out in the order of the slots, each
+// finds a place at or before the one it had, or among those that have moved: whatever it passes
+// there stays, so that it is found again.
+static void grow(struct sim_lines *lines) {
+    size_t old_count = lines->slot_count, front_count;
+    struct line *larger = realloc(lines->slots, 2 * old_count * sizeof *larger);
+    if (!larger)
+        out_of_memory();
+    lines->slots = larger;
+    memset(larger + old_count, 0, old_count * sizeof *larger);
+    struct line *front = take_front(lines, &front_count);
+    lines->slot_count = 2 * old_count;
+    for (size_t i = front_count; i < old_count; i++) {
+        struct line line = lines->slots[i];
+        lines->slots[i].number_plus_one = 0;
+        if (line.number_plus_one != 0)
+            place(lines, line);
+    }
+    for (size_t i = 0; i < front_count; i++)
+        place(lines, front[i]);
+    free(front);
 }
 
 // A slot for a line that nobody has had: `holder` is to be set.

@@ -92,7 +92,7 @@ def test_figures_are_those_of_single_runs():
 def test_phase_3_may_have_fewer_seeds_than_the_others():
     """Its figures are then those of a table of so many seeds, the others' are not touched."""
     full, _ = seed_table("--pace=modelled")
-    fewer, text = seed_table("--pace=modelled", "--phase-3-seeds=2")
+    fewer, text = seed_table("--pace=modelled", "--slow-seeds=2")
     two, _ = seed_table("--pace=modelled", "--seeds=2")
     place = ROWS.index("s3")
     assert [row["seeds"] for row in fewer["rows"]] == [2 if r == "s3" else 3 for r in ROWS]

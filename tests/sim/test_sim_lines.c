@@ -92,6 +92,33 @@ START_TEST(many_lines_are_kept_apart) {
 }
 END_TEST
 
+// A small table's last slots, by the hash of line_table.c: what has no room there is at its begin.
+static bool belongs_to_the_end(uint64_t line) {
+    uint64_t slot = (line * UINT64_C(0x9E3779B97F4A7C15) >> 20) & 4095;
+    return slot >= 4090;
+}
+
+// First as many as a table of 4,096 has just room for, most of them from around its end; then it
+// grows, and again.
+START_TEST(lines_around_the_end_survive_growth) {
+    uint64_t kept[8000], count = 0;
+    for (uint64_t line = 0; count < 300; line++)
+        if (belongs_to_the_end(line))
+            kept[count++] = line;
+    for (uint64_t line = 0; count < 8000; line++)
+        if (!belongs_to_the_end(line))
+            kept[count++] = line;
+    for (uint64_t i = 0; i < count; i++) {
+        ck_assert_uint_eq(cost(kept[i] * 64, 0, SIM_WRITE), MEMORY);
+        for (uint64_t k = 0; i == 3700 && k <= i; k++) // has grown once
+            ck_assert_uint_eq(cost(kept[k] * 64, 0, SIM_WRITE), SAME);
+    }
+    for (uint64_t i = 0; i < count; i++)
+        ck_assert_uint_eq(cost(kept[i] * 64, 0, SIM_WRITE), SAME);
+    ck_assert_uint_eq(sim_lines_moves(lines), count);
+}
+END_TEST
+
 START_TEST(clearing_forgets) {
     cost(0, 0, SIM_WRITE);
     sim_lines_clear(lines);
@@ -156,6 +183,7 @@ int main(void) {
     tcase_add_test(cases, writing_takes_the_line_from_all);
     tcase_add_test(cases, contenders_are_served_in_turn);
     tcase_add_test(cases, many_lines_are_kept_apart);
+    tcase_add_test(cases, lines_around_the_end_survive_growth);
     tcase_add_test(cases, clearing_forgets);
     tcase_add_test(cases, distance_is_from_the_nearest_for_readers);
     tcase_add_test(cases, distance_is_to_the_farthest_for_writers);
