@@ -14,6 +14,7 @@ enum {
     COMMIT_FAILS = 8,
     HELPER_FAILS = 4,
     WAIT_ENDS = 8,
+    TIME_PASSES = 4,           // where who would run stands still, and somebody waits for a time
     WAITER_WAKES_LOG2_MIN = 2, // 2^this and more, as drawn for the run: at any point, where
     WAITER_WAKES_LOG2_MAX = 6, // somebody waits
     CLOCK_JUMPS = 8,           // where the clock is read
@@ -26,13 +27,18 @@ static bool waits(const struct world *world, uint32_t fiber) {
            !world_is_runnable(world, fiber);
 }
 
+static bool is_timed(const struct world *world, uint32_t fiber) {
+    return world_point_of(world, fiber)->operand != MF2_WAIT_FOREVER;
+}
+
+// Any; or any that waits for a time.
 static MF2_NOINLINE bool find_waiter(struct replay_strategist *strategist,
-                                     const struct world *world, uint32_t *waiter) {
+                                     const struct world *world, bool timed, uint32_t *waiter) {
     uint32_t count = strategist->fiber_limit + 1;
     uint32_t first = replay_random_below(strategist, count);
     for (uint32_t i = 0; i < count; i++) {
         *waiter = (first + i) % count;
-        if (waits(world, *waiter))
+        if (waits(world, *waiter) && (!timed || is_timed(world, *waiter)))
             return true;
     }
     return false;
@@ -79,6 +85,7 @@ static uint32_t outcome_of(uint64_t drawn, const struct world_point *access) {
 
 // In some runs time flies, and who sleeps is soon awake.
 void replay_environment_begin(struct replay_strategist *strategist) {
+    strategist->stands_still = false;
     uint32_t log2 =
         WAITER_WAKES_LOG2_MIN +
         replay_random_below(strategist, WAITER_WAKES_LOG2_MAX - WAITER_WAKES_LOG2_MIN + 1);
@@ -89,8 +96,15 @@ void replay_environment_choose(struct replay_strategist *strategist, struct worl
                                struct world_choice *choice) {
     uint32_t waiter;
     uint64_t drawn = replay_random(strategist); // one draw a point, different bits for each chance
+    bool passes = strategist->stands_still && comes(drawn >> 32, TIME_PASSES) &&
+                  world_clock_is_awaited(world);
+    if (MF2_UNLIKELY(passes) && find_waiter(strategist, world, true, &waiter)) {
+        choice->fiber = waiter;
+        choice->outcome = WORLD_OUTCOME_TIMEOUT;
+        return;
+    }
     if (MF2_UNLIKELY(comes(drawn, strategist->waiter_wakes)) &&
-        find_waiter(strategist, world, &waiter)) {
+        find_waiter(strategist, world, false, &waiter)) {
         choice->fiber = waiter;
         choice->outcome = end_of_wait(drawn >> 8, world_point_of(world, waiter));
         return;

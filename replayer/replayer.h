@@ -142,6 +142,7 @@ struct replay_strategist {
     // Choices beside threads (environment.c).
     bool environment;                 // may be chosen at all
     bool surprises;                   // are chosen in this run
+    bool stands_still;                // whom `plays` chose should rather wait: time may pass
     uint32_t waiter_wakes;            // points, of which one wakes somebody who waits
     bool older_stores;                // memory may show them
     uint32_t stale_once_in;           // loads that may read an older store and draw which

@@ -99,6 +99,17 @@ void replay_pct_begin(void *self, struct world *world, uint64_t seed) {
     draw_turns(strategist);
 }
 
+// Whether somebody who cannot run would come first.
+static bool comes_after_a_sleeper(const struct replay_strategist *strategist,
+                                  const struct world *world, uint32_t chosen) {
+    if (!strategist->surprises || !world_clock_is_awaited(world))
+        return false;
+    for (uint32_t i = 0; i <= strategist->fiber_limit; i++)
+        if (strategist->priority[i] > strategist->priority[chosen])
+            return true;
+    return false;
+}
+
 // Who waits for another's progress in a loop would keep the processor for ever.
 void replay_pct_pick(void *self, struct world *world, const struct world_point *point,
                      struct world_choice *choice) {
@@ -106,6 +117,7 @@ void replay_pct_pick(void *self, struct world *world, const struct world_point *
     if (point->site->kind == MF2_POINT_PAUSE || is_turn(strategist, point->number))
         *at(strategist->priority, point->fiber) = strategist->lowest--;
     choice->fiber = highest(strategist, world);
+    strategist->stands_still = comes_after_a_sleeper(strategist, world, choice->fiber);
 }
 
 // ---------------------------------------------------------------- pos
@@ -274,6 +286,7 @@ void replay_bounded_pick(void *self, struct world *world, const struct world_poi
     bool goes_on = choice->fiber == point->fiber && !is_turn(strategist, point->number);
     if (!goes_on)
         choice->fiber = any_runnable(strategist, world);
+    strategist->stands_still = !goes_on;
 }
 
 // ---------------------------------------------------------------- standing still
@@ -321,6 +334,7 @@ void replay_starving_pick(void *self, struct world *world, const struct world_po
     if (replay_once_in(strategist, SLEEP_ONCE_IN))
         put_to_sleep(strategist, point);
     choice->fiber = any_awake(strategist, world, point);
+    strategist->stands_still = is_asleep(strategist, point, choice->fiber);
 }
 
 // Between a load and the compare-and-swap that builds on it, between taking and claiming, at a
@@ -339,4 +353,5 @@ void replay_adversarial_pick(void *self, struct world *world, const struct world
                    point->site->kind != MF2_POINT_OPERATION;
     if (!goes_on)
         choice->fiber = any_awake(strategist, world, point);
+    strategist->stands_still = is_asleep(strategist, point, choice->fiber);
 }

@@ -187,6 +187,10 @@ uint64_t world_clock_ns(const struct world *world) {
     return world->clock_ns;
 }
 
+bool world_clock_is_awaited(const struct world *world) {
+    return world->timed_count > 0;
+}
+
 static int by_number(const void *a, const void *b) {
     const struct fiber *x = *(struct fiber *const *)a, *y = *(struct fiber *const *)b;
     return (x->number > y->number) - (x->number < y->number);

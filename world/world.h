@@ -125,6 +125,8 @@ void world_destroy(struct world *world);
 struct mf2_state *world_mf2(const struct world *world);
 uint64_t world_offset(const struct world *world, const void *address);
 uint64_t world_clock_ns(const struct world *world);
+// Whether somebody waits for a time.
+bool world_clock_is_awaited(const struct world *world);
 // The clock goes on to at least this; never back.
 void world_clock_advance(struct world *world, uint64_t clock_ns);
 uint64_t world_points(const struct world *world);
