@@ -2,10 +2,21 @@
 // active, whoever found them.
 #include "internal.h"
 
+// A page of the caller's that it does not go on with. What is still free in it goes to the caller's
+// queue of its class.
+static void put_back(struct mf2_state *state, struct MF2_ThreadPages *self, struct MidPage *page) {
+    bool has_free = mf2_page_has_free(page);
+    mf2_page_put_away(state, self, page, MF2_PAGE_FULL);
+    bool marked = has_free && mf2_protocol_mark(state, page);
+    if (marked)
+        mf2_pending_notify(state, self, page);
+}
+
+// The active page is full; unless there was no memory for a new one, and blocks were gathered.
 void mf2_activate(struct mf2_state *state, struct MF2_ThreadPages *self, struct MidPage *page) {
     struct mf2_bin *bin = &self->bins[page->class_index];
     if (bin->active != &mf2_no_page)
-        mf2_page_put_away(state, self, bin->active, MF2_PAGE_FULL);
+        put_back(state, self, bin->active);
     page->state = MF2_PAGE_ACTIVE;
     bin->active = page;
 }
@@ -82,16 +93,6 @@ static bool claim_and_drain(struct mf2_state *state, struct MF2_ThreadPages *sel
     return true;
 }
 
-// The page was emptied and formatted for another class between its pop and its claim. It is of no
-// use here, and goes to the caller's queue of that class.
-static void put_back(struct mf2_state *state, struct MF2_ThreadPages *self, struct MidPage *page) {
-    bool has_free = mf2_page_has_free(page);
-    mf2_page_put_away(state, self, page, MF2_PAGE_FULL);
-    bool marked = has_free && mf2_protocol_mark(state, page);
-    if (marked)
-        mf2_pending_notify(state, self, page);
-}
-
 bool mf2_try_drain_and_activate(struct mf2_state *state, struct MF2_ThreadPages *self,
                                 uint32_t class_index, struct MidPage *page) {
     MF2_COUNT(state, self, drain_attempts);
@@ -104,6 +105,7 @@ bool mf2_try_drain_and_activate(struct mf2_state *state, struct MF2_ThreadPages 
         return false;
     }
     mf2_page_take_home(state, self, page);
+    // Emptied and formatted for another class between its pop and its claim: of no use here.
     if (page->class_index != class_index) {
         put_back(state, self, page);
         return false;

@@ -36,7 +36,11 @@ unsigned mf2_counted_push(struct mf2_state *state, struct MidPage *page, struct 
     uint32_t count = mf2_fetch_add_acq_rel(&page->remote_count, chain.count) + chain.count;
     if (count < state->route.notify)
         return MF2_NOTICE_NONE;
-    return mf2_counted_mark(page) ? MF2_NOTICE_QUEUE : MF2_NOTICE_NONE;
+    // Looked at first: most pushes find it set, and need not write to the line. Whoever clears it
+    // steps on the count afterwards: after this push, and has it, or before, and then it is seen
+    // cleared here.
+    uint32_t marked = mf2_load_relaxed(&page->in_remote_pending);
+    return !marked && mf2_counted_mark(page) ? MF2_NOTICE_QUEUE : MF2_NOTICE_NONE;
 }
 
 struct mf2_chain mf2_counted_take(struct mf2_state *state, struct MidPage *page) {
@@ -68,10 +72,10 @@ unsigned mf2_counted_release(struct mf2_state *state, struct MidPage *page) {
 }
 
 bool mf2_counted_mark(struct MidPage *page) {
-    // Looked at first: most pushes find it set, and need not write to the line.
-    uint32_t marked = mf2_load_relaxed(&page->in_remote_pending);
-    if (marked)
-        return false;
+    // An exchange whatever it holds: who gives a page up and finds it marked leaves it to who will
+    // pop it. That one clears the mark, in one order with this step, and so finds it given up. By
+    // a plain look each could see the other's old value (store buffering): the popper a page that
+    // is held, which it drops, and this one a mark.
     uint32_t before = mf2_exchange_acq_rel(&page->in_remote_pending, 1);
     return before == 0;
 }

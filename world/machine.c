@@ -342,7 +342,7 @@ static inline void follow_trail(struct world *world, const struct world_point *p
 
 static void too_many_points(struct world *world) {
     world_violate(world, WORLD_ORACLE_LIVELOCK, "%llu points are passed and the run goes on",
-                  (unsigned long long)world->point_limit);
+                  (unsigned long long)world->points_allowed);
     end_in_violation(world);
 }
 
@@ -354,7 +354,7 @@ static void decide(struct world *world, struct fiber *fiber) {
     if (world->stopping) {
         end_in_violation(world);
     }
-    if (world->point_limit && world->points > world->point_limit) {
+    if (world->point_limit && world->points > world->points_allowed) {
         too_many_points(world);
     }
     if (!world->interleaves) {

@@ -69,7 +69,7 @@ struct world *world_create(const struct world_options *options, char *message,
     }
     world->options = *options;
     world->fiber_limit = options->fiber_limit;
-    world->point_limit = options->point_limit;
+    world->point_limit = world->points_allowed = options->point_limit;
     world->strategy = options->strategy;
     world->strategy_self = options->strategy_self;
     world->acting = WORLD_NO_FIBER;
@@ -137,7 +137,7 @@ uint64_t world_points(const struct world *world) {
     return world->points;
 }
 void world_limit_points(struct world *world, uint64_t point_limit) {
-    world->point_limit = point_limit;
+    world->point_limit = world->points_allowed = point_limit;
     world_set_attention(world);
 }
 uint64_t world_trail(const struct world *world) {
@@ -244,6 +244,7 @@ void world_reset(struct world *world, uint64_t seed) {
     world->options.seed = seed;
     world->clock_ns = world->saved.clock_ns;
     world->points = world->operations = world->trail = world->pauses_alone = 0;
+    world->points_allowed = world->point_limit;
     world->violation = (struct world_violation){0};
     world->message[0] = 0;
     world->stopping = world->cas_failed = false;

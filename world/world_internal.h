@@ -13,6 +13,7 @@
 
 #define WORLD_WAIT_BUCKETS       64
 #define WORLD_NO_DEADLINE        UINT64_MAX
+#define WORLD_LIMIT_TIMES        64 // the point limit, that a run has at most
 #define WORLD_DRIVER_STACK_BYTES (1u << 20)
 #define WORLD_CRASH_STACK_BYTES  (64u << 10)
 
@@ -130,8 +131,9 @@ struct world {
     enum world_end end;
     uint64_t operations;
     uint64_t point_limit;
-    bool cas_failed;       // for no reason: what a claim that fails so drops is nobody's
-    uint64_t pauses_alone; // pauses in a row while nobody else could run
+    uint64_t points_allowed; // point_limit, and as many again whenever nobody could run
+    bool cas_failed;         // for no reason: what a claim that fails so drops is nobody's
+    uint64_t pauses_alone;   // pauses in a row while nobody else could run
     struct world_violation violation;
     char message[320];
     struct oracle_memory *oracle_memory;
