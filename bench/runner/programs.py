@@ -26,12 +26,15 @@ PROGRAMS = {
     "program-python": (["/usr/bin/python3", _input("objects.py")], {"PYTHONMALLOC": "malloc"}, None),
     "program-perl": (["perl", _input("words.pl")], {"PERL_HASH_SEED": "0"}, None),
     "program-sqlite": (["sqlite3", ":memory:"], {}, _input("tables.sql")),
+    "program-redis": ([_input("redis.sh")], {}, None),
 }
 
 
 def available():
     """(names, names of those that are not installed)"""
-    found = [name for name, (command, _, _) in PROGRAMS.items() if shutil.which(command[0])]
+    needs = {"program-redis": "redis-benchmark"}
+    found = [name for name, (command, _, _) in PROGRAMS.items()
+             if shutil.which(needs.get(name, command[0]))]
     return found, [name for name in PROGRAMS if name not in found]
 
 

@@ -19,6 +19,7 @@ s3
 p
 best
 best,front=2048,front_total=16384,depot=8192
+best,front=4096,front_total=16384,depot=8192,borrow=100
 best,front=0,depot=0
 best,put_back=off,front=2048,front_total=16384,depot=8192
 best,front=2048,depot=0,orphans=strand
