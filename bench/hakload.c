@@ -1,6 +1,6 @@
 // hakload.c: runs one of the simulator's workloads on real threads, with the malloc of the process.
 //
-//   hakload WORKLOAD[,name=value...] [--threads=N] [--seed=N] [--pinned]
+//   hakload WORKLOAD[,name=value...] [--threads=N] [--seed=N] [--pinned] [--idle=SECONDS]
 //   hakrec hakload larson,chunks=500        LD_PRELOAD=libmf2.so hakload mailbox
 #include "hak_version.h"
 #include "real_host.h"
@@ -16,12 +16,14 @@
 #define STATUS_USAGE  2
 
 static void print_help(void) {
-    printf("Usage: hakload WORKLOAD[,name=value...] [--threads=N] [--seed=N] [--pinned]\n"
-           "Runs a workload on real threads, with whatever malloc is in place.\n\n"
-           "  --threads=N   threads at a time (default 4)\n"
-           "  --seed=N      seed of its random numbers (default 12345)\n"
-           "  --pinned      thread i stays on core i, counted around\n"
-           "  --help, --version\n\nWorkloads:\n");
+    printf(
+        "Usage: hakload WORKLOAD[,name=value...] [--threads=N] [--seed=N] [--pinned] [--idle=S]\n"
+        "Runs a workload on real threads, with whatever malloc is in place.\n\n"
+        "  --threads=N   threads at a time (default 4)\n"
+        "  --seed=N      seed of its random numbers (default 12345)\n"
+        "  --pinned      thread i stays on core i, counted around\n"
+        "  --idle=S      does nothing for S seconds at the end, and says what that cost\n"
+        "  --help, --version\n\nWorkloads:\n");
     for (size_t i = 0; workload_at(i); i++) {
         const struct workload *workload = workload_at(i);
         printf("  %-10s %s\n", workload->name, workload->meaning);
@@ -53,8 +55,21 @@ static size_t pages_in_use(void) {
     return (held.arena + held.hblkhd) / 65536;
 }
 
+static double seconds_between(const struct timespec *begin, const struct timespec *end) {
+    return (double)(end->tv_sec - begin->tv_sec) + (double)(end->tv_nsec - begin->tv_nsec) / 1e9;
+}
+
+static void be_idle(uint64_t seconds) {
+    struct timespec rest = {.tv_sec = (time_t)seconds}, begin, end;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &begin);
+    while (nanosleep(&rest, &rest) != 0)
+        continue;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &end);
+    printf("%-20s %.6f\n", "idle_cpu_seconds", seconds_between(&begin, &end));
+}
+
 static int run(const struct workload *workload, const struct workload_settings *settings,
-               bool pinned) {
+               bool pinned, uint64_t idle) {
     struct real_host *host =
         real_host_create(workload->threads(settings), workload->semaphores(settings));
     void *work = host ? workload->begin(settings, real_host_interface(host)) : NULL;
@@ -74,8 +89,9 @@ static int run(const struct workload *workload, const struct workload_settings *
     for (size_t i = 0; i < count; i++)
         printf("%-20s %" PRIu64 "\n", counts[i].name, counts[i].value);
     printf("%-20s %zu\n", "host_pages", host_pages);
-    printf("%-20s %.6f\n", "seconds",
-           (double)(end.tv_sec - begin.tv_sec) + (double)(end.tv_nsec - begin.tv_nsec) / 1e9);
+    printf("%-20s %.6f\n", "seconds", seconds_between(&begin, &end));
+    if (idle)
+        be_idle(idle);
     bool failed = workload->failed(work);
     if (failed)
         fprintf(stderr, "hakload: %s could not get the memory or threads it needs\n",
@@ -87,7 +103,7 @@ static int run(const struct workload *workload, const struct workload_settings *
 
 int main(int argc, char **argv) {
     const char *text = NULL;
-    uint64_t threads = 4, seed = 12345;
+    uint64_t threads = 4, seed = 12345, idle = 0;
     bool pinned = false;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0) {
@@ -99,7 +115,8 @@ int main(int argc, char **argv) {
             return EXIT_SUCCESS;
         }
         if (number(argv[i], "--threads=", 1, 4096, &threads) ||
-            number(argv[i], "--seed=", 0, UINT64_MAX, &seed))
+            number(argv[i], "--seed=", 0, UINT64_MAX, &seed) ||
+            number(argv[i], "--idle=", 0, 3600, &idle))
             continue;
         if (strcmp(argv[i], "--pinned") == 0) {
             pinned = true;
@@ -117,5 +134,5 @@ int main(int argc, char **argv) {
     const char *wrong = workload && workload->refuse ? workload->refuse(&settings) : NULL;
     if (!workload || wrong)
         return usage(workload ? wrong : message, "");
-    return run(workload, &settings, pinned);
+    return run(workload, &settings, pinned, idle);
 }
