@@ -43,6 +43,10 @@ static enum mf2_stranding stranding_of(struct mf2_state *state, const struct Mid
     uint32_t local = page->capacity - page->used;
     if (local + marks->remotes == 0)
         return MF2_STRANDED_NOT;
+    // A page that nobody holds and that is marked stands where every thread's next slow path looks;
+    // one that is not waits for more remote frees.
+    if (state->route.full == MF2_FULL_SHARED && MF2_LOOK(&page->holder) == 0)
+        return marks->marked ? MF2_STRANDED_NOT : MF2_STRANDED_BELOW_THRESHOLD;
     bool exited = MF2_LOOK(&home->status) == MF2_THREAD_EXITED;
     uint64_t last_slow_ns = MF2_LOOK(&home->last_slow_ns);
     bool idle = now_ns > last_slow_ns && now_ns - last_slow_ns > state->route.idle_ns;
