@@ -139,6 +139,10 @@ static void *borrow(struct mf2_state *state, struct MF2_ThreadPages *self, uint3
     uint64_t most = bytes + (uint64_t)bytes * state->route.borrow / 100;
     if (bytes < BORROW_LEAST)
         return NULL;
+    // A block above a page's size has OS pages enough of its own that nobody has touched: a fresh
+    // one costs what is asked for, a larger one what its last user wrote.
+    if (most > geometry->page_bytes)
+        most = geometry->page_bytes;
     for (uint32_t k = class_index + 1;
          k < geometry->class_count && geometry->block_bytes[k] <= most; k++) {
         struct mf2_front *front = &self->fronts[k + 1];

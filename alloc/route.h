@@ -53,7 +53,7 @@ enum mf2_scan { MF2_SCAN_ALL, MF2_SCAN_MASK };
 //   it
 //                   where blocks have 1 KiB or more (depot.c); 0: none
 //   borrow          an empty front takes a free block of a class that is larger by so many percent
-//                   at most before a page is made for its own; blocks of 1 KiB and more; 0: no
+//                   at most before a page is made for its own; blocks of 1 to 64 KiB; 0: no
 //   purge_ns        memory of free pages that was not needed for so long goes back to the OS, and
 //                   the fronts of threads that made no call for so long to their pages, by
 //                   the helper; 0: `recycle` keeps it, large blocks give it back when freed
